@@ -1,0 +1,167 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// Meter records the metrics of Maestro.
+func Meter() metric.Meter { return otel.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL)) }
+
+// Other stands in metrics for names that strangers made up, which would make series without end.
+const Other = "_OTHER"
+
+// Metrics are the measurements of one namespace's commands and events. It is safe for concurrent use, and costs nothing to speak of where
+// nobody reads metrics. What can be asked for at any moment is in package consumer.
+type Metrics struct {
+	namespace attribute.KeyValue
+	record    []metric.RecordOption // with the namespace alone
+	add       []metric.AddOption
+
+	commands                            metric.Int64Counter
+	deadLetters, commitErrors           metric.Int64Counter
+	cacheHits, cacheMisses              metric.Int64Counter
+	queued, whole, evaluated, committed metric.Float64Histogram
+	published, takeover, handover       metric.Float64Histogram
+	batchSize, publicationSize          metric.Int64Histogram
+	durable, requested                  []metric.RecordOption
+}
+
+// Discard are metrics that nobody reads.
+func Discard() *Metrics {
+	m, _ := newMetrics(noop.Meter{}, "") // which refuses nothing
+	return m
+}
+
+// NewMetrics returns the metrics of a namespace.
+func NewMetrics(namespace string) (*Metrics, error) { return newMetrics(Meter(), namespace) }
+
+// durations are the bounds of the histograms of times, in seconds, sizes those of numbers.
+var (
+	durations = metric.WithExplicitBucketBoundaries(.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60)
+	sizes     = metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+
+func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
+	var errs []error
+	counter := func(name, unit, what string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(what))
+		errs = append(errs, err)
+		return c
+	}
+	seconds := func(name, what string) metric.Float64Histogram {
+		h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(what), durations)
+		errs = append(errs, err)
+		return h
+	}
+	number := func(name, unit, what string) metric.Int64Histogram {
+		h, err := meter.Int64Histogram(name, metric.WithUnit(unit), metric.WithDescription(what), sizes)
+		errs = append(errs, err)
+		return h
+	}
+	m := &Metrics{namespace: NamespaceKey.String(namespace),
+		commands:     counter("maestro.commands", "{command}", "Commands that got an outcome."),
+		deadLetters:  counter("maestro.dead_letters", "{command}", "Durable commands that failed and were put aside."),
+		commitErrors: counter("maestro.commit.errors", "{commit}", "Commits that were not made."),
+		cacheHits:    counter("maestro.cache.hits", "{aggregate}", "Aggregates that a batch found in memory."),
+		cacheMisses:  counter("maestro.cache.misses", "{aggregate}", "Aggregates that a batch had to load."),
+
+		queued:    seconds("maestro.command.queued.duration", "From a command's arrival at the worker to its batch."),
+		whole:     seconds("maestro.command.duration", "From a command's arrival, a durable one's at the stream, to its outcome."),
+		evaluated: seconds("maestro.batch.evaluate.duration", "Loading and deciding a batch."),
+		committed: seconds("maestro.batch.commit.duration", "Committing a batch, projections included."),
+		published: seconds("maestro.publication.duration", "Publishing events that go together."),
+		takeover:  seconds("maestro.takeover.duration", "From the decision to take a partition to its first command."),
+		handover:  seconds("maestro.handover.duration", "From the decision to give a partition away to its release."),
+
+		batchSize:       number("maestro.batch.size", "{command}", "Commands, and reads between them, in a committed batch."),
+		publicationSize: number("maestro.publication.size", "{event}", "Events that were published together.")}
+	m.record, m.add = m.recordWith(), m.addWith()
+	m.durable, m.requested = m.recordWith(SourceKey.String("stream")), m.recordWith(SourceKey.String("request"))
+	return m, errors.Join(errs...)
+}
+
+// addWith and recordWith prepare the attributes of measurements, so that these need not.
+func (m *Metrics) addWith(more ...attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(append(more, m.namespace)...))}
+}
+
+func (m *Metrics) recordWith(more ...attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(more, m.namespace)...))}
+}
+
+// Enabled tells whether somebody reads the metrics of commands.
+func (m *Metrics) Enabled() bool { return m.queued.Enabled(context.Background()) }
+
+// Kind is what commands are counted by: the type of the aggregate, the command's name and what became of it.
+type Kind struct{ Aggregate, Command, Outcome string }
+
+// CountOf prepares to count commands of a kind.
+func (m *Metrics) CountOf(k Kind) (count func(commands int64)) {
+	attributes := m.addWith(AggregateKey.String(k.Aggregate), CommandKey.String(k.Command), OutcomeKey.String(k.Outcome))
+	return func(commands int64) { m.commands.Add(context.Background(), commands, attributes...) }
+}
+
+// Queued and Done tell how long a command waited for its batch and how long it took in all. With the command's span in ctx, the trace
+// becomes an example of its bucket.
+func (m *Metrics) Queued(ctx context.Context, took time.Duration) {
+	m.queued.Record(ctx, took.Seconds(), m.record...)
+}
+
+// Done tells how long a command took in all.
+func (m *Metrics) Done(ctx context.Context, took time.Duration, durable bool) {
+	attributes := m.requested
+	if durable {
+		attributes = m.durable
+	}
+	m.whole.Record(ctx, max(0, took.Seconds()), attributes...) // the stream's clock is another
+}
+
+// Evaluated tells how long a batch took to load and decide, and what the cache had of it.
+func (m *Metrics) Evaluated(took time.Duration, hits, misses int) {
+	ctx := context.Background()
+	m.evaluated.Record(ctx, took.Seconds(), m.record...)
+	m.cacheHits.Add(ctx, int64(hits), m.add...)
+	m.cacheMisses.Add(ctx, int64(misses), m.add...)
+}
+
+// Committed tells how long a batch took to commit.
+func (m *Metrics) Committed(took time.Duration, commands int) {
+	ctx := context.Background()
+	m.committed.Record(ctx, took.Seconds(), m.record...)
+	m.batchSize.Record(ctx, int64(commands), m.record...)
+}
+
+// NotCommitted counts a commit that failed, for a reason of a few.
+func (m *Metrics) NotCommitted(reason string) {
+	m.commitErrors.Add(context.Background(), 1, m.addWith(semconv.ErrorTypeKey.String(reason))...)
+}
+
+// DeadLetter counts a command that was put aside with the code of an error.
+func (m *Metrics) DeadLetter(code string) {
+	m.deadLetters.Add(context.Background(), 1, m.addWith(semconv.ErrorTypeKey.String(code))...)
+}
+
+// Published tells how long it took to publish events together.
+func (m *Metrics) Published(took time.Duration, events int) {
+	ctx := context.Background()
+	m.published.Record(ctx, took.Seconds(), m.record...)
+	m.publicationSize.Record(ctx, int64(events), m.record...)
+}
+
+// TookOver and HandedOver tell how long a partition took to change hands.
+func (m *Metrics) TookOver(took time.Duration) {
+	m.takeover.Record(context.Background(), took.Seconds(), m.record...)
+}
+
+// HandedOver tells how long a partition took to give away.
+func (m *Metrics) HandedOver(took time.Duration) {
+	m.handover.Record(context.Background(), took.Seconds(), m.record...)
+}
