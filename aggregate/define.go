@@ -1,0 +1,153 @@
+package aggregate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Definition is a type of aggregate: its name on the wire, its commands, its events and its snapshots. Make one with
+// [Define]; it does not change afterwards and is safe for concurrent use.
+type Definition[S any] struct {
+	name          string
+	initial       S
+	commands      map[string]commandType[S]
+	commandNames  map[reflect.Type]string
+	events        map[string]*eventType[S]
+	eventsByType  map[reflect.Type]*eventType[S]
+	snapshots     snapshotCodec[S]
+	snapshotEvery int64
+	errs          []error
+}
+
+// Option is a part of a definition: [Handles], [Emits], [Starts], [Snapshots], [SnapshotEvery].
+type Option[S any] func(*Definition[S])
+
+// Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as a name used twice,
+// are kept in [Definition.Err], so that Define fits a package variable; whatever runs the definition reports them first.
+func Define[S any](name string, options ...Option[S]) *Definition[S] {
+	d := &Definition[S]{
+		name:         name,
+		commands:     map[string]commandType[S]{},
+		commandNames: map[reflect.Type]string{},
+		events:       map[string]*eventType[S]{},
+		eventsByType: map[reflect.Type]*eventType[S]{},
+		snapshots:    defaultSnapshots[S](),
+	}
+	d.check(CheckName("aggregate", name))
+	for _, option := range options {
+		option(d)
+	}
+	if len(d.commands) == 0 {
+		d.check(errors.New("no command: add aggregate.Handles"))
+	}
+	return d
+}
+
+func (d *Definition[S]) check(err error) {
+	if err != nil {
+		d.errs = append(d.errs, fmt.Errorf("define aggregate %q: %w", d.name, err))
+	}
+}
+
+// Name is the aggregate type's name on the wire.
+func (d *Definition[S]) Name() string { return d.name }
+
+// Err is what is wrong with the definition, nil if nothing is.
+func (d *Definition[S]) Err() error { return errors.Join(d.errs...) }
+
+// CommandNames lists the wire names of the commands in alphabetical order.
+func (d *Definition[S]) CommandNames() []string { return slices.Sorted(maps.Keys(d.commands)) }
+
+// EventNames lists the wire names of the events in alphabetical order.
+func (d *Definition[S]) EventNames() []string { return slices.Sorted(maps.Keys(d.events)) }
+
+// Starts sets the state of an aggregate without events. The default is the zero value of S.
+func Starts[S any](initial S) Option[S] {
+	return func(d *Definition[S]) { d.initial = initial }
+}
+
+type commandType[S any] func(body []byte) (Command[S], error)
+
+// Handles registers the command type C under its name on the wire, [a-z][a-z0-9_]{0,63}. The payload is C's JSON;
+// an empty payload stands for {}.
+func Handles[C Command[S], S any](name string) Option[S] {
+	return func(d *Definition[S]) {
+		d.check(CheckName("command", name))
+		if _, taken := d.commands[name]; taken {
+			d.check(fmt.Errorf("command %q is registered twice", name))
+		}
+		goType := reflect.TypeFor[C]()
+		if goType.Kind() == reflect.Interface {
+			d.check(fmt.Errorf("command %q: %s is an interface, register a concrete type", name, goType))
+		}
+		if other, taken := d.commandNames[goType]; taken {
+			d.check(fmt.Errorf("command type %s is registered as both %q and %q", goType, other, name))
+		}
+		d.commandNames[goType] = name
+		d.commands[name] = func(body []byte) (Command[S], error) {
+			var c C
+			if err := decode(body, &c); err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+	}
+}
+
+// Encode returns the wire name and the JSON of a command, the form in which [Instance.Execute] takes it.
+func (d *Definition[S]) Encode(c Command[S]) (name string, body []byte, err error) {
+	name, ok := d.commandNames[reflect.TypeOf(c)]
+	if !ok {
+		return "", nil, &UnknownCommandError{Aggregate: d.name, Command: fmt.Sprintf("%T", c), Known: d.CommandNames()}
+	}
+	body, err = json.Marshal(c)
+	if err != nil {
+		return "", nil, &PayloadError{Aggregate: d.name, Command: name, Err: err}
+	}
+	return name, body, nil
+}
+
+// decode reads one JSON value; nothing at all reads as an empty object.
+func decode(body []byte, into any) error {
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	err := json.Unmarshal(body, into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		field := "the value"
+		if wrong.Field != "" {
+			field = "field " + wrong.Field
+		}
+		return fmt.Errorf("%s: expected %s, got a JSON %s", field, kindName(wrong.Type), wrong.Value)
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("not valid JSON: %w", err)
+	}
+	return err
+}
+
+// kindName says a Go type in the words of JSON.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number (" + t.Kind().String() + ")"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number from 0 (" + t.Kind().String() + ")"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	default:
+		return t.String()
+	}
+}

@@ -1,0 +1,181 @@
+package aggregate
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Type is a [Definition] without its state type: the seam between the user's types and the engine.
+type Type interface {
+	// Name is the aggregate type's name on the wire.
+	Name() string
+	// Err is what is wrong with the definition.
+	Err() error
+	// CommandNames and EventNames list the wire names in alphabetical order.
+	CommandNames() []string
+	EventNames() []string
+	// SnapshotVersion is the version of the snapshots that can be used.
+	SnapshotVersion() int
+	// New returns the aggregate without events.
+	New(id string) Instance
+	// Decode reads a stored event of any version as the user's type.
+	Decode(Recorded) (any, error)
+}
+
+// Instance is one aggregate in memory. It is not safe for concurrent use.
+type Instance interface {
+	ID() string
+	// Sequence is that of the last event that was applied.
+	Sequence() int64
+	// Root is the aggregate as a value, a Root[S].
+	Root() any
+	// State is the JSON of the state.
+	State() (json.RawMessage, error)
+	// Execute decides a command and applies the events it leads to. After an error nothing has changed: a *Rejection,
+	// *UnknownCommandError, *PayloadError, *UnregisteredEventError, *EventError, *PanicError, or the command's own.
+	Execute(command string, body []byte, metadata Metadata) ([]Decided, error)
+	// Apply evolves the state by stored events, which must follow each other and the current sequence. After an error,
+	// an *EventError, nothing has changed.
+	Apply(events ...Recorded) error
+	// Snapshot returns the state in its stored form, Restore sets it.
+	Snapshot() (Snapshot, error)
+	Restore(Snapshot) error
+	// SnapshotDue tells whether the policy asks for a snapshot when the sequence has moved on from the given one.
+	SnapshotDue(from int64) bool
+	// Clone returns an independent copy.
+	Clone() Instance
+}
+
+// Decided is an event that a command led to: as it will be stored, and as the user's type, read back from there.
+type Decided struct {
+	Recorded
+	Value any
+}
+
+// SnapshotVersion is the version of the snapshots that can be used.
+func (d *Definition[S]) SnapshotVersion() int { return d.snapshots.version }
+
+// New returns the aggregate without events.
+func (d *Definition[S]) New(id string) Instance {
+	return &instance[S]{definition: d, id: id, state: d.initial}
+}
+
+type instance[S any] struct {
+	definition *Definition[S]
+	id         string
+	sequence   int64
+	state      S
+}
+
+func (i *instance[S]) ID() string      { return i.id }
+func (i *instance[S]) Sequence() int64 { return i.sequence }
+func (i *instance[S]) Root() any       { return i.root(Metadata{}) }
+func (i *instance[S]) Clone() Instance { c := *i; return &c }
+
+func (i *instance[S]) root(m Metadata) Root[S] {
+	return Root[S]{ID: i.id, Sequence: i.sequence, State: i.state, Command: m}
+}
+
+func (i *instance[S]) State() (body json.RawMessage, err error) {
+	defer catch(&err, "state of", i.definition.name, i.id)
+	body, err = json.Marshal(i.state)
+	if err != nil {
+		return nil, fmt.Errorf("state of %s %q as JSON: %w", i.definition.name, i.id, err)
+	}
+	return body, nil
+}
+
+func (i *instance[S]) Execute(name string, body []byte, metadata Metadata) (_ []Decided, err error) {
+	d := i.definition
+	defer catch(&err, "command", d.name, name)
+	decodeCommand, ok := d.commands[name]
+	if !ok {
+		return nil, &UnknownCommandError{Aggregate: d.name, Command: name, Known: d.CommandNames()}
+	}
+	command, err := decodeCommand(body)
+	if err != nil {
+		return nil, &PayloadError{Aggregate: d.name, Command: name, Err: err}
+	}
+	events, err := command.Decide(i.root(metadata))
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	decided := make([]Decided, len(events))
+	state := i.state
+	for n, e := range events {
+		recorded, err := d.EncodeEvent(e, i.sequence+int64(n)+1)
+		if err != nil {
+			return nil, err
+		}
+		// Evolve by what is stored, not by what Decide returned: that is what every later replay will see.
+		stored, err := d.decodeEvent(recorded)
+		if err != nil {
+			return nil, err
+		}
+		state = stored.Evolve(state)
+		decided[n] = Decided{Recorded: recorded, Value: stored}
+	}
+	i.state = state
+	i.sequence += int64(len(events))
+	return decided, nil
+}
+
+func (i *instance[S]) Apply(events ...Recorded) error {
+	state, sequence := i.state, i.sequence
+	for _, r := range events {
+		sequence++
+		if r.Sequence != sequence {
+			return i.definition.unreadable(r, fmt.Errorf("expected sequence %d: events of %q are missing or out of order",
+				sequence, i.id))
+		}
+		var err error
+		if state, err = i.definition.evolve(state, r); err != nil {
+			return err
+		}
+	}
+	i.state, i.sequence = state, sequence
+	return nil
+}
+
+// evolve is the state after one stored event.
+func (d *Definition[S]) evolve(state S, r Recorded) (next S, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = d.unreadable(r, panicked(p, "replay"))
+		}
+	}()
+	e, err := d.decodeEvent(r)
+	if err != nil {
+		return state, err
+	}
+	return e.Evolve(state), nil
+}
+
+func (i *instance[S]) Snapshot() (s Snapshot, err error) {
+	codec := i.definition.snapshots
+	defer catch(&err, "snapshot of", i.definition.name, i.id)
+	body, err := json.Marshal(codec.prepare(i.state))
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("snapshot of %s %q: %w", i.definition.name, i.id, err)
+	}
+	return Snapshot{Sequence: i.sequence, Version: codec.version, Body: body}, nil
+}
+
+func (i *instance[S]) Restore(s Snapshot) (err error) {
+	codec := i.definition.snapshots
+	defer catch(&err, "restore of", i.definition.name, i.id)
+	if s.Version != codec.version {
+		return fmt.Errorf("snapshot of %s %q has version %d, not %d", i.definition.name, i.id, s.Version, codec.version)
+	}
+	state, err := codec.use(s.Body)
+	if err != nil {
+		return fmt.Errorf("snapshot of %s %q at sequence %d: %w", i.definition.name, i.id, s.Sequence, err)
+	}
+	i.state, i.sequence = state, s.Sequence
+	return nil
+}
+
+func (i *instance[S]) SnapshotDue(from int64) bool {
+	every := i.definition.snapshotEvery
+	return every > 0 && i.sequence/every > from/every
+}
