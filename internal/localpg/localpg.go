@@ -1,0 +1,191 @@
+package localpg
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/google/uuid"
+)
+
+// Options are what can be chosen of a cluster.
+type Options struct {
+	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in /usr/lib/postgresql or PATH.
+	BinDir string
+	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a durable cluster.
+	Unsafe bool
+	// TLS refuses connections without TLS. The URL then says which authority to trust.
+	TLS bool
+}
+
+// Server is a running cluster. Its methods may be called from any goroutine, one at a time.
+type Server struct {
+	url      string
+	bin, dir string
+	settings string
+	user     *syscall.Credential
+	stop     func() error
+}
+
+//go:embed keeper.sh
+var keeper string
+
+// Start makes a new cluster and returns when it accepts connections, typically after one or two seconds. It may have 200
+// connections at a time.
+func Start(ctx context.Context, options Options) (*Server, error) {
+	bin, err := binaries(options.BinDir)
+	if err != nil {
+		return nil, err
+	}
+	user, err := serverUser()
+	if err != nil {
+		return nil, err
+	}
+	password := uuid.NewString()
+	dir, err := makeDir(user, password)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	settings, query := settings(port, options), "sslmode=disable"
+	if options.TLS {
+		var demand string
+		if demand, query, err = demandTLS(dir, user); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		settings += demand
+	}
+	s := &Server{
+		url:      fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?%s", password, port, query),
+		bin:      bin,
+		dir:      dir,
+		settings: settings,
+		user:     user,
+	}
+	if err := s.run(ctx); err != nil {
+		return nil, fmt.Errorf("start a local Postgres: %w", err)
+	}
+	return s, nil
+}
+
+// settings are the server's command line.
+func settings(port int, options Options) string {
+	s := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200", port)
+	if options.Unsafe {
+		s += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+	}
+	return s
+}
+
+// run starts the keeper and waits until it says that the cluster is ready.
+func (s *Server) run(ctx context.Context) error {
+	cmd := s.command("/bin/sh", "-c", keeper, "keeper", s.bin, s.dir, s.settings)
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, os.RemoveAll(s.dir))
+	}
+	s.stop = sync.OnceValue(func() error {
+		_ = alive.Close()
+		_, _ = io.Copy(io.Discard, out)
+		return errors.Join(cmd.Wait(), os.RemoveAll(s.dir))
+	})
+	defer context.AfterFunc(ctx, func() { _ = out.Close() })()
+	reader := bufio.NewReader(out)
+	line, err := reader.ReadString('\n')
+	if line == "ready\n" {
+		return nil
+	}
+	rest, _ := io.ReadAll(reader)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	} else if line != "" {
+		err = errors.New(strings.TrimSpace(line + string(rest)))
+	}
+	return errors.Join(err, s.stop())
+}
+
+// URL is the connection string of the superuser postgres and the database postgres.
+func (s *Server) URL() string { return s.url }
+
+// Stop ends the cluster and deletes all of it. Another call does nothing.
+func (s *Server) Stop() error { return s.stop() }
+
+// Mode is a way in which a cluster goes down.
+type Mode string
+
+// The modes of [Server.Halt] and [Server.Restart].
+const (
+	// Fast ends all sessions, then shuts down in order.
+	Fast Mode = "fast"
+	// Immediate ends all processes at once, as a crash does; the next start recovers from the log.
+	Immediate Mode = "immediate"
+)
+
+// Halt takes the server down and keeps its data. Resume brings it up again at the same URL.
+func (s *Server) Halt(mode Mode) error { return s.control("stop", "-m", string(mode)) }
+
+// Resume brings a halted server up.
+func (s *Server) Resume() error {
+	return s.control("start", "-o", s.settings, "-l", filepath.Join(s.dir, "log"))
+}
+
+// Restart takes the server down and brings it up again.
+func (s *Server) Restart(mode Mode) error {
+	if err := s.Halt(mode); err != nil {
+		return err
+	}
+	return s.Resume()
+}
+
+func (s *Server) control(action string, args ...string) error {
+	args = append([]string{action, "-D", filepath.Join(s.dir, "data"), "-w"}, args...)
+	out, err := s.command(filepath.Join(s.bin, "pg_ctl"), args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("pg_ctl %s: %w: %s", action, err, out)
+	}
+	return nil
+}
+
+// command is a command of the server's user, out of reach of the terminal's signals.
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.user}
+	return cmd
+}
+
+// freePort looks below the ports that systems give to outgoing connections, so that it is still free after a halt.
+func freePort() (int, error) {
+	var problem error
+	for range 100 {
+		port := 15000 + rand.IntN(15000)
+		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, listener.Close()
+		}
+		problem = err
+	}
+	return 0, fmt.Errorf("no free port on 127.0.0.1: %w", problem)
+}

@@ -1,0 +1,57 @@
+package localpg
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// shared needs nobody to stop it: it ends with the test binary.
+var shared = sync.OnceValues(func() (*Server, error) {
+	return Start(context.Background(), Options{Unsafe: true})
+})
+
+// Shared returns the URL of a cluster that all tests of a binary share. The first call starts it, without fsync.
+func Shared(t testing.TB) string {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.URL()
+}
+
+var databases atomic.Int64
+
+// Database returns the URL of a new database in the shared cluster. It is dropped after the test.
+func Database(t testing.TB) string {
+	t.Helper()
+	server := Shared(t)
+	name := fmt.Sprintf("test_%d", databases.Add(1))
+	execute(t, server, "create database "+name)
+	t.Cleanup(func() { execute(t, server, "drop database "+name+" with (force)") })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func execute(t testing.TB, server, sql string) {
+	t.Helper()
+	ctx := context.Background() // a test's own context has ended when it cleans up
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Memory is an event log that lives as long as the process, for trials and tests. It does what [Postgres] does, apart from
+// projections in the transaction, which it does not call, and dead letters, which it drops.
+type Memory struct {
+	mutex      sync.RWMutex
+	partitions []memoryPartition
+}
+
+var _ Store = (*Memory)(nil)
+
+type memoryPartition struct {
+	row       Partition
+	log       []Event // at index i the event with position i+1
+	positions map[Key][]int64
+	snapshots map[Key]Snapshot
+	receipts  map[CommandKey]Receipt
+}
+
+// NewMemory returns an empty store with this number of partitions, 64 for 0.
+func NewMemory(partitions int) *Memory {
+	if partitions == 0 {
+		partitions = defaultPartitions
+	}
+	m := &Memory{partitions: make([]memoryPartition, partitions)}
+	for i := range m.partitions {
+		m.partitions[i] = memoryPartition{
+			row:       Partition{Number: i},
+			positions: map[Key][]int64{},
+			snapshots: map[Key]Snapshot{},
+			receipts:  map[CommandKey]Receipt{},
+		}
+	}
+	return m
+}
+
+// Partitions is the number of partitions.
+func (m *Memory) Partitions() int { return len(m.partitions) }
+
+// write gives f the partition alone, read gives it beside other readers.
+func (m *Memory) write(ctx context.Context, partition int, f func(p *memoryPartition) error) error {
+	if err := errors.Join(ctx.Err(), checkPartition(partition, len(m.partitions))); err != nil {
+		return err
+	}
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return f(&m.partitions[partition])
+}
+
+func (m *Memory) read(ctx context.Context, partition int, f func(p *memoryPartition)) error {
+	if err := errors.Join(ctx.Err(), checkPartition(partition, len(m.partitions))); err != nil {
+		return err
+	}
+	m.mutex.RLock()
+	defer m.mutex.RUnlock()
+	f(&m.partitions[partition])
+	return nil
+}
+
+// Acquire makes owner the partition's owner.
+func (m *Memory) Acquire(ctx context.Context, partition int, owner string) (row Partition, err error) {
+	err = m.write(ctx, partition, func(p *memoryPartition) error {
+		p.row.Owner = owner
+		p.row.Epoch++
+		row = p.row
+		return nil
+	})
+	return row, err
+}
+
+// Partition returns the partition's row as it is.
+func (m *Memory) Partition(ctx context.Context, partition int) (row Partition, err error) {
+	err = m.read(ctx, partition, func(p *memoryPartition) { row = p.row })
+	return row, err
+}
+
+// Rows returns the rows of all partitions, in their order.
+func (m *Memory) Rows(ctx context.Context) ([]Partition, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mutex.RLock()
+	defer m.mutex.RUnlock()
+	rows := make([]Partition, len(m.partitions))
+	for i := range m.partitions {
+		rows[i] = m.partitions[i].row
+	}
+	return rows, nil
+}
+
+// Commit adds a batch.
+func (m *Memory) Commit(ctx context.Context, c *Commit) error {
+	if err := c.check(len(m.partitions)); err != nil {
+		return err
+	}
+	return m.write(ctx, c.Partition, func(p *memoryPartition) error {
+		if err := p.refuse(c); err != nil {
+			return err
+		}
+		p.apply(c)
+		return nil
+	})
+}
+
+// refuse makes every check before anything changes, in the order in which Postgres makes them.
+func (p *memoryPartition) refuse(c *Commit) error {
+	if c.Epoch != p.row.Epoch {
+		return fmt.Errorf("%w: partition %d has epoch %d, not %d", ErrFenced, c.Partition, p.row.Epoch, c.Epoch)
+	}
+	if c.Position != p.row.Position {
+		return fmt.Errorf("%w: partition %d has position %d, not %d", ErrConflict, c.Partition, p.row.Position, c.Position)
+	}
+	if err := c.storable(); err != nil {
+		return err
+	}
+	seen := map[CommandKey]bool{}
+	for _, r := range c.Receipts {
+		if _, exists := p.receipts[r.Key()]; exists || seen[r.Key()] {
+			return fmt.Errorf("%w: %s of %s %s", ErrDuplicate, r.CommandID, r.Aggregate.Type, r.Aggregate.ID)
+		}
+		seen[r.Key()] = true
+	}
+	last := map[Key]int64{}
+	for _, e := range c.Events {
+		if _, known := last[e.Aggregate]; !known {
+			last[e.Aggregate] = int64(len(p.positions[e.Aggregate]))
+		}
+		last[e.Aggregate]++
+		if want := last[e.Aggregate]; e.Sequence != want {
+			return fmt.Errorf("%w: the next event of %s %s has sequence %d, not %d", ErrConflict,
+				e.Aggregate.Type, e.Aggregate.ID, want, e.Sequence)
+		}
+	}
+	return nil
+}
+
+func (p *memoryPartition) apply(c *Commit) {
+	for _, e := range c.Events {
+		e = e.stored(c.Partition)
+		p.log = append(p.log, e)
+		p.positions[e.Aggregate] = append(p.positions[e.Aggregate], e.Position)
+		p.row.Position, p.row.Time = e.Position, e.RecordedAt
+	}
+	for _, r := range c.Receipts {
+		p.receipts[r.Key()] = r.copy()
+	}
+	for _, s := range c.Snapshots {
+		old, exists := p.snapshots[s.Aggregate]
+		if !exists || old.Sequence < s.Sequence || old.Version != s.Version {
+			s.Body = slices.Clone(s.Body)
+			p.snapshots[s.Aggregate] = s
+		}
+	}
+	p.row.Cursor = Cursor{Stream: stamp(c.Cursor.Stream), Sequence: c.Cursor.Sequence, Time: stamp(c.Cursor.Time)}
+	p.row.Published, p.row.EventStream = c.Published, stamp(c.EventStream)
+}

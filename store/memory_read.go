@@ -1,0 +1,158 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// Load reads the histories of aggregates as they are at one moment.
+func (m *Memory) Load(ctx context.Context, partition int, queries []Query) ([]History, error) {
+	histories := make([]History, len(queries))
+	err := m.read(ctx, partition, func(p *memoryPartition) {
+		for i, q := range queries {
+			histories[i] = p.history(q)
+		}
+	})
+	return histories, err
+}
+
+func (p *memoryPartition) history(q Query) (h History) {
+	upTo := q.UpTo
+	if upTo == 0 {
+		upTo = math.MaxInt64
+	}
+	above := q.Above
+	s, exists := p.snapshots[q.Key]
+	if exists && above == 0 && s.Version == q.SnapshotVersion && s.Sequence <= upTo {
+		s.Body = slices.Clone(s.Body)
+		h.Snapshot, above = &s.Snapshot, s.Sequence
+	}
+	for _, e := range p.events(q.Key, above) {
+		if e.Sequence > upTo {
+			break
+		}
+		h.Events = append(h.Events, aggregate.Recorded{Sequence: e.Sequence, Type: e.Type, Version: e.Version,
+			Body: slices.Clone(e.Body)})
+	}
+	return h
+}
+
+// events are those of an aggregate above a sequence. They are not copies.
+func (p *memoryPartition) events(key Key, above int64) (events []Event) {
+	for _, position := range from(p.positions[key], above) { // at index i is that of the event with sequence i+1
+		events = append(events, p.log[position-1])
+	}
+	return events
+}
+
+// Events reads the events of one aggregate.
+func (m *Memory) Events(ctx context.Context, partition int, key Key, above int64, limit int) (events []Event, err error) {
+	err = m.read(ctx, partition, func(p *memoryPartition) { events = copies(p.events(key, above), limit) })
+	return events, err
+}
+
+// Log reads the events of a partition.
+func (m *Memory) Log(ctx context.Context, partition int, above int64, limit int) (events []Event, err error) {
+	err = m.read(ctx, partition, func(p *memoryPartition) {
+		events = copies(from(p.log, above), limit)
+	})
+	return events, err
+}
+
+// Receipts finds the receipts of commands.
+func (m *Memory) Receipts(ctx context.Context, partition int, commands []CommandKey) (map[CommandKey]Receipt, error) {
+	found := map[CommandKey]Receipt{}
+	err := m.read(ctx, partition, func(p *memoryPartition) {
+		for _, key := range commands {
+			if r, ok := p.receipts[key]; ok {
+				found[key] = r.copy()
+			}
+		}
+	})
+	return found, err
+}
+
+// from leaves out the first n.
+func from[T any](all []T, n int64) []T { return all[min(max(n, 0), int64(len(all))):] }
+
+func copies(events []Event, limit int) []Event {
+	events = slices.Clone(events[:min(max(limit, 0), len(events))])
+	for i := range events {
+		events[i].Body = slices.Clone(events[i].Body)
+	}
+	return events
+}
+
+// stored is the event as it is kept and read back.
+func (e Event) stored(partition int) Event {
+	e.Partition, e.Value = partition, nil
+	e.Body, e.RecordedAt = slices.Clone(e.Body), stamp(e.RecordedAt)
+	return e
+}
+
+func (r Receipt) copy() Receipt {
+	r.At = stamp(r.At)
+	if r.Error != nil {
+		e := *r.Error
+		r.Error = &e
+	}
+	return r
+}
+
+// stamp is the time as Postgres keeps it: in UTC, with microseconds.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// storable refuses what Postgres cannot hold.
+func (c *Commit) storable() error {
+	for _, r := range c.Receipts {
+		texts := []string{r.Aggregate.Type, r.Aggregate.ID, r.CommandID}
+		if r.Error != nil {
+			texts = append(texts, r.Error.Code, r.Error.Message)
+		}
+		if err := checkText(texts...); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Events {
+		err := errors.Join(checkText(e.Aggregate.Type, e.Aggregate.ID, e.Type), checkJSON(e.Metadata.appendJSON(nil)),
+			checkJSON(e.Body))
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range c.Snapshots {
+		if err := checkJSON(s.Body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkText(texts ...string) error {
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+			return &DataError{Code: codeBadEncoding, Message: "a string must be valid UTF-8 without the NUL character"}
+		}
+	}
+	return nil
+}
+
+func checkJSON(body []byte) error {
+	if !json.Valid(body) {
+		return &DataError{Code: codeBadText, Message: "a body must be valid JSON"}
+	}
+	escapes := bytes.ReplaceAll(body, []byte(`\\`), nil) // an escaped backslash escapes nothing
+	if bytes.Contains(escapes, []byte(`\u0000`)) {
+		return &DataError{Code: codeBadUnicodeEscape, Message: `a string must not have a NUL character (\u0000)`}
+	}
+	return nil
+}

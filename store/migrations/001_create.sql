@@ -1,0 +1,116 @@
+-- Keys of text compare byte by byte, whatever the database's language: that is quicker, and the same everywhere.
+
+create table {{.schema}}.settings (
+  singleton        boolean     primary key default true check (singleton),
+  partitions       smallint    not null,
+  event_partitions smallint    not null,
+  created_at       timestamptz not null default now(),
+  repartitioning   boolean     not null default false
+);
+comment on table {{.schema}}.settings is 'What the namespace is divided into.';
+insert into {{.schema}}.settings (partitions, event_partitions) values ({{.partitions}}, {{.eventPartitions}});
+
+-- Every commit updates a row here. The space left in each page keeps these updates off the index (HOT).
+create table {{.schema}}.partitions (
+  partition          smallint    primary key,
+  owner              text        not null default '',
+  epoch              bigint      not null default 0,
+  position           bigint      not null default 0,
+  published_position bigint      not null default 0,
+  event_stream       timestamptz,
+  command_stream     timestamptz,
+  command_cursor     bigint      not null default 0,
+  cursor_time        timestamptz,
+  recorded_at        timestamptz
+) with (fillfactor = 10);
+comment on table {{.schema}}.partitions is 'Who owns each partition, and how far it has come.';
+insert into {{.schema}}.partitions (partition) select generate_series(0, {{.partitions}} - 1);
+
+create table {{.schema}}.events (
+  partition      smallint    not null,
+  position       bigint      not null,
+  aggregate_type text        collate "C" not null,
+  aggregate_id   text        collate "C" not null,
+  sequence       bigint      not null,
+  type           text        collate "C" not null,
+  version        integer     not null,
+  body           jsonb       not null,
+  metadata       jsonb       not null,
+  recorded_at    timestamptz not null,
+  primary key (partition, position),
+  unique (partition, aggregate_type, aggregate_id, sequence)
+){{.partitionBy}};
+comment on table {{.schema}}.events is 'The log: positions count from 1 in each partition, sequences from 1 in each aggregate.';
+
+create table {{.schema}}.snapshots (
+  partition      smallint not null,
+  aggregate_type text     collate "C" not null,
+  aggregate_id   text     collate "C" not null,
+  sequence       bigint   not null,
+  version        integer  not null,
+  body           jsonb    not null,
+  primary key (partition, aggregate_type, aggregate_id)
+){{.partitionBy}};
+comment on table {{.schema}}.snapshots is 'States that stand in for the events up to their sequence. May be deleted at any time.';
+
+create table {{.schema}}.receipts (
+  partition      smallint    not null,
+  aggregate_type text        collate "C" not null,
+  aggregate_id   text        collate "C" not null,
+  command_id     text        collate "C" not null,
+  status         text        collate "C" not null,
+  sequence       bigint      not null,
+  position       bigint      not null,
+  events         integer     not null,
+  error          jsonb,
+  at             timestamptz not null,
+  primary key (partition, aggregate_type, aggregate_id, command_id)
+){{.partitionBy}};
+create index receipts_at on {{.schema}}.receipts (at);
+comment on table {{.schema}}.receipts is 'The outcome of each command, so that none takes effect twice.';
+{{range $i := untilStep 0 .eventPartitions 1}}
+create table {{$.schema}}.events_{{$i}} partition of {{$.schema}}.events
+  for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
+create table {{$.schema}}.snapshots_{{$i}} partition of {{$.schema}}.snapshots
+  for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
+create table {{$.schema}}.receipts_{{$i}} partition of {{$.schema}}.receipts
+  for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
+{{end}}
+create table {{.schema}}.dead_letters (
+  partition       smallint    not null,
+  id              text        collate "C" not null,
+  subject         text        not null,
+  headers         jsonb       not null,
+  body            bytea       not null,
+  stream_sequence bigint      not null,
+  command_id      text        not null,
+  code            text        not null,
+  message         text        not null,
+  at              timestamptz not null,
+  primary key (partition, id)
+);
+comment on table {{.schema}}.dead_letters is 'Commands that could not be handled, kept for a person to look at.';
+
+-- The first statement of every commit. An error here undoes all of it.
+create function {{.schema}}.advance(
+  of_partition smallint, from_epoch bigint, from_position bigint, to_position bigint, to_published bigint,
+  to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint, to_cursor_time timestamptz,
+  to_recorded_at timestamptz
+) returns void language plpgsql as $$
+declare
+  actual record;
+begin
+  update {{.schema}}.partitions
+     set position = to_position, published_position = to_published, event_stream = to_event_stream,
+         command_stream = to_command_stream, command_cursor = to_cursor, cursor_time = to_cursor_time,
+         recorded_at = coalesce(to_recorded_at, recorded_at)
+   where partition = of_partition and epoch = from_epoch and position = from_position;
+  if found then
+    return;
+  end if;
+  select epoch, position into actual from {{.schema}}.partitions where partition = of_partition;
+  if actual.epoch is distinct from from_epoch then
+    raise exception 'partition % has epoch %, not %', of_partition, actual.epoch, from_epoch using errcode = 'ME001';
+  end if;
+  raise exception 'partition % has position %, not %', of_partition, actual.position, from_position using errcode = 'ME002';
+end $$;

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// Options are what can be chosen of a namespace in Postgres. A number other than the one that the namespace was created
+// with is refused.
+type Options struct {
+	// Namespace is the schema that holds all tables. The default is "maestro". It is quoted, but not checked here.
+	Namespace string
+	// Partitions is the number of partitions. 0, the default, stands for what the namespace has, and 64 for a new one.
+	Partitions int
+	// EventPartitions is the number of tables among which Postgres divides events, snapshots and receipts each, by hash
+	// of the partition. 0, the default, stands for what the namespace has, and for one table of each in a new one.
+	EventPartitions int
+}
+
+const defaultPartitions = 64
+
+func (o Options) withDefaults() Options {
+	if o.Namespace == "" {
+		o.Namespace = wire.DefaultNamespace
+	}
+	return o
+}
+
+func (o Options) check() error {
+	const most = 1<<15 - 1
+	if o.Partitions < 0 || o.Partitions > most {
+		return fmt.Errorf("%d partitions: expected 1 to %d, or 0 for the default", o.Partitions, most)
+	}
+	if o.EventPartitions < 0 || o.EventPartitions > most {
+		return fmt.Errorf("%d event partitions: expected 1 to %d, or 0 for the default", o.EventPartitions, most)
+	}
+	return nil
+}
+
+// Postgres is the event log in a schema of a Postgres database of version 14 or later.
+type Postgres struct {
+	pool       *pgxpool.Pool
+	namespace  string
+	partitions int
+	sql        statements
+}
+
+var _ Store = (*Postgres)(nil)
+
+// Open returns the store of a namespace, which it creates or brings up to date first where that is needed; see [Migrate].
+// The pool remains the caller's. Another number of partitions than the namespace has is a [*PartitionsError]; while
+// [Repartition] is not finished, the error is [ErrRepartitioning].
+func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error) {
+	o = o.withDefaults()
+	found, err := prepare(ctx, pool, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := found.usable(o); err != nil {
+		return nil, err
+	}
+	return newPostgres(pool, o.Namespace, found.partitions), nil
+}
+
+func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
+	return &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace)}
+}
+
+// Partitions is the number of partitions.
+func (s *Postgres) Partitions() int { return s.partitions }
+
+// Partition returns the partition's row as it is.
+func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, error) {
+	if err := checkPartition(partition, s.partitions); err != nil {
+		return Partition{}, err
+	}
+	p, err := scanPartition(s.pool.QueryRow(ctx, s.sql.partition, partition, s.partitions))
+	if err != nil {
+		return Partition{}, fmt.Errorf("read partition %d: %w", partition, s.whyNoRow(ctx, err))
+	}
+	return p, nil
+}
+
+// Rows returns the rows of all partitions, in their order.
+func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
+	rows, _ := s.pool.Query(ctx, s.sql.rows, s.partitions) // its error is that of the rows
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Partition, error) { return scanPartition(row) })
+	if err == nil && len(all) == 0 {
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the partitions: %w", s.whyNoRow(ctx, err))
+	}
+	return all, nil
+}
+
+// Acquire makes owner the partition's owner. A commit that is under way is waited for; one that stands still for a second,
+// such as that of a frozen process in the middle of its projections, is ended together with its session.
+func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Partition, error) {
+	if err := checkPartition(partition, s.partitions); err != nil {
+		return Partition{}, err
+	}
+	p, err := s.acquire(ctx, partition, owner)
+	if isLocked(err) {
+		if _, err := s.pool.Exec(ctx, s.sql.evict, partition); err != nil {
+			return Partition{}, fmt.Errorf("end the session that holds partition %d: %w", partition, err)
+		}
+		p, err = s.acquire(ctx, partition, owner)
+	}
+	if err != nil {
+		return Partition{}, fmt.Errorf("acquire partition %d: %w", partition, s.whyNoRow(ctx, err))
+	}
+	return p, nil
+}
+
+// whyNoRow tells why a partition is not there: the namespace's number of partitions has changed since it was opened.
+func (s *Postgres) whyNoRow(ctx context.Context, err error) error {
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	found, err := readSettings(ctx, s.pool, s.namespace)
+	return errors.Join(err, found.usable(Options{Namespace: s.namespace, Partitions: s.partitions}))
+}
+
+func (s *Postgres) acquire(ctx context.Context, partition int, owner string) (p Partition, err error) {
+	var batch pgx.Batch
+	batch.Queue(lockTimeout)
+	batch.Queue(s.sql.acquire, partition, owner, s.partitions).QueryRow(func(row pgx.Row) (err error) {
+		p, err = scanPartition(row)
+		return err
+	})
+	return p, s.pool.SendBatch(ctx, &batch).Close()
+}
+
+func checkPartition(partition, partitions int) error {
+	if partition < 0 || partition >= partitions {
+		return fmt.Errorf("partition %d: the namespace has partitions 0 to %d", partition, partitions-1)
+	}
+	return nil
+}

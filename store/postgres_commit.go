@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
+// the first error undoes. With Project it takes another one for the commit, and those of Project itself.
+func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
+	if err := c.check(s.partitions); err != nil {
+		return err
+	}
+	if c.Project != nil {
+		return s.commitProjected(ctx, c)
+	}
+	var batch pgx.Batch
+	if err := s.queue(&batch, c); err != nil {
+		return err
+	}
+	return s.explain(s.pool.SendBatch(ctx, &batch).Close())
+}
+
+func (s *Postgres) commitProjected(ctx context.Context, c *Commit) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	defer conn.Release()
+	var batch pgx.Batch
+	batch.BeginTx(pgx.TxOptions{})
+	if err := s.queue(&batch, c); err != nil {
+		return err
+	}
+	batch.Queue(s.sql.scope)
+	results := conn.SendBatch(ctx, &batch)
+	tx := results.Tx()
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if err := results.Close(); err != nil {
+		return s.explain(err)
+	}
+	if err := c.Project(ctx, tx); err != nil {
+		return projectionError(ctx, tx, err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit after the projections: %w", err)
+	}
+	return nil
+}
+
+// projectionError leaves a projection's error as it is, unless the connection was lost: then no word of the projection
+// counts, since all it saw may be the loss.
+func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
+	switch {
+	case !tx.Conn().IsClosed():
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("project: %w", ctx.Err())
+	default:
+		return fmt.Errorf("project: %w: %s", errConnectionLost, err.Error())
+	}
+}
+
+// check catches mistakes of the caller that the database would not see.
+func (c *Commit) check(partitions int) error {
+	for i, e := range c.Events {
+		if want := c.Position + int64(i) + 1; e.Position != want {
+			return fmt.Errorf("commit: event %d has position %d, expected %d", i, e.Position, want)
+		}
+	}
+	return checkPartition(c.Partition, partitions)
+}
+
+// queue puts the statements of a commit into a batch.
+func (s *Postgres) queue(batch *pgx.Batch, c *Commit) error {
+	recordedAt := time.Time{}
+	if n := len(c.Events); n > 0 {
+		recordedAt = c.Events[n-1].RecordedAt
+	}
+	batch.Queue(s.sql.advance, c.Partition, c.Epoch, c.Position, c.Position+int64(len(c.Events)), c.Published,
+		nullTime(c.EventStream), nullTime(c.Cursor.Stream), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time),
+		nullTime(recordedAt))
+	if keepsReceipts && len(c.Receipts) > 0 {
+		batch.Queue(s.sql.receipts, receiptArrays(c.Partition, c.Receipts)...)
+	}
+	if len(c.Events) > 0 {
+		batch.Queue(s.sql.events, eventArrays(c.Partition, c.Events)...)
+	}
+	for _, p := range c.Snapshots {
+		batch.Queue(s.sql.snapshot, c.Partition, p.Aggregate.Type, p.Aggregate.ID, p.Sequence, p.Version, string(p.Body))
+	}
+	for _, d := range c.DeadLetters {
+		headers, err := json.Marshal(d.Headers)
+		if err != nil {
+			return fmt.Errorf("headers of dead letter %s: %w", d.ID, err)
+		}
+		batch.Queue(s.sql.dead, c.Partition, d.ID, d.Subject, string(headers), notNil(d.Body), int64(d.Sequence),
+			d.CommandID, d.Code, d.Message, d.At)
+	}
+	return nil
+}
+
+// nullTime is the time as a parameter: the zero time is null.
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

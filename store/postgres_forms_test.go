@@ -1,0 +1,96 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/localpg"
+)
+
+// BenchmarkForms compares forms in which events can be sent; statements.events is the first.
+func BenchmarkForms(b *testing.B) {
+	server, err := localpg.Start(b.Context(), localpg.Options{})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, server.Stop()) })
+	pool, err := pgxpool.New(b.Context(), server.URL())
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	s, err := Open(b.Context(), pool, Options{})
+	require.NoError(b, err)
+
+	jsonbArrays := strings.NewReplacer("unnest($8::text[])::jsonb", "unnest($8::jsonb[])",
+		"unnest($9::text[])::jsonb", "unnest($9::jsonb[])").Replace(s.sql.events)
+	fromClause := `insert into maestro.events (partition, ` + eventColumns + `)
+		select $1::smallint, position, aggregate_type, aggregate_id, sequence, type, version, body::jsonb, metadata::jsonb, at
+		from unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::integer[], $8::text[], $9::text[],
+			$10::timestamptz[]) as e (position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, at)`
+	send := func(sql string, change func(args []any)) func([]Event) error {
+		return func(events []Event) error {
+			args := eventArrays(0, events)
+			change(args)
+			_, err := pool.Exec(b.Context(), sql, args...)
+			return err
+		}
+	}
+	asIs := func([]any) {}
+	asBytes := func(args []any) {
+		for _, i := range []int{7, 8} {
+			var column [][]byte
+			for _, text := range args[i].([]string) {
+				column = append(column, []byte(text))
+			}
+			args[i] = column
+		}
+	}
+	position := int64(0)
+	for _, form := range []struct {
+		name string
+		send func([]Event) error
+	}{
+		{"text arrays in the select list", send(s.sql.events, asIs)},
+		{"jsonb arrays in the select list", send(jsonbArrays, asIs)},
+		{"jsonb arrays of bytes in the select list", send(jsonbArrays, asBytes)},
+		{"text arrays in the from clause", send(fromClause, asIs)},
+		{"copy", func(events []Event) error { return copyEvents(b, pool, events) }},
+	} {
+		b.Run(form.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				events := someEvents(position, 256)
+				position += 256
+				b.StartTimer()
+				require.NoError(b, form.send(events))
+			}
+			b.ReportMetric(float64(b.N)*256/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+func someEvents(position int64, n int) (events []Event) {
+	for i := position + 1; i <= position+int64(n); i++ {
+		id := fmt.Sprintf("0198c1f0-7b1e-7000-8000-%012x", i)
+		events = append(events, Event{Position: i, Aggregate: Key{Type: "counter", ID: fmt.Sprint(i)},
+			Recorded: aggregate.Recorded{Sequence: 1, Type: "incremented", Version: 1, Body: []byte(`{"by":12}`)},
+			Metadata: Metadata{CommandID: id, CorrelationID: id}, RecordedAt: time.Now()})
+	}
+	return events
+}
+
+func copyEvents(b *testing.B, pool *pgxpool.Pool, events []Event) error {
+	names := strings.Split("partition, "+eventColumns, ", ")
+	rows := pgx.CopyFromSlice(len(events), func(i int) ([]any, error) {
+		e := &events[i]
+		return []any{0, e.Position, e.Aggregate.Type, e.Aggregate.ID, e.Sequence, e.Type, e.Version, e.Body, e.Metadata.appendJSON(nil),
+			e.RecordedAt}, nil
+	})
+	_, err := pool.CopyFrom(b.Context(), pgx.Identifier{"maestro", "events"}, names, rows)
+	return err
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// Load reads the histories of aggregates as they are at one moment.
+func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]History, error) {
+	if err := checkPartition(partition, s.partitions); err != nil {
+		return nil, err
+	}
+	rows, _ := s.pool.Query(ctx, s.sql.load, queryArrays(partition, queries)...) // its error is that of the rows
+	histories, err := readHistories(rows, len(queries))
+	if err != nil {
+		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, err)
+	}
+	return histories, nil
+}
+
+func queryArrays(partition int, queries []Query) []any {
+	n := len(queries)
+	types, ids := make([]string, n), make([]string, n)
+	above, upTo, versions := make([]int64, n), make([]int64, n), make([]int32, n)
+	for i, q := range queries {
+		types[i], ids[i] = q.Type, q.ID
+		above[i], upTo[i], versions[i] = q.Above, q.UpTo, int32(q.SnapshotVersion)
+		if q.UpTo == 0 {
+			upTo[i] = math.MaxInt64
+		}
+	}
+	return []any{partition, types, ids, above, upTo, versions}
+}
+
+// readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot), a version and a body.
+func readHistories(rows pgx.Rows, n int) ([]History, error) {
+	defer rows.Close()
+	histories := make([]History, n)
+	var (
+		query, sequence int64
+		version         int
+		name            = interned{known: map[string]string{}}
+		body            arena
+		row             = []any{&query, &sequence, &name, &version, &body}
+	)
+	for rows.Next() {
+		if err := rows.Scan(row...); err != nil {
+			return nil, err
+		}
+		h := &histories[query-1]
+		if name.null {
+			h.Snapshot = &aggregate.Snapshot{Sequence: sequence, Version: version, Body: body.last}
+		} else {
+			h.Events = append(h.Events,
+				aggregate.Recorded{Sequence: sequence, Type: name.last, Version: version, Body: body.last})
+		}
+	}
+	for _, h := range histories {
+		sortBySequence(h.Events)
+	}
+	return histories, rows.Err()
+}
+
+// sortBySequence has nothing to do as long as Postgres reads the events of an aggregate by their index, but SQL does not
+// promise the order of a union, and an order by would sort every body once more.
+func sortBySequence(events []aggregate.Recorded) {
+	bySequence := func(a, b aggregate.Recorded) int { return cmp.Compare(a.Sequence, b.Sequence) }
+	if !slices.IsSortedFunc(events, bySequence) {
+		slices.SortFunc(events, bySequence)
+	}
+}
+
+// interned scans texts of which there are few different ones, without a copy for each.
+type interned struct {
+	known map[string]string
+	last  string
+	null  bool
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (t *interned) ScanBytes(src []byte) error {
+	t.null = src == nil
+	known, ok := t.known[string(src)]
+	if !ok {
+		known = string(src)
+		t.known[known] = known
+	}
+	t.last = known
+	return nil
+}
+
+// arena scans values into pieces of memory that many of them share.
+type arena struct {
+	chunk, last []byte
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (a *arena) ScanBytes(src []byte) error {
+	if len(src) > cap(a.chunk)-len(a.chunk) {
+		a.chunk = make([]byte, 0, max(len(src), min(2*cap(a.chunk), 64<<10), 512))
+	}
+	start := len(a.chunk)
+	a.chunk = append(a.chunk, src...)
+	a.last = a.chunk[start:len(a.chunk):len(a.chunk)]
+	return nil
+}

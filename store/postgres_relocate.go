@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// relocation is the transaction that gives all rows of a namespace their new places.
+type relocation struct {
+	pgx.Tx
+	store      *Postgres
+	partitions int
+}
+
+// columns are those of events but for their place.
+var columns = strings.TrimPrefix(eventColumns, "position, ")
+
+// The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the
+// other tables can collide on its way. The greatest time so far is the time in old partitions with odd histories too.
+var relocate = []string{
+	`create temp table relocated on commit drop as
+		select a.partition, row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
+			e.at, e.partition as old_partition, e.position as old_position, ` + columns + `
+		from (select *, max(recorded_at) over (partition by partition order by position) as at from maestro.events) e
+		join relocated_aggregates a using (aggregate_type, aggregate_id)`,
+	`truncate maestro.events`,
+	`insert into maestro.events (partition, position, ` + columns + `) select partition, position, ` + columns + ` from relocated`,
+	`create index on relocated (partition, at, old_partition, old_position)`,
+	`analyze relocated`,
+	`update maestro.receipts r set partition = a.partition, position = coalesce((
+			select e.position from relocated e
+			where e.partition = a.partition and (e.at, e.old_partition, e.old_position) <= (r.at, r.partition, r.position)
+			order by e.at desc, e.old_partition desc, e.old_position desc limit 1), 0)
+		from relocated_aggregates a where a.aggregate_type = r.aggregate_type and a.aggregate_id = r.aggregate_id`,
+	`update maestro.snapshots s set partition = a.partition
+		from relocated_aggregates a where a.aggregate_type = s.aggregate_type and a.aggregate_id = s.aggregate_id`,
+	`update maestro.dead_letters d set partition = a.partition
+		from relocated_aggregates a where a.aggregate_type = split_part(d.subject, '.', 4) and a.aggregate_id = split_part(d.subject, '.', 5)`,
+	`truncate maestro.partitions`,
+}
+
+func (r *relocation) run(ctx context.Context, before epochs, lockTimeout string) error {
+	if err := r.lock(ctx, lockTimeout); err != nil {
+		return err
+	}
+	now, err := r.store.epochs(ctx, r)
+	if err != nil {
+		return err
+	}
+	if now != before {
+		return errors.New("a worker has started in the meantime: stop it and try again")
+	}
+	if err := r.placeAggregates(ctx); err != nil {
+		return fmt.Errorf("compute the partition of each aggregate: %w", err)
+	}
+	for _, step := range relocate {
+		if err := r.exec(ctx, step); err != nil {
+			return err
+		}
+	}
+	err = r.exec(ctx, `insert into maestro.partitions (partition, epoch, position, recorded_at)
+		select p, $2, coalesce(e.position, 0), e.recorded_at from generate_series(0, $1 - 1) p
+		left join (select partition, max(position) as position, max(recorded_at) as recorded_at from relocated group by partition) e
+			on e.partition = p`, r.partitions, now.highest+1)
+	if err != nil {
+		return err
+	}
+	return r.exec(ctx, `update maestro.settings set partitions = $1, repartitioning = true`, r.partitions)
+}
+
+func (r *relocation) exec(ctx context.Context, sql string, args ...any) error {
+	_, err := r.Exec(ctx, qualify(r.store.namespace, sql), args...)
+	return err
+}
+
+// lock keeps everybody else out, and takes all the time that is needed from then on.
+func (r *relocation) lock(ctx context.Context, timeout string) error {
+	_, err := r.Exec(ctx, `select set_config(name, '0', true) from pg_settings
+		where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Exec(ctx, `select set_config('lock_timeout', $1, true)`, timeout); err != nil {
+		return err
+	}
+	return r.exec(ctx, `lock table maestro.settings, maestro.partitions, maestro.receipts, maestro.events, maestro.snapshots,
+		maestro.dead_letters`)
+}
+
+// placeAggregates makes the table of the aggregates with their new partitions. The hash is that of package wire, so the
+// aggregates come here and go back, some at a time.
+func (r *relocation) placeAggregates(ctx context.Context) error {
+	for _, sql := range []string{
+		`create temp table relocated_aggregates (aggregate_type text collate "C", aggregate_id text collate "C", partition smallint)
+			on commit drop`,
+		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or nothing of the kind.
+		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.events
+			union select aggregate_type, aggregate_id from maestro.snapshots
+			union select aggregate_type, aggregate_id from maestro.receipts
+			union select split_part(subject, '.', 4) collate "C", split_part(subject, '.', 5) collate "C" from maestro.dead_letters`,
+	} {
+		if err := r.exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	for {
+		rows, _ := r.Query(ctx, `fetch 10000 from aggregates`) // its error is that of the rows
+		keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Key])
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return r.exec(ctx, `close aggregates; analyze relocated_aggregates`)
+		}
+		_, err = r.CopyFrom(ctx, pgx.Identifier{"relocated_aggregates"}, []string{"aggregate_type", "aggregate_id", "partition"},
+			pgx.CopyFromSlice(len(keys), func(i int) ([]any, error) {
+				return []any{keys[i].Type, keys[i].ID, wire.Partition(keys[i].Type, keys[i].ID, r.partitions)}, nil
+			}))
+		if err != nil {
+			return err
+		}
+	}
+}

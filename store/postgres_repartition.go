@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Repartition changes the number of a namespace's partitions to that of the options, while nobody works on it.
+//
+// It calls drain with the log as it is, whose error leaves everything as it was; then it gives all rows the partition of
+// their aggregate, in one transaction; then it calls rebuild with the log as it has become. Until rebuild has succeeded,
+// nobody can open the namespace: the next call with the same number goes on there. Nothing is done where the namespace has
+// that number already.
+//
+// Within each new partition events stand in the order of their times, then of their old partition and position, and positions
+// count from 1 again: the events of an aggregate keep their order, and times never go back. Cursors begin anew, with
+// higher epochs than before, so that whoever had opened the namespace earlier can commit nothing more. A receipt's position is that of
+// the command's last event, or of the new partition's last event at that time where the command had none.
+//
+// Postgres holds the log three times until it is done: as it was, sorted, and as it will be. Like [Migrate] it takes a session of
+// its own.
+func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebuild func(context.Context, *Postgres) error) error {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.Partitions == 0 {
+		return errors.New("repartition: say how many partitions the namespace is to have")
+	}
+	conn, err := lockRepartition(ctx, pool, o.Namespace)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	found, err := existing(ctx, pool, o.Namespace)
+	switch {
+	case err != nil:
+		return err
+	case found.partitions == o.Partitions && !found.repartitioning:
+		return nil
+	case found.partitions == o.Partitions:
+	case found.repartitioning:
+		return found.unfinished(o.Namespace)
+	default:
+		before := newPostgres(pool, o.Namespace, found.partitions)
+		if err := before.repartition(ctx, conn, o.Partitions, drain); err != nil {
+			return fmt.Errorf("repartition namespace %q: %w", o.Namespace, err)
+		}
+	}
+	if err := rebuild(ctx, newPostgres(pool, o.Namespace, o.Partitions)); err != nil {
+		return err
+	}
+	_, err = pool.Exec(ctx, qualify(o.Namespace, `update maestro.settings set repartitioning = false`))
+	return err
+}
+
+// lockRepartition returns a session that holds the namespace's lock for this, as long as it lasts. It waits for the session of
+// a call that was killed to end.
+func lockRepartition(ctx context.Context, pool *pgxpool.Pool, namespace string) (*pgx.Conn, error) {
+	pooled, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("repartition namespace %q: %w", namespace, err)
+	}
+	conn := pooled.Hijack()
+	_, err = conn.Exec(ctx, `set lock_timeout = '30s'`)
+	if err == nil {
+		_, err = conn.Exec(ctx, `select pg_advisory_lock(hashtextextended('maestro repartition ' || $1::text, 0))`, namespace)
+	}
+	if isLocked(err) {
+		err = errors.New("somebody else is at it: wait until they are done")
+	}
+	if err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("repartition namespace %q: %w", namespace, err)
+	}
+	return conn, nil
+}
+
+// existing brings a namespace up to date, but makes none.
+func existing(ctx context.Context, pool *pgxpool.Pool, namespace string) (found settings, err error) {
+	if found, err = readSettings(ctx, pool, namespace); err != nil {
+		return found, err
+	}
+	if found.version == 0 {
+		return found, fmt.Errorf("there is no namespace %q in this database: is it another one, or another database?", namespace)
+	}
+	return prepare(ctx, pool, Options{Namespace: namespace})
+}
+
+// repartition moves all rows, if nobody acquires a partition between the call of drain and that.
+func (s *Postgres) repartition(ctx context.Context, conn *pgx.Conn, partitions int, drain func(context.Context, *Postgres) error) error {
+	before, err := s.epochs(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if err := drain(ctx, s); err != nil {
+		return err
+	}
+	move := func(lockTimeout string) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			return (&relocation{Tx: tx, store: s, partitions: partitions}).run(ctx, before, lockTimeout)
+		})
+	}
+	return s.evicting(ctx, move)
+}
+
+// epochs tell whether any partition was acquired between two moments.
+type epochs struct{ sum, highest int64 }
+
+func (s *Postgres) epochs(ctx context.Context, db querier) (e epochs, err error) {
+	err = db.QueryRow(ctx, qualify(s.namespace, `select sum(epoch)::bigint, max(epoch) from maestro.partitions`)).Scan(&e.sum, &e.highest)
+	return e, err
+}

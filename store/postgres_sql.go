@@ -1,0 +1,110 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// lockTimeout holds for the rest of the transaction.
+const lockTimeout = `select set_config('lock_timeout', '1s', true)`
+
+// statements are the SQL of one namespace.
+type statements struct {
+	partition, rows, acquire, evict                  string
+	advance, receipts, events, snapshot, dead, scope string
+	load, history, log, find, prune                  string
+}
+
+const partitionColumns = `partition, owner, epoch, position, published_position, event_stream, command_stream,
+	command_cursor, cursor_time, recorded_at`
+
+const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at`
+
+func newStatements(namespace string) statements {
+	in := func(sql string) string { return qualify(namespace, sql) }
+	return statements{
+		// Whoever has opened the namespace with another number of partitions finds none, and without its row commits nothing.
+		partition: in(`select ` + partitionColumns + ` from maestro.partitions
+			where partition = $1 and exists (select from maestro.settings where partitions = $2)`),
+		rows: in(`select ` + partitionColumns + ` from maestro.partitions
+			where exists (select from maestro.settings where partitions = $1) order by partition`),
+		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1
+			where partition = $1 and exists (select from maestro.settings where partitions = $3 and not repartitioning)
+			returning ` + partitionColumns),
+		// xmax of the row that others see is the transaction that is changing it. Null stands for all partitions.
+		evict: in(`select pg_terminate_backend(l.pid) from maestro.partitions p
+			join pg_locks l on l.locktype = 'transactionid' and l.transactionid = p.xmax
+				and l.mode = 'ExclusiveLock' and l.granted
+			where p.partition = $1 or $1 is null`),
+
+		advance: in(advanceStatement),
+		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10% quicker.
+		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
+				position, events, error, at)
+			select $1::smallint, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+				unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::integer[]), unnest($9::text[])::jsonb,
+				unnest($10::timestamptz[])`),
+		events: in(`insert into maestro.events (partition, ` + eventColumns + `)
+			select $1::smallint, unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
+				unnest($6::text[]), unnest($7::integer[]), unnest($8::text[])::jsonb, unnest($9::text[])::jsonb,
+				unnest($10::timestamptz[])`),
+		snapshot: in(`insert into maestro.snapshots as old (partition, aggregate_type, aggregate_id, sequence, version, body)
+			values ($1, $2, $3, $4, $5, $6)
+			on conflict (partition, aggregate_type, aggregate_id) do update
+			set sequence = excluded.sequence, version = excluded.version, body = excluded.body
+			where old.sequence < excluded.sequence or old.version <> excluded.version`),
+		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
+				code, message, at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
+		scope: `select set_config('search_path',
+			concat_ws(', ', ` + literal(pgx.Identifier{namespace}.Sanitize()) + `, nullif(current_setting('search_path'), '')), true)`,
+
+		// The inner queries cannot be merged into the outer one (offset, order by), so that each aggregate is looked up
+		// by its key whatever the planner knows, or does not know, of the tables.
+		load: in(`select q.n, h.sequence, h.type, h.version, h.body
+			from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[]) with ordinality
+				as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, n)
+			left join lateral (
+				select sequence, version, body from maestro.snapshots s
+				where s.partition = $1 and s.aggregate_type = q.aggregate_type and s.aggregate_id = q.aggregate_id
+					and s.version = q.snapshot_version and s.sequence <= q.up_to
+				offset 0
+			) s on q.above = 0
+			cross join lateral (
+				select s.sequence, null as type, s.version, s.body where s.sequence is not null
+				union all (
+					select e.sequence, e.type, e.version, e.body from maestro.events e
+					where e.partition = $1 and e.aggregate_type = q.aggregate_type and e.aggregate_id = q.aggregate_id
+						and e.sequence > coalesce(s.sequence, q.above) and e.sequence <= q.up_to
+					order by e.sequence
+				)
+			) h`),
+		history: in(`select ` + eventColumns + ` from maestro.events
+			where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4
+			order by sequence limit $5`),
+		log: in(`select ` + eventColumns + ` from maestro.events
+			where partition = $1 and position > $2 order by position limit $3`),
+		find: in(`select r.aggregate_type, r.aggregate_id, r.command_id, r.status, r.sequence, r.position, r.events,
+				r.error, r.at
+			from unnest($2::text[], $3::text[], $4::text[]) as q (aggregate_type, aggregate_id, command_id)
+			cross join lateral (
+				select * from maestro.receipts r
+				where r.partition = $1 and r.aggregate_type = q.aggregate_type and r.aggregate_id = q.aggregate_id
+					and r.command_id = q.command_id
+				offset 0
+			) r`),
+		// By their place in the table, so that no plan can read all of it. With event partitions a place is one in each table,
+		// hence the second condition.
+		prune: in(`delete from maestro.receipts where at < $1 and ctid = any (array(
+			select ctid from maestro.receipts where at < $1 order by at limit $2))`),
+	}
+}
+
+// qualify puts a namespace in the place of maestro.
+func qualify(namespace, sql string) string {
+	return strings.ReplaceAll(sql, "maestro.", pgx.Identifier{namespace}.Sanitize()+".")
+}
+
+// literal quotes a string for SQL.
+func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

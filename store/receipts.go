@@ -1,0 +1,6 @@
+//go:build !maestro_unreceipted
+
+package store
+
+// keepsReceipts says that commands leave receipts, by which they are known when they come again.
+const keepsReceipts = true

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// Store is an event log divided into a fixed number of partitions. It is safe for concurrent use.
+//
+// Errors are those of errors.go, or faults of the way there (a lost connection, a server that restarts), for which
+// [IsTransient] tells whether the same call may succeed later.
+type Store interface {
+	// Partitions is the number of partitions, fixed when the namespace was created.
+	Partitions() int
+	// Acquire makes owner the partition's owner: its epoch goes up by one, so that commits of an earlier owner are
+	// refused from now on.
+	Acquire(ctx context.Context, partition int, owner string) (Partition, error)
+	// Partition returns the partition's row as it is.
+	Partition(ctx context.Context, partition int) (Partition, error)
+	// Rows returns the rows of all partitions, in their order.
+	Rows(ctx context.Context) ([]Partition, error)
+	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
+	// [ErrConflict] when it has another position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
+	// of the commands exists, and whatever error Project returned.
+	Commit(ctx context.Context, c *Commit) error
+	// Load reads the histories of aggregates of one partition, one for each query, in its order.
+	Load(ctx context.Context, partition int, queries []Query) ([]History, error)
+	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit.
+	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
+	// Log reads the events of a partition with positions above the given one, in order, at most limit.
+	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
+	// Receipts finds the receipts of commands of one partition; a command without one is absent from the result.
+	Receipts(ctx context.Context, partition int, commands []CommandKey) (map[CommandKey]Receipt, error)
+}
+
+// Key identifies an aggregate.
+type Key struct {
+	Type, ID string
+}
+
+// CommandKey identifies a command: its id is unique for its aggregate.
+type CommandKey struct {
+	Key
+	CommandID string
+}
+
+// Partition is a partition's row: who owns it, and how far it has come.
+type Partition struct {
+	Number int
+	// Owner is the name of the last that acquired it, Epoch how often that happened.
+	Owner string
+	Epoch int64
+	// Position is that of the last committed event, 0 before the first; Published that of the last event known to be
+	// in the event stream.
+	Position, Published int64
+	// Cursor is how far the command stream has been handled.
+	Cursor Cursor
+	// EventStream is the creation time of the event stream that Published speaks of.
+	EventStream time.Time
+	// Time is the time of the last committed event.
+	Time time.Time
+}
+
+// Cursor is a place in the command stream: the last message that has been handled.
+type Cursor struct {
+	// Stream is the creation time of the command stream that Sequence speaks of.
+	Stream time.Time
+	// Sequence is the message's sequence in the stream, 0 before the first.
+	Sequence uint64
+	// Time is when the stream stored the message.
+	Time time.Time
+}
+
+// Commit is a batch of evaluated commands of one partition.
+type Commit struct {
+	// Partition, Epoch and Position are where the owner stands: the commit is refused if the log is elsewhere.
+	Partition int
+	Epoch     int64
+	Position  int64
+	// Cursor, Published and EventStream replace the partition's.
+	Cursor      Cursor
+	Published   int64
+	EventStream time.Time
+	// Events have positions Position+1, Position+2 ... without a gap, and times that rise with them.
+	Events      []Event
+	Receipts    []Receipt
+	Snapshots   []Snapshot
+	DeadLetters []DeadLetter
+	// Project, if not nil, runs in the transaction after everything else was written; its error undoes the commit. The
+	// in-memory store has no transaction to give and does not call it.
+	Project func(ctx context.Context, tx pgx.Tx) error
+}
+
+// Event is a committed event.
+type Event struct {
+	// Partition and Position are its place in the log; positions count from 1 in each partition.
+	Partition int
+	Position  int64
+	// Aggregate is whose event it is.
+	Aggregate Key
+	aggregate.Recorded
+	Metadata Metadata
+	// RecordedAt is a hybrid logical clock's time with microseconds: it rises with Position.
+	RecordedAt time.Time
+	// Value is the event as the user's Go type, where it was just decided. The store neither keeps nor sets it.
+	Value any
+}
+
+// Metadata is what an event remembers of the command that led to it. It is stored as JSON with these names.
+type Metadata struct {
+	CommandID     string `json:"command_id"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+	CausationID   string `json:"causation_id,omitempty"`
+	// Traceparent and Tracestate are the W3C trace context of the command.
+	Traceparent string `json:"traceparent,omitempty"`
+	Tracestate  string `json:"tracestate,omitempty"`
+}
+
+// Query asks for an aggregate's history.
+type Query struct {
+	Key
+	// Above leaves out the events up to this sequence, and the snapshot.
+	Above int64
+	// UpTo, if not 0, is the last sequence to read; a later snapshot is not used.
+	UpTo int64
+	// SnapshotVersion is the version of the snapshot that may stand in for events; 0 wants none.
+	SnapshotVersion int
+}
+
+// History is an aggregate's snapshot, if it has a fitting one, and the events after it.
+type History struct {
+	Snapshot *aggregate.Snapshot
+	Events   []aggregate.Recorded
+}
+
+// Snapshot is the snapshot of an aggregate. One is kept for each aggregate: a newer sequence or another version
+// replaces it, an older sequence of the same version does not.
+type Snapshot struct {
+	Aggregate Key
+	aggregate.Snapshot
+}
+
+// DeadLetter is a command of the durable stream that could not be handled, kept for a person to look at.
+type DeadLetter struct {
+	// ID is a UUID that rises with time.
+	ID string
+	// Subject, Headers and Body are the message; Sequence its place in the command stream, 0 if it was not stored there.
+	Subject  string
+	Headers  map[string][]string
+	Body     []byte
+	Sequence uint64
+	// CommandID, Code and Message are what the client was answered.
+	CommandID, Code, Message string
+	At                       time.Time
+}

@@ -1,0 +1,210 @@
+package storetest
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+func emptyStore(s *suite) {
+	require.GreaterOrEqual(s, s.store.Partitions(), 4)
+	require.Equal(s, store.Partition{Number: partition}, s.at(partition))
+	require.Empty(s, s.log())
+	require.Equal(s, store.History{}, s.history(store.Query{Key: counter("none"), SnapshotVersion: 1}))
+	histories, err := s.store.Load(s.ctx(), partition, nil)
+	require.NoError(s, err)
+	require.Empty(s, histories)
+	found, err := s.store.Receipts(s.ctx(), partition, nil)
+	require.NoError(s, err)
+	require.Empty(s, found)
+}
+
+func partitionRange(s *suite) {
+	for _, outside := range []int{-1, s.store.Partitions(), math.MaxInt32} {
+		_, err := s.store.Acquire(s.ctx(), outside, "a")
+		require.ErrorContains(s, err, strconv.Itoa(outside))
+		_, err = s.store.Partition(s.ctx(), outside)
+		require.Error(s, err)
+		require.Error(s, s.store.Commit(s.ctx(), &store.Commit{Partition: outside}))
+		_, err = s.store.Load(s.ctx(), outside, nil)
+		require.Error(s, err)
+		_, err = s.store.Events(s.ctx(), outside, counter("1"), 0, 1)
+		require.Error(s, err)
+		_, err = s.store.Log(s.ctx(), outside, 0, 1)
+		require.Error(s, err)
+		_, err = s.store.Receipts(s.ctx(), outside, nil)
+		require.Error(s, err)
+	}
+}
+
+func acquireRaisesEpoch(s *suite) {
+	for epoch, owner := range []string{"a", "b", "b"} {
+		p, err := s.store.Acquire(s.ctx(), partition, owner)
+		require.NoError(s, err)
+		require.Equal(s, store.Partition{Number: partition, Owner: owner, Epoch: int64(epoch) + 1}, p)
+		require.Equal(s, p, s.at(partition))
+	}
+	require.Equal(s, store.Partition{Number: partition + 1}, s.at(partition+1), "other partitions are not touched")
+}
+
+func rows(s *suite) {
+	_, err := s.store.Acquire(s.ctx(), partition, "a")
+	require.NoError(s, err)
+	s.commit(s.next(counter("1")))
+	all, err := s.store.Rows(s.ctx())
+	require.NoError(s, err)
+	require.Len(s, all, s.store.Partitions())
+	for p, row := range all {
+		require.Equal(s, s.at(p), row)
+	}
+}
+
+func commitReadsBack(s *suite) {
+	p, err := s.store.Acquire(s.ctx(), partition, "a")
+	require.NoError(s, err)
+	first, second := counter("1"), store.Key{Type: "account", ID: "1"}
+	metadata := store.Metadata{CommandID: "c-1 \"quoted\" \\ ü 😀 <&>", CorrelationID: "correlation", CausationID: "causation",
+		Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Tracestate: "vendor=1"}
+	c := &store.Commit{
+		Partition: partition, Epoch: p.Epoch, Position: 0,
+		Cursor:    store.Cursor{Stream: epochTime, Sequence: 42, Time: epochTime.Add(time.Second)},
+		Published: 1, EventStream: epochTime.Add(time.Minute),
+		Events: []store.Event{event(first, 1, 1), event(second, 1, 2), event(first, 2, 3)},
+	}
+	c.Events[1].Metadata, c.Events[1].Version, c.Events[1].Type = metadata, 7, "opened"
+	// Any time zone goes in, UTC comes out.
+	c.Events[2].RecordedAt = c.Events[2].RecordedAt.In(time.FixedZone("east", 3600))
+	s.commit(c)
+
+	c.Events[2].RecordedAt = c.Events[2].RecordedAt.UTC()
+	sameEvents(s.T, c.Events, s.log())
+	require.Equal(s, store.Partition{
+		Number: partition, Owner: "a", Epoch: p.Epoch, Position: 3, Published: 1, Cursor: c.Cursor, EventStream: c.EventStream,
+		Time: c.Events[2].RecordedAt,
+	}, s.at(partition))
+	require.Equal(s, []int64{1, 2}, sequences(s.history(store.Query{Key: first}).Events))
+	require.Equal(s, []int64{1}, sequences(s.history(store.Query{Key: second}).Events))
+}
+
+func cursorAlone(s *suite) {
+	s.commit(s.next(counter("1")))
+	before := s.at(partition)
+	c := s.next()
+	c.Cursor = store.Cursor{Stream: epochTime, Sequence: math.MaxInt64, Time: epochTime}
+	c.Published = 1
+	c.DeadLetters = []store.DeadLetter{{ID: "1", Subject: "a.b", At: epochTime}, {ID: "2", Subject: "a.c", At: epochTime,
+		Headers: map[string][]string{"A": {"b"}}, Body: []byte("body\x00"), Sequence: 3, CommandID: "c", Code: "d", Message: "e"}}
+	s.commit(c)
+	after := s.at(partition)
+	require.Equal(s, c.Cursor, after.Cursor)
+	require.Equal(s, int64(1), after.Published)
+	require.Equal(s, before.Time, after.Time, "the time of the last event stays")
+	require.Equal(s, before.Position, after.Position)
+
+	s.commit(&store.Commit{Partition: partition, Epoch: after.Epoch, Position: after.Position})
+	require.Equal(s, store.Cursor{}, s.at(partition).Cursor, "a commit replaces the cursor, also by none")
+}
+
+func bodies(s *suite) {
+	for _, body := range []string{
+		`{}`, `[]`, `null`, `true`, `0`, `""`, ` { "b" : [1, 2.50, -3e10, 123456789012345678901234567890] , "a" : { } } `,
+		`"quotes \" \\ and \n controls, ü 😀 \ud83d\ude00 \u0001"`, `{"text": "{\"a\",NULL}"}`, `{"unlike a NUL": "\\u0000"}`,
+	} {
+		c := s.next(counter("1"))
+		c.Events[0].Body = json.RawMessage(body)
+		s.commit(c)
+		log := s.log()
+		require.JSONEq(s, body, string(log[len(log)-1].Body))
+		history := s.history(store.Query{Key: counter("1")}).Events
+		require.JSONEq(s, body, string(history[len(history)-1].Body))
+	}
+}
+
+func fence(s *suite) {
+	former, err := s.store.Acquire(s.ctx(), partition, "former")
+	require.NoError(s, err)
+	_, err = s.store.Acquire(s.ctx(), partition, "present")
+	require.NoError(s, err)
+
+	c := s.next(counter("1"))
+	c.Epoch = former.Epoch
+	c.Receipts = []store.Receipt{receipt(counter("1"), "c")}
+	s.refused(c, store.ErrFenced)
+	c.Position, c.Events[0].Position = 7, 8
+	s.refused(c, store.ErrFenced)
+	empty := s.next()
+	empty.Epoch = former.Epoch
+	s.refused(empty, store.ErrFenced)
+
+	s.commit(s.next(counter("1")))
+}
+
+func conflict(s *suite) {
+	s.commit(s.next(counter("1"), counter("2")))
+	for _, position := range []int64{0, 1, 3} {
+		c := s.next(counter("3"))
+		c.Position, c.Events[0].Position = position, position+1
+		c.Cursor.Sequence = 99
+		c.Receipts = []store.Receipt{receipt(counter("3"), "c")}
+		c.Snapshots = []store.Snapshot{{Aggregate: counter("3"),
+			Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: json.RawMessage(`{}`)}}}
+		s.refused(c, store.ErrConflict)
+		require.Empty(s, s.receiptsOf(counter("3"), "c"))
+	}
+}
+
+func gap(s *suite) {
+	c := s.next(counter("1"), counter("2"))
+	c.Events[1].Position++
+	require.ErrorContains(s, s.store.Commit(s.ctx(), c), "position")
+	require.Empty(s, s.log())
+	require.Equal(s, store.Partition{Number: partition}, s.at(partition))
+}
+
+func sequenceTwice(s *suite) {
+	s.commit(s.next(counter("1"), counter("1")))
+	c := s.next(counter("2"), counter("1"))
+	c.Events[1].Sequence = 2
+	c.Receipts = []store.Receipt{receipt(counter("1"), "c")}
+	s.refused(c, store.ErrConflict)
+	require.Empty(s, s.receiptsOf(counter("1"), "c"))
+
+	sameID := s.next(store.Key{Type: "account", ID: "1"})
+	require.Equal(s, int64(1), sameID.Events[0].Sequence)
+	s.commit(sameID)
+}
+
+func unstorable(s *suite) {
+	before, log := s.at(partition), s.log()
+	for name, spoil := range map[string]func(c *store.Commit){
+		"NUL in a body":     func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"a": "x\u0000y"}`) },
+		"NUL in a name":     func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"\u0000": 1}`) },
+		"NUL in metadata":   func(c *store.Commit) { c.Events[1].Metadata.CorrelationID = "a\x00b" },
+		"NUL in an id":      func(c *store.Commit) { c.Receipts[0].CommandID = "\x00" },
+		"NUL in an error":   func(c *store.Commit) { c.Receipts[0].Error = &store.Error{Code: "a", Message: "\x00"} },
+		"NUL in a snapshot": func(c *store.Commit) { c.Snapshots[0].Body = json.RawMessage(`"\u0000"`) },
+		"not UTF-8":         func(c *store.Commit) { c.Receipts[0].CommandID = "\xff" },
+		"not JSON":          func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{`) },
+		"no body":           func(c *store.Commit) { c.Events[1].Body = nil },
+	} {
+		c := s.next(counter("1"), counter("2"))
+		c.Receipts = []store.Receipt{receipt(counter("2"), "c"), receipt(counter("1"), "c")}
+		c.Snapshots = []store.Snapshot{{Aggregate: counter("2"),
+			Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: json.RawMessage(`{}`)}}}
+		spoil(c)
+		err := s.store.Commit(s.ctx(), c)
+		var data *store.DataError
+		require.ErrorAs(s, err, &data, name)
+		require.Len(s, data.Code, 5, name)
+		require.NotEmpty(s, data.Message, name)
+		require.False(s, store.IsTransient(err), name)
+		s.unchanged(c, before, log)
+		require.Empty(s, s.receiptsOf(counter("1"), "c"), name)
+	}
+}
