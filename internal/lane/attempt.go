@@ -1,0 +1,271 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// attempt is one evaluation of a batch: the commit it wants, and what to tell everybody once that is made.
+type attempt struct {
+	lane   *Lane
+	tasks  []task
+	commit *store.Commit
+	// results and readErrors belong to the tasks of the same index, taskOf to the events.
+	results    []Result
+	readErrors []error
+	taskOf     []int
+	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not be loaded.
+	now    map[store.Key]aggregate.Instance
+	broken map[store.Key]error
+	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands of this batch led to.
+	receipts  map[store.CommandKey]store.Receipt
+	after     map[store.CommandKey]aggregate.Instance
+	found     int
+	loaded    int // aggregates that were not in memory
+	current   bool
+	projected bool
+}
+
+// newCommit is the commit that changes nothing but what is known to be published.
+func (l *Lane) newCommit() *store.Commit {
+	c := &store.Commit{Partition: l.at.Number, Epoch: l.at.Epoch, Position: l.at.Position, Cursor: l.at.Cursor}
+	c.Published, c.EventStream = l.published()
+	return c
+}
+
+// evaluate decides the tasks in their order on the aggregates as the tasks before leave them.
+func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
+	a := &attempt{lane: l, tasks: tasks, commit: l.newCommit(), results: make([]Result, len(tasks)),
+		now: make(map[store.Key]aggregate.Instance, len(tasks)), after: map[store.CommandKey]aggregate.Instance{}}
+	a.commit.Receipts = make([]store.Receipt, 0, len(tasks))
+	a.commit.Events = make([]store.Event, 0, len(tasks))
+	a.taskOf = make([]int, 0, len(tasks))
+	if l.checkReceipts {
+		var err error
+		if a.receipts, err = l.lookUp(ctx, tasks); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.load(ctx); err != nil {
+		return nil, err
+	}
+	for i, t := range tasks {
+		if t.command != nil {
+			end := t.command.traceEvaluate(ctx)
+			err := a.decide(ctx, i, t.command)
+			end()
+			if err != nil {
+				return nil, err
+			}
+		} else {
+			a.look(i, t.read)
+		}
+	}
+	if a.projected {
+		a.commit.Project = a.project
+	}
+	return a, nil
+}
+
+// lookUp finds the receipts of the batch's commands.
+func (l *Lane) lookUp(ctx context.Context, tasks []task) (map[store.CommandKey]store.Receipt, error) {
+	keys := make([]store.CommandKey, 0, len(tasks))
+	for _, t := range tasks {
+		if t.command != nil && t.command.addressed() {
+			keys = append(keys, t.command.key())
+		}
+	}
+	receipts, err := l.Store.Receipts(ctx, l.at.Number, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up receipts: %w", err)
+	}
+	if receipts == nil {
+		receipts = map[store.CommandKey]store.Receipt{}
+	}
+	return receipts, nil
+}
+
+// decide gives one command its outcome and adds to the commit what follows from it.
+func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
+	if c.durable() {
+		a.commit.Cursor = c.Cursor
+	}
+	if receipt, known := a.receipts[c.key()]; known {
+		a.found++
+		var err error
+		a.results[i], err = a.again(ctx, c, receipt)
+		return err
+	}
+	at := a.lane.Clock.Now()
+	instance, decided, refusal := a.execute(c, at)
+	if refusal != nil {
+		a.refuse(i, c, instance, refusal, at)
+		return nil
+	}
+	a.accept(i, c, instance, decided, at)
+	return nil
+}
+
+// execute runs the command on the aggregate as it stands. The instance it returns is nil where there is none to speak of.
+func (a *attempt) execute(c *Command, at time.Time) (aggregate.Instance, []aggregate.Decided, *Refusal) {
+	if c.Refusal != nil {
+		instance, _ := a.instance(c.Key)
+		return instance, nil, c.Refusal
+	}
+	instance, refusal := a.instance(c.Key)
+	if refusal != nil {
+		return nil, nil, refusal
+	}
+	if !c.Deadline.IsZero() && at.After(c.Deadline) {
+		return instance, nil, Fail(CodeDeadlineExceeded, "the command's deadline %s had passed when its turn came",
+			c.Deadline.UTC().Format(time.RFC3339Nano))
+	}
+	if c.ExpectSequence != nil && *c.ExpectSequence != instance.Sequence() {
+		return instance, nil, refusalOf(&aggregate.SequenceMismatchError{Aggregate: c.Key.Type, ID: c.Key.ID,
+			Expected: *c.ExpectSequence, Actual: instance.Sequence()})
+	}
+	next := instance.Clone()
+	decided, err := next.Execute(c.Name, c.Body, aggregate.Metadata{ID: c.ID, CorrelationID: c.CorrelationID,
+		CausationID: c.CausationID, Time: at})
+	if err != nil {
+		return instance, nil, refusalOf(err)
+	}
+	for _, d := range decided {
+		if len(d.Body) > a.lane.MaxEventBytes {
+			return instance, nil, Fail(CodeTooLarge, "event %s has %d bytes, at most %d can be published",
+				d.Type, len(d.Body), a.lane.MaxEventBytes)
+		}
+	}
+	return next, decided, nil
+}
+
+// instance is the aggregate as the tasks before left it.
+func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
+	if instance := a.now[key]; instance != nil {
+		return instance, nil
+	}
+	if err, is := a.broken[key]; is {
+		return nil, Fail(CodeUnreadableAggregate, "%s", err)
+	}
+	return nil, Fail(CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
+}
+
+// accept adds the command's events, receipt and snapshot to the commit.
+func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) {
+	first := len(a.commit.Events)
+	for _, d := range decided {
+		a.commit.Events = append(a.commit.Events, store.Event{
+			Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events)) + 1,
+			Aggregate: c.Key, Recorded: d.Recorded, Metadata: c.metadata(), RecordedAt: at, Value: d.Value})
+		a.taskOf = append(a.taskOf, i)
+		a.projected = a.projected || a.lane.wanted(c.Key.Type, d.Type)
+	}
+	a.now[c.Key] = next
+	outcome := a.outcomeOf(c, next)
+	a.results[i].Outcome = outcome
+	a.results[i].show(c.Return, a.commit.Events[first:], next)
+	if a.receipts != nil {
+		a.after[c.key()] = next
+	}
+	a.receipt(c, store.Receipt{Status: store.Committed, Sequence: outcome.Sequence, Position: outcome.Position,
+		Events: len(decided), At: at})
+	if next.SnapshotDue(next.Sequence() - int64(len(decided))) {
+		if snapshot, err := next.Snapshot(); err == nil {
+			a.commit.Snapshots = append(a.commit.Snapshots, store.Snapshot{Aggregate: c.Key, Snapshot: snapshot})
+		} else {
+			a.lane.Logger.Log(c.traced(context.Background()), a.lane.complained.Level(slog.LevelWarn), "no snapshot could be taken",
+				"aggregate", c.Key.Type, "error", err)
+		}
+	}
+}
+
+// refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on the durable stream.
+func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, now time.Time) {
+	outcome := a.outcomeOf(c, at)
+	outcome.Status, outcome.Error = r.Status, r.error()
+	a.results[i] = Result{Outcome: outcome, Err: r.cause()}
+	if r.Status == store.Failed {
+		a.lane.Logger.DebugContext(c.traced(context.Background()), "command failed", "subject", c.Subject, "command_id", c.ID,
+			"code", r.Code, "error", r.Message)
+	}
+	if r.Status == store.Failed && c.durable() {
+		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: a.lane.Clock.NewID(), Subject: printable(c.Subject),
+			Headers: printableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
+			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now})
+	}
+	if r.Code == CodeDeadlineExceeded && !c.durable() {
+		return // its client may ask again with more time
+	}
+	a.receipt(c, store.Receipt{Status: r.Status, Sequence: outcome.Sequence, Position: outcome.Position,
+		Error: outcome.Error, At: now})
+}
+
+// receipt adds a receipt, also for the tasks after it while receipts are being looked at.
+func (a *attempt) receipt(c *Command, r store.Receipt) {
+	if !c.addressed() {
+		return
+	}
+	r.Aggregate, r.CommandID = c.Key, c.ID
+	a.commit.Receipts = append(a.commit.Receipts, r)
+	if a.receipts != nil {
+		a.receipts[c.key()] = r
+	}
+}
+
+// outcomeOf is a committed outcome as of the aggregate, nil for none, and the end of the commit so far.
+func (a *attempt) outcomeOf(c *Command, at aggregate.Instance) store.Outcome {
+	o := store.Outcome{Status: store.Committed, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
+		Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events))}
+	if at != nil {
+		o.Sequence = at.Sequence()
+	}
+	return o
+}
+
+// refused is the result of a command that was refused outside of an attempt.
+func (l *Lane) refused(c *Command, r *Refusal) Result {
+	return Result{Err: r.cause(), Outcome: store.Outcome{Status: r.Status, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
+		Partition: l.at.Number, Error: r.error()}}
+}
+
+// look runs a read on the aggregate as the tasks before leave it.
+func (a *attempt) look(i int, r *Read) {
+	if a.readErrors == nil {
+		a.readErrors = make([]error, len(a.tasks))
+	}
+	a.current = a.current || r.Current
+	instance, refusal := a.instance(r.Key)
+	if refusal != nil {
+		a.readErrors[i] = refusal.error()
+		return
+	}
+	a.readErrors[i] = r.Look(instance)
+}
+
+// project runs the projections in the commit's transaction, event by event.
+func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
+	for n, e := range a.commit.Events {
+		for _, p := range a.lane.Projections {
+			if !p.Wants(e.Aggregate.Type, e.Type) {
+				continue
+			}
+			if err := p.Project(ctx, tx, e); err != nil {
+				return &projectionError{projection: p.Name(), task: a.taskOf[n], err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// writes tells whether there is anything to commit.
+func (a *attempt) writes() bool {
+	c := a.commit
+	return len(c.Events)+len(c.Receipts)+len(c.Snapshots)+len(c.DeadLetters) > 0 || c.Cursor != a.lane.at.Cursor
+}

@@ -1,0 +1,256 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Store is what a lane needs of the event log.
+type Store interface {
+	Partition(ctx context.Context, partition int) (store.Partition, error)
+	Commit(ctx context.Context, c *store.Commit) error
+	Load(ctx context.Context, partition int, queries []store.Query) ([]store.History, error)
+	Events(ctx context.Context, partition int, key store.Key, above int64, limit int) ([]store.Event, error)
+	Receipts(ctx context.Context, partition int, commands []store.CommandKey) (map[store.CommandKey]store.Receipt, error)
+}
+
+// Projection is a read model that is kept in the committing transaction.
+type Projection interface {
+	Name() string
+	Wants(aggregateType, event string) bool
+	Project(ctx context.Context, tx pgx.Tx, e store.Event) error
+}
+
+// Publisher carries committed events out of the partition.
+type Publisher interface {
+	// Committed tells that the log has come to a position, and hands over the events that were just committed. It does not
+	// block.
+	Committed(position int64, events []store.Event)
+	// Published is the position of the last event that is known to be in the event stream, and which stream that is.
+	Published() (position int64, stream time.Time)
+	// Noticed tells now and then where the log was seen to be: others may have written to it.
+	Noticed(position int64)
+}
+
+// Config is what lanes have in common.
+type Config struct {
+	Store       Store
+	Types       map[string]aggregate.Type
+	Projections []Projection
+	Clock       *hlc.Clock
+	Logger      *slog.Logger
+	// Metrics get what is to be counted; nil stands for nobody.
+	Metrics *telemetry.Metrics
+	// CacheSize is how many aggregates a lane keeps in memory; at least MaxBatch.
+	CacheSize int
+	// MaxBatch is the most commands in a transaction.
+	MaxBatch int
+	// MaxEventBytes is the largest body of an event.
+	MaxEventBytes int
+}
+
+// ErrStopped is what a task gets that a stopping lane did not come to.
+var ErrStopped = errors.New("the partition's owner is stopping")
+
+// ErrBusy says that the lane's queue is full.
+var ErrBusy = errors.New("the partition's queue is full")
+
+// attemptTimeout bounds one attempt to commit; its outcome is then looked up by the next.
+const attemptTimeout = 30 * time.Second
+
+// maxBatchBytes ends a batch of large commands early.
+const maxBatchBytes = 4 << 20
+
+// Lane handles the commands of one partition. Make it with New, run it with Run.
+type Lane struct {
+	Config
+	publisher Publisher
+	in        chan task
+	done      chan struct{}
+
+	// What follows belongs to the goroutine of Run.
+	at            store.Partition
+	cache         *simplelru.LRU[store.Key, aggregate.Instance]
+	window        int
+	checkReceipts bool
+	measures      measures
+	complained    telemetry.Seldom // of what single commands cause
+}
+
+// New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
+func New(c Config, at store.Partition, publisher Publisher) *Lane {
+	c.CacheSize = max(c.CacheSize, c.MaxBatch)
+	cache, err := simplelru.NewLRU[store.Key, aggregate.Instance](c.CacheSize, nil)
+	if err != nil {
+		panic(err) // only a size below one is an error
+	}
+	c.Clock.Observe(at.Time)
+	if c.Metrics == nil {
+		c.Metrics = telemetry.Discard()
+	}
+	l := &Lane{Config: c, publisher: publisher, in: make(chan task, 4*c.MaxBatch), done: make(chan struct{}),
+		at: at, cache: cache, window: c.MaxBatch, measures: measures{count: map[telemetry.Kind]func(int64){}}}
+	l.measures.gauges.position.Store(at.Position)
+	return l
+}
+
+// Submit queues a command and waits while the queue is full.
+func (l *Lane) Submit(ctx context.Context, c *Command) error { return l.submit(ctx, task{command: c}) }
+
+// SubmitRead queues a read and waits while the queue is full.
+func (l *Lane) SubmitRead(ctx context.Context, r *Read) error { return l.submit(ctx, task{read: r}) }
+
+func (l *Lane) submit(ctx context.Context, t task) error {
+	t.arrive()
+	select {
+	case l.in <- t:
+		return l.queued()
+	case <-l.done:
+		t.traceAbandoned()
+		return ErrStopped
+	case <-ctx.Done():
+		t.traceAbandoned()
+		return ctx.Err()
+	}
+}
+
+// Offer queues a command unless the queue is full, which it says with ErrBusy.
+func (l *Lane) Offer(c *Command) error { return l.offer(task{command: c}) }
+
+// OfferRead queues a read unless the queue is full, which it says with ErrBusy.
+func (l *Lane) OfferRead(r *Read) error { return l.offer(task{read: r}) }
+
+func (l *Lane) offer(t task) error {
+	t.arrive()
+	select {
+	case l.in <- t:
+		return l.queued()
+	case <-l.done:
+		t.traceAbandoned()
+		return ErrStopped
+	default:
+		t.traceAbandoned()
+		return ErrBusy
+	}
+}
+
+// queued makes sure that somebody answers what was just queued: Run, or the caller if Run has ended meanwhile.
+func (l *Lane) queued() error {
+	select {
+	case <-l.done:
+		l.refuseRest()
+	default:
+	}
+	return nil
+}
+
+// Run handles tasks until ctx ends, then finishes the batch in hand and returns nil. It returns an error that wraps
+// [store.ErrFenced] when the partition has another owner.
+func (l *Lane) Run(ctx context.Context) error {
+	defer l.refuseRest()
+	defer close(l.done)
+	batch := make([]task, 0, l.MaxBatch)
+	for {
+		select {
+		case <-ctx.Done():
+			return l.checkpoint(context.WithoutCancel(ctx))
+		case t := <-l.in:
+			batch = l.gather(append(batch[:0], t))
+		}
+		if err := l.settle(ctx, batch); err != nil {
+			if ctx.Err() != nil && !errors.Is(err, store.ErrFenced) {
+				return nil
+			}
+			return err
+		}
+		clear(batch)
+	}
+}
+
+// gather adds what is waiting, up to a full batch.
+func (l *Lane) gather(batch []task) []task {
+	bytes := 0
+	for len(batch) < l.MaxBatch && bytes < maxBatchBytes {
+		select {
+		case t := <-l.in:
+			batch = append(batch, t)
+			if t.command != nil {
+				bytes += len(t.command.Body)
+			}
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// refuseRest answers the tasks that nobody will come to any more. Durable commands need no answer: their next owner reads
+// them from the stream again.
+func (l *Lane) refuseRest() {
+	for {
+		select {
+		case t := <-l.in:
+			l.abandon(t)
+		default:
+			return
+		}
+	}
+}
+
+func (l *Lane) abandon(t task) {
+	t.traceAbandoned()
+	switch {
+	case t.read != nil:
+		t.read.Done(ErrStopped)
+	case !t.command.durable() && t.command.Done != nil:
+		r := Fail(CodeUnavailable, "%s: retry with the same command id", ErrStopped)
+		r.Err = ErrStopped
+		t.command.Done(l.refused(t.command, r))
+	}
+}
+
+// checkpoint saves what is known to be published, so that the next owner need not look for it.
+func (l *Lane) checkpoint(ctx context.Context) error {
+	published, stream := l.published()
+	if published == l.at.Published && stream.Equal(l.at.EventStream) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	err := l.Store.Commit(ctx, l.newCommit())
+	if store.IsTransient(err) || errors.Is(err, store.ErrConflict) {
+		return nil // it is a convenience: the event stream itself tells
+	}
+	return err
+}
+
+// Noticed tells the publisher where the log was seen to be. It may be called at any time.
+func (l *Lane) Noticed(position int64) {
+	if l.publisher != nil {
+		l.publisher.Noticed(position)
+	}
+}
+
+func (l *Lane) published() (int64, time.Time) {
+	if l.publisher == nil {
+		return l.at.Published, l.at.EventStream
+	}
+	return l.publisher.Published()
+}
+
+// newBackoff spaces the attempts at a batch: 20 ms at first, 2 s at most, without end.
+func newBackoff() backoff.BackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+}

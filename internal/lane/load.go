@@ -1,0 +1,114 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// load brings the batch's aggregates, in one round trip those that are not in memory.
+func (a *attempt) load(ctx context.Context) error {
+	l := a.lane
+	var queries []store.Query
+	for _, t := range a.tasks {
+		key := t.key()
+		typ, known := l.Types[key.Type]
+		if _, seen := a.now[key]; seen || !known {
+			continue
+		}
+		instance, cached := l.cache.Get(key)
+		a.now[key] = instance
+		if !cached {
+			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()})
+		}
+	}
+	if len(queries) == 0 {
+		return nil
+	}
+	a.loaded = len(queries)
+	histories, err := l.Store.Load(ctx, l.at.Number, queries)
+	if err != nil {
+		return fmt.Errorf("load aggregates: %w", err)
+	}
+	a.broken = map[store.Key]error{}
+	for i, q := range queries {
+		instance, err := fold(l.Types[q.Type], q.ID, histories[i])
+		if err != nil {
+			a.broken[q.Key] = err
+			l.Logger.Log(ctx, l.complained.Level(slog.LevelError), "the history of an aggregate cannot be read",
+				"aggregate", q.Type, "id", q.ID, "error", err)
+			continue
+		}
+		a.now[q.Key] = instance
+	}
+	return nil
+}
+
+// fold replays a history.
+func fold(typ aggregate.Type, id string, h store.History) (aggregate.Instance, error) {
+	instance := typ.New(id)
+	if h.Snapshot != nil {
+		if err := instance.Restore(*h.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	if err := instance.Apply(h.Events...); err != nil {
+		return nil, err
+	}
+	return instance, nil
+}
+
+// Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
+// sequence if the aggregate has not come that far.
+func Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64) (aggregate.Instance, error) {
+	histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: id}, UpTo: sequence,
+		SnapshotVersion: typ.SnapshotVersion()}})
+	if err != nil {
+		return nil, fmt.Errorf("replay %s %s: %w", typ.Name(), id, err)
+	}
+	return fold(typ, id, histories[0])
+}
+
+// again is the result of a command that has a receipt. What it wants beside the status, the events that were its own or the
+// aggregate right after it, is read from the log, or is in this very batch.
+func (a *attempt) again(ctx context.Context, c *Command, r store.Receipt) (result Result, err error) {
+	result.Outcome = r.Outcome(a.commit.Partition)
+	typ, known := a.lane.Types[c.Key.Type]
+	after, here := a.after[c.key()]
+	switch {
+	case r.Status != store.Committed:
+		result.Err = r.Error
+	case !known:
+	case here:
+		end := int(r.Position - a.commit.Position)
+		result.show(c.Return, a.commit.Events[end-r.Events:end], after)
+	case c.Return == ReturnEvents && r.Events > 0:
+		result.Events, err = a.lane.Store.Events(ctx, a.commit.Partition, c.Key, r.Sequence-int64(r.Events), r.Events)
+	case c.Return == ReturnState && r.Sequence == 0:
+		result.Instance = typ.New(c.Key.ID)
+	case c.Return == ReturnState:
+		result.Instance, err = Replay(ctx, a.lane.Store, typ, a.commit.Partition, c.Key.ID, r.Sequence)
+		if err != nil && !store.IsTransient(err) {
+			result.Outcome.Error, err = &store.Error{Code: codeStateUnavailable, Message: err.Error()}, nil
+		}
+	}
+	if err != nil {
+		return result, fmt.Errorf("read what a duplicate led to: %w", err)
+	}
+	return result, nil
+}
+
+// wanted tells whether a projection takes the event.
+func (l *Lane) wanted(aggregateType, event string) bool {
+	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return p.Wants(aggregateType, event) })
+}
+
+func (l *Lane) typeNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(l.Types)), ", ")
+}

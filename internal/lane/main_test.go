@@ -1,0 +1,269 @@
+package lane_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Tally adds up what it is told to, and keeps the last note.
+type Tally struct {
+	Total int
+	Note  string
+}
+
+// Add leads to Times events (0 for one), or to none for By = 0.
+type Add struct {
+	By    int
+	Note  string `json:",omitempty"`
+	Times int    `json:",omitempty"`
+}
+
+// Added is the event of Add.
+type Added struct {
+	By   int
+	Note string `json:",omitempty"`
+}
+
+// Do does what is bad: it rejects, fails, panics, returns a stranger or an event that panics.
+type Do struct{ What, Why string }
+
+type (
+	bomb     struct{}
+	stranger struct{}
+)
+
+func (c Add) Decide(aggregate.Root[Tally]) (events []aggregate.Event[Tally], err error) {
+	if c.By != 0 {
+		for range max(c.Times, 1) {
+			events = append(events, Added{By: c.By, Note: c.Note})
+		}
+	}
+	return events, nil
+}
+
+func (e Added) Evolve(t Tally) Tally { return Tally{Total: t.Total + e.By, Note: e.Note} }
+
+func (c Do) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
+	switch c.What {
+	case "reject":
+		return nil, aggregate.Reject("forbidden", "%s", c.Why)
+	case "fail":
+		return nil, fmt.Errorf("broken: %s", c.Why)
+	case "panic":
+		panic(c.Why)
+	case "explode":
+		return []aggregate.Event[Tally]{bomb{}}, nil
+	}
+	return []aggregate.Event[Tally]{stranger{}}, nil
+}
+
+func (bomb) Evolve(Tally) Tally       { panic("in Evolve") }
+func (stranger) Evolve(t Tally) Tally { return t }
+
+var tally = aggregate.Define("tally", aggregate.SnapshotEvery[Tally](5),
+	aggregate.Handles[Add]("add"), aggregate.Handles[Do]("do"),
+	aggregate.Emits[Added]("added"), aggregate.Emits[bomb]("bomb"))
+
+func key(id string) store.Key { return store.Key{Type: "tally", ID: id} }
+
+func body(command any) []byte {
+	b, err := json.Marshal(command)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// add is a request with a command id; do is one that goes wrong.
+func add(id, command string, by int) *lane.Command {
+	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: by})}
+}
+
+func do(id, command, what string) *lane.Command {
+	return &lane.Command{Key: key(id), ID: command, Name: "do", Body: body(Do{What: what, Why: "because"})}
+}
+
+// at makes the command a durable one.
+func at(sequence uint64, c *lane.Command) *lane.Command {
+	c.Cursor = store.Cursor{Stream: time.Unix(1, 0).UTC(), Sequence: sequence, Time: time.Unix(int64(sequence), 0).UTC()}
+	c.Subject = "maestro.cmd.0.tally." + c.Key.ID + "." + c.Name
+	return c
+}
+
+// eachStore runs a test on both stores, with one partition.
+func eachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		test(t, store.NewMemory(1))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		s, _ := postgres(t)
+		test(t, s)
+	})
+}
+
+func postgres(t *testing.T) (*store.Postgres, *pgxpool.Pool) {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), localpg.Database(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	s, err := store.Open(t.Context(), pool, store.Options{Partitions: 1})
+	require.NoError(t, err)
+	return s, pool
+}
+
+// rig is a lane on a store, as its owner runs it.
+type rig struct {
+	*testing.T
+	*lane.Lane
+	store   lane.Store
+	at      store.Partition
+	stop    context.CancelFunc
+	stopped chan error
+}
+
+// newRig makes a lane whose owner has just acquired the partition. It does not run yet: what is submitted meanwhile is one
+// batch.
+func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
+	t.Helper()
+	at, err := s.Acquire(t.Context(), 0, t.Name())
+	require.NoError(t, err)
+	return newRigAt(t, s, at, nil, change...)
+}
+
+func newRigAt(t *testing.T, s lane.Store, at store.Partition, p lane.Publisher, change ...func(*lane.Config)) *rig {
+	t.Helper()
+	c := lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(t.Name()),
+		Logger: slog.New(slog.DiscardHandler), CacheSize: 100, MaxBatch: 64, MaxEventBytes: 10_000}
+	for _, change := range change {
+		change(&c)
+	}
+	return &rig{T: t, Lane: lane.New(c, at, p), store: s, at: at, stopped: make(chan error, 1)}
+}
+
+// run starts the lane; it stops with the test.
+func (r *rig) run() *rig {
+	r.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	go func() {
+		r.stopped <- r.Lane.Run(ctx)
+		close(r.stopped)
+	}()
+	r.Cleanup(func() {
+		stop()
+		for range r.stopped { // until closed
+		}
+	})
+	return r
+}
+
+// put queues commands; their results come in the order in which they are answered.
+func (r *rig) put(commands ...*lane.Command) <-chan lane.Result {
+	r.Helper()
+	results := make(chan lane.Result, len(commands))
+	for _, c := range commands {
+		c.Done = func(result lane.Result) { results <- result }
+		require.NoError(r, r.Submit(r.Context(), c))
+	}
+	return results
+}
+
+// batch has the commands handled in one batch, and returns their results in their order.
+func (r *rig) batch(commands ...*lane.Command) []lane.Result {
+	r.Helper()
+	release := r.hold()
+	results := make([]lane.Result, len(commands))
+	done := make(chan struct{}, len(commands))
+	for i, c := range commands {
+		c.Done = func(result lane.Result) { results[i] = result; done <- struct{}{} }
+		require.NoError(r, r.Submit(r.Context(), c))
+	}
+	release()
+	for range commands {
+		<-done
+	}
+	return results
+}
+
+// one handles one command.
+func (r *rig) one(c *lane.Command) lane.Result {
+	r.Helper()
+	return r.batch(c)[0]
+}
+
+// hold stops the lane in a read until release is called.
+func (r *rig) hold() (release func()) {
+	r.Helper()
+	held, released := make(chan struct{}), make(chan struct{})
+	require.NoError(r, r.SubmitRead(r.Context(), &lane.Read{Key: key("nobody"), Done: func(error) {},
+		Look: func(aggregate.Instance) error { close(held); <-released; return nil }}))
+	<-held
+	return func() { close(released) }
+}
+
+// look reads an aggregate in its turn.
+func (r *rig) look(id string, current bool) (root aggregate.Root[Tally], err error) {
+	r.Helper()
+	done := make(chan error, 1)
+	require.NoError(r, r.SubmitRead(r.Context(), &lane.Read{Key: key(id), Current: current, Done: func(err error) { done <- err },
+		Look: func(i aggregate.Instance) error { root = i.Root().(aggregate.Root[Tally]); return nil }}))
+	err = <-done
+	return root, err
+}
+
+// log is the whole log.
+func (r *rig) log() []store.Event {
+	r.Helper()
+	events, err := r.store.(store.Store).Log(r.Context(), 0, 0, 1_000_000)
+	require.NoError(r, err)
+	return events
+}
+
+// row is the partition as it is.
+func (r *rig) row() store.Partition {
+	r.Helper()
+	row, err := r.store.Partition(r.Context(), 0)
+	require.NoError(r, err)
+	return row
+}
+
+// statuses are the statuses, or codes of the errors, of results.
+func statuses(results []lane.Result) (s []string) {
+	for _, r := range results {
+		s = append(s, status(r.Outcome))
+	}
+	return s
+}
+
+func status(o store.Outcome) string {
+	s := string(o.Status)
+	if o.Error != nil {
+		s += " " + o.Error.Code
+	}
+	if o.Duplicate {
+		s += " again"
+	}
+	return s
+}
+
+func unmarshal(body []byte, into any) error { return json.Unmarshal(body, into) }

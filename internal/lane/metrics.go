@@ -1,0 +1,178 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/store"
+)
+
+// measures is what a lane counts.
+type measures struct {
+	on bool // somebody reads it
+	// counts are the commands of the batch by kind, few at a time; count adds them up where they are read.
+	counts []kindCount
+	count  map[telemetry.Kind]func(int64)
+	gauges gauges
+}
+
+type kindCount struct {
+	telemetry.Kind
+	commands int64
+}
+
+// gauges are what others read while the lane runs.
+type gauges struct {
+	behind, inHand, position, cached atomic.Int64
+	oldest                           atomic.Int64 // Unix nanoseconds, 0 for none
+}
+
+// Stats is how a lane stands at a moment.
+type Stats struct {
+	// Backlog is how many tasks wait: in the lane, and in the stream behind it as far as that is known.
+	Backlog int64
+	// Oldest is when the stream stored the oldest durable command that has no outcome yet; zero without one.
+	Oldest time.Time
+	// Unpublished is how many events are committed and not known to be in the event stream.
+	Unpublished int64
+	// Cached is how many aggregates are in memory.
+	Cached int64
+}
+
+// Stats tells how the lane stands.
+func (l *Lane) Stats() Stats {
+	g := &l.measures.gauges
+	s := Stats{Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load()}
+	if oldest := g.oldest.Load(); oldest != 0 {
+		s.Oldest = time.Unix(0, oldest)
+	}
+	if l.publisher != nil {
+		published, _ := l.publisher.Published()
+		s.Unpublished = max(0, g.position.Load()-published)
+	}
+	return s
+}
+
+// SetBehind says how many durable commands wait in the stream behind the last that was submitted.
+func (l *Lane) SetBehind(commands int64) { l.measures.gauges.behind.Store(commands) }
+
+// take notes that the batch's turn has come.
+func (l *Lane) take(tasks []task) {
+	now := time.Now()
+	g := &l.measures.gauges
+	g.inHand.Store(int64(len(tasks)))
+	l.measures.on = l.Metrics.Enabled()
+	for _, t := range tasks {
+		if t.command == nil {
+			continue
+		}
+		if t.command.durable() && g.oldest.Load() == 0 {
+			g.oldest.Store(t.command.Cursor.Time.UnixNano())
+		}
+		if l.measures.on {
+			l.Metrics.Queued(t.command.traced(context.Background()), now.Sub(t.command.arrived))
+		}
+		t.command.traceQueued(now)
+	}
+}
+
+// finished notes that every task of the batch has come to its end.
+func (l *Lane) finished() {
+	l.measures.gauges.inHand.Store(0)
+	l.measures.gauges.oldest.Store(0)
+}
+
+// measure counts the commands of a batch with their outcomes.
+func (l *Lane) measure(a *attempt) {
+	m := &l.measures
+	m.gauges.position.Store(l.at.Position)
+	m.gauges.cached.Store(int64(l.cache.Len()))
+	if !m.on {
+		return
+	}
+	now := time.Now()
+	m.counts = m.counts[:0]
+	for i, t := range a.tasks {
+		if t.command != nil {
+			m.add(l.kindOf(t.command, &a.results[i].Outcome))
+			l.Metrics.Done(t.command.traced(context.Background()), now.Sub(t.command.since()), t.command.durable())
+		}
+	}
+	for _, c := range m.counts {
+		l.counter(c.Kind)(c.commands)
+	}
+	for _, d := range a.commit.DeadLetters {
+		l.Metrics.DeadLetter(d.Code)
+	}
+}
+
+func (m *measures) add(k telemetry.Kind) {
+	for i := range m.counts {
+		if m.counts[i].Kind == k {
+			m.counts[i].commands++
+			return
+		}
+	}
+	m.counts = append(m.counts, kindCount{k, 1})
+}
+
+func (l *Lane) counter(k telemetry.Kind) func(int64) {
+	count, known := l.measures.count[k]
+	if !known {
+		count = l.Metrics.CountOf(k)
+		l.measures.count[k] = count
+	}
+	return count
+}
+
+// kindOf is what a command is counted as. Names that no aggregate has are one kind.
+func (l *Lane) kindOf(c *Command, o *store.Outcome) telemetry.Kind {
+	k := telemetry.Kind{Aggregate: c.Key.Type, Command: c.Name, Outcome: string(o.Status)}
+	if o.Duplicate {
+		k.Outcome = "duplicate"
+	}
+	if o.Error != nil { // what took effect is known
+		typ, known := l.Types[k.Aggregate]
+		if !known {
+			k.Aggregate = telemetry.Other
+		}
+		if !known || !slices.Contains(typ.CommandNames(), k.Command) {
+			k.Command = telemetry.Other
+		}
+	}
+	return k
+}
+
+// since is when the command came: a durable one when the stream took it.
+func (c *Command) since() time.Time {
+	if c.durable() {
+		return c.Cursor.Time
+	}
+	return c.arrived
+}
+
+// reasonOf is why a commit was not made, in a word.
+func reasonOf(err error) string {
+	var projected *projectionError
+	var data *store.DataError
+	switch {
+	case errors.Is(err, store.ErrFenced):
+		return "fenced"
+	case errors.Is(err, store.ErrConflict):
+		return "conflict"
+	case errors.Is(err, store.ErrDuplicate):
+		return "duplicate"
+	case errors.As(err, &projected) && !store.IsTransient(err):
+		return "projection"
+	case errors.As(err, &data), constraintIn(err) != nil:
+		return "data"
+	}
+	return "unavailable"
+}
+
+func partitionID(p int) string { return strconv.Itoa(p) }

@@ -1,0 +1,29 @@
+package lane
+
+import (
+	"strings"
+	"unicode"
+)
+
+// printable is a stranger's text in a form that can be stored and shown: broken UTF-8 and control characters, NUL among
+// them, are replaced. What refuses a command must not fail for what it quotes.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+}
+
+func printableHeader(h map[string][]string) map[string][]string {
+	clean := make(map[string][]string, len(h))
+	for name, values := range h {
+		for _, v := range values {
+			clean[printable(name)] = append(clean[printable(name)], printable(v))
+		}
+	}
+	return clean
+}
+
+func clip(s string) string { return s[:min(len(s), maxErrorBytes)] }

@@ -1,0 +1,197 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// settle brings every task of the batch to its end. It evaluates and commits as many at once as the window allows; after a
+// refused commit the cause is mended and the rest is evaluated anew. It returns early only when the lane has lost the partition
+// or ctx ends while a server is away.
+func (l *Lane) settle(ctx context.Context, tasks []task) error {
+	l.take(tasks)
+	defer l.finished()
+	var waits backoff.BackOff
+	for len(tasks) > 0 {
+		n := min(len(tasks), l.window)
+		err := l.try(context.WithoutCancel(ctx), tasks[:n])
+		if err == nil {
+			tasks, waits = tasks[n:], nil
+			l.window = min(2*l.window, l.MaxBatch)
+			continue
+		}
+		if l.mend(err, tasks[:n]) {
+			continue
+		}
+		if errors.Is(err, store.ErrFenced) {
+			l.abandonAll(tasks)
+			return fmt.Errorf("partition %d: %w", l.at.Number, err)
+		}
+		wait := time.Duration(0)
+		if waits != nil {
+			wait = waits.NextBackOff()
+		} else {
+			waits = newBackoff()
+			l.logWait(err)
+		}
+		if err := l.recover(ctx, wait); err != nil {
+			l.abandonAll(tasks)
+			return err
+		}
+	}
+	return nil
+}
+
+// try evaluates and commits the tasks once and tells everybody.
+func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	ctx, batch := l.traceBatch(ctx, tasks)
+	defer func() { endSpan(batch, err) }()
+	start := time.Now()
+	a, err := l.evaluate(ctx, tasks)
+	if err != nil {
+		return err
+	}
+	l.Metrics.Evaluated(time.Since(start), len(a.now)-a.loaded, a.loaded)
+	switch {
+	case a.writes():
+		err = l.commit(ctx, a, batch)
+	case a.current:
+		err = l.confirm(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	l.conclude(a)
+	return nil
+}
+
+func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
+	ctx, span := a.traceCommit(ctx, batch)
+	start := time.Now()
+	err := l.Store.Commit(ctx, a.commit)
+	if endSpan(span, err); err != nil {
+		l.Metrics.NotCommitted(reasonOf(err))
+		return err
+	}
+	l.Metrics.Committed(time.Since(start), len(a.tasks))
+	return nil
+}
+
+// confirm makes sure that the log is where the lane believes it to be, so that what was read is current.
+func (l *Lane) confirm(ctx context.Context) error {
+	row, err := l.Store.Partition(ctx, l.at.Number)
+	switch {
+	case err != nil:
+		return err
+	case row.Epoch != l.at.Epoch:
+		return store.ErrFenced
+	case row.Position != l.at.Position:
+		return store.ErrConflict
+	}
+	return nil
+}
+
+// mend removes the cause of a refused commit where that lies in the batch, and tells whether it did.
+func (l *Lane) mend(err error, tasks []task) bool {
+	var projected *projectionError
+	var data *store.DataError
+	switch {
+	case errors.Is(err, store.ErrDuplicate) && !l.checkReceipts:
+		l.checkReceipts = true
+		return true
+	case errors.As(err, &projected) && !store.IsTransient(err):
+		tasks[projected.task].command.Refusal = refusalOf(err)
+		l.window = projected.task + 1 // what comes before it is known to be good
+		return true
+	case errors.As(err, &data), constraintIn(err) != nil: // a constraint that is checked at the end of the transaction
+		if len(tasks) == 1 && tasks[0].command != nil {
+			tasks[0].command.Refusal = refusalOf(err)
+		}
+		l.window = max(1, len(tasks)/2)
+		return true
+	}
+	return false
+}
+
+func (l *Lane) logWait(err error) {
+	if errors.Is(err, store.ErrConflict) {
+		l.Logger.Debug("somebody else wrote to the partition: deciding anew", "partition", l.at.Number)
+		return
+	}
+	l.Logger.Warn("commands wait: the commit failed and is tried again", "partition", l.at.Number, "error", err)
+}
+
+// recover waits, then finds out where the log is: the failed commit may have been made all the same, or somebody else
+// wrote. What is in memory is then no longer to be trusted, and receipts tell what has happened.
+func (l *Lane) recover(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+	}
+	l.checkReceipts = true
+	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	defer cancel()
+	row, err := l.Store.Partition(attempt, l.at.Number)
+	switch {
+	case err != nil:
+		return nil // still away: the next attempt will say so
+	case row.Epoch != l.at.Epoch:
+		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)
+	case row.Position != l.at.Position:
+		l.cache.Purge()
+		l.Clock.Observe(row.Time)
+		if l.publisher != nil {
+			l.publisher.Committed(row.Position, nil)
+		}
+	}
+	l.at = row
+	return nil
+}
+
+// conclude makes the attempt's commit the lane's state and answers its tasks.
+func (l *Lane) conclude(a *attempt) {
+	if len(a.commit.Events) > 0 {
+		l.at.Time = a.commit.Events[len(a.commit.Events)-1].RecordedAt
+	}
+	l.at.Position += int64(len(a.commit.Events))
+	if a.writes() {
+		l.at.Published, l.at.EventStream = a.commit.Published, a.commit.EventStream
+	}
+	l.at.Cursor = a.commit.Cursor
+	for key, instance := range a.now {
+		if instance != nil {
+			l.cache.Add(key, instance)
+		}
+	}
+	l.checkReceipts = l.checkReceipts && a.found > 0
+	for i, t := range a.tasks {
+		switch {
+		case t.read != nil:
+			t.read.Done(a.readErrors[i])
+			continue
+		case t.command.Done != nil:
+			t.command.Done(a.results[i])
+		}
+		t.command.traceOutcome(&a.results[i])
+	}
+	if l.publisher != nil && len(a.commit.Events) > 0 {
+		l.publisher.Committed(l.at.Position, a.commit.Events)
+	}
+	l.measure(a)
+}
+
+func (l *Lane) abandonAll(tasks []task) {
+	for _, t := range tasks {
+		l.abandon(t)
+	}
+}
