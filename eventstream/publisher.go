@@ -1,0 +1,192 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Log is what a publisher needs of the event log.
+type Log interface {
+	Partition(ctx context.Context, partition int) (store.Partition, error)
+	Log(ctx context.Context, partition int, above int64, limit int) ([]store.Event, error)
+}
+
+// maxUnit and maxUnitBytes bound what is published as one unit, so that the units of all partitions are less than what the
+// server takes ahead of its disk (100,000 messages, 128 MiB). maxRead bounds what is read from the log at a time, where events
+// may be large.
+const (
+	maxUnit      = 500
+	maxUnitBytes = 1 << 20
+	maxRead      = 64
+)
+
+// requestTimeout bounds one exchange with JetStream.
+const requestTimeout = 5 * time.Second
+
+// Publisher publishes the committed events of one partition. Make it with NewPublisher, run it with Run.
+type Publisher struct {
+	js        jetstream.JetStream
+	namespace wire.Namespace
+	config    StreamConfig
+	log       Log
+	logger    *slog.Logger
+	metrics   *telemetry.Metrics
+	partition int
+	epoch     int64
+	watch     *Watch
+	queue     queue
+}
+
+// NewPublisher returns the publisher of a partition for its owner, who has acquired it in the state at.
+// The stream is made with the given configuration if it is missing.
+func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
+	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
+		partition: at.Number, epoch: at.Epoch}
+	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
+	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
+	return p
+}
+
+// Measure has the publisher tell the metrics what it does. It is to be called before Run.
+func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
+	p.metrics = m
+	return p
+}
+
+// Follow has the publisher begin anew whenever the stream may have lost something. It is to be called before Run.
+func (p *Publisher) Follow(w *Watch) *Publisher {
+	p.watch = w
+	return p
+}
+
+// Committed tells that the log has come to a position, and hands over the events that led there, if they are at hand. It
+// does not block.
+func (p *Publisher) Committed(position int64, events []store.Event) { p.queue.add(position, events) }
+
+// Noticed tells now and then where the log was seen to be, so that what others wrote to the partition is published too.
+func (p *Publisher) Noticed(position int64) { p.queue.notice(position) }
+
+// Published is the position of the last event known to be in the stream, and the creation time of that stream.
+func (p *Publisher) Published() (position int64, stream time.Time) {
+	_, position, stream = p.queue.state()
+	return position, stream
+}
+
+// Backlog is how many committed events are not in the stream yet.
+func (p *Publisher) Backlog() int64 {
+	committed, published, _ := p.queue.state()
+	return committed - published
+}
+
+// Run publishes until ctx ends, which gives nil, or until the partition has another owner, which gives an error that wraps
+// [store.ErrFenced]. While the stream is away it tries again.
+func (p *Publisher) Run(ctx context.Context) error {
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	for {
+		err := p.publishConnected(ctx, waits.Reset)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, store.ErrFenced):
+			return err
+		case errors.Is(err, errLost), errors.Is(err, errReconnected):
+			continue
+		}
+		p.logger.Warn("events wait: publishing failed and is tried again", "partition", p.partition, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(waits.NextBackOff()):
+		}
+	}
+}
+
+// publishConnected publishes until something fails, or the connection was lost and is there again: the answer to what was asked over the
+// former one does not come any more.
+func (p *Publisher) publishConnected(ctx context.Context, progress func()) error {
+	ctx, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	reconnected := p.js.Conn().StatusChanged(nats.CONNECTED)
+	defer p.js.Conn().RemoveStatusListener(reconnected)
+	go func() {
+		select {
+		case <-reconnected:
+			interrupt(errReconnected)
+		case <-ctx.Done():
+		}
+	}()
+	if err := p.publishAll(ctx, progress); ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// publishAll takes the fence, finds where to resume and publishes unit after unit, until something fails.
+func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
+	lost := p.watch.next()
+	fence, err := p.resume(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		events, above, err := p.queue.take(ctx, lost)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			if events, err = p.log.Log(ctx, p.partition, above, maxRead); err != nil {
+				return fmt.Errorf("read the log: %w", err)
+			}
+		}
+		if len(events) == 0 || events[0].Position != above+1 {
+			return fmt.Errorf("the log of partition %d has no event at position %d", p.partition, above+1)
+		}
+		for len(events) > 0 {
+			n := unit(events)
+			if err := p.publish(ctx, fence, events[:n]); err != nil {
+				return err
+			}
+			p.queue.mark(events[n-1].Position, fence.stream)
+			progress()
+			events = events[n:]
+		}
+	}
+}
+
+// Flush waits until everything that is committed now is in the stream, while Run runs.
+func (p *Publisher) Flush(ctx context.Context) error {
+	goal := p.committed()
+	for {
+		if published, _ := p.Published(); published >= goal {
+			return nil
+		}
+		select {
+		case <-p.queue.moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Drain publishes until everything committed is in the stream, or ctx ends. Run must not be running.
+func (p *Publisher) Drain(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx); stop() }()
+	err := p.Flush(ctx)
+	stop()
+	return errors.Join(<-ended, err)
+}

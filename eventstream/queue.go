@@ -1,0 +1,138 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// maxQueueBytes bounds the events that wait in memory; what is beyond it is read from the log when its turn comes.
+const maxQueueBytes = 16 << 20
+
+// eventOverhead is about what an event takes beside its body.
+const eventOverhead = 256
+
+// queue is what a publisher shares with the lane: how far the log has come, and the events that need not be read from it.
+type queue struct {
+	mu        sync.Mutex
+	committed int64         // position of the log
+	published int64         // position of the stream
+	noticed   int64         // position of the log when it was last looked at
+	stream    time.Time     // which stream that is
+	events    []store.Event // positions without a gap, the last of them committed; may begin anywhere above published
+	bytes     int
+	wake      chan struct{} // there may be something to publish
+	moved     chan struct{} // published has moved
+}
+
+func (q *queue) add(position int64, events []store.Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(events) == 0 || events[0].Position != q.committed+1 {
+		q.drop()
+	}
+	q.committed = max(q.committed, position)
+	for i := range events {
+		q.bytes += len(events[i].Body) + eventOverhead
+	}
+	if q.events = append(q.events, events...); q.bytes > maxQueueBytes {
+		q.drop()
+	}
+	q.alarm()
+}
+
+// notice is told now and then where the log is. What was there the last time already and was never added is somebody else's.
+func (q *queue) notice(position int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.noticed > q.committed {
+		q.committed = q.noticed
+		q.drop()
+		q.alarm()
+	}
+	q.noticed = position
+}
+
+// alarm wakes whoever takes. The lock is held.
+func (q *queue) alarm() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) drop() { q.events, q.bytes = nil, 0 }
+
+// errLost says that the stream may have lost something.
+var errLost = errors.New("the event stream may have lost events")
+
+// take waits for something to publish and returns it if it is in memory. Otherwise it returns the position above which the
+// log is to be read. It gives up when lost is closed.
+func (q *queue) take(ctx context.Context, lost <-chan struct{}) (events []store.Event, above int64, err error) {
+	for {
+		q.mu.Lock()
+		for len(q.events) > 0 && q.events[0].Position <= q.published {
+			q.shift(1)
+		}
+		above = q.published
+		switch {
+		case len(q.events) > 0 && q.events[0].Position == above+1:
+			events = q.events[:unit(q.events)]
+			q.mu.Unlock()
+			return events, above, nil
+		case q.committed > above:
+			q.mu.Unlock()
+			return nil, above, nil
+		}
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		case <-lost:
+			return nil, 0, errLost
+		case <-q.wake:
+		}
+	}
+}
+
+// unit is how many of the events go together.
+func unit(events []store.Event) int {
+	bytes := 0
+	for n := range events {
+		if bytes += len(events[n].Body) + eventOverhead; n == maxUnit || n > 0 && bytes > maxUnitBytes {
+			return n
+		}
+	}
+	return len(events)
+}
+
+// shift forgets the first n events. The lock is held.
+func (q *queue) shift(n int) {
+	for i := range n {
+		q.bytes -= len(q.events[i].Body) + eventOverhead
+		q.events[i] = store.Event{}
+	}
+	if q.events = q.events[n:]; len(q.events) == 0 {
+		q.drop()
+	}
+}
+
+// mark says how far the stream has come.
+func (q *queue) mark(position int64, stream time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.published, q.stream = position, stream
+	select {
+	case q.moved <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) state() (committed, published int64, stream time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.committed, q.published, q.stream
+}

@@ -1,0 +1,73 @@
+package eventstream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// StreamConfig is what a namespace's event stream keeps. Postgres is the archive; the stream need only hold what its
+// subscribers have yet to read.
+type StreamConfig struct {
+	// Replicas is the number of servers that hold the stream; 0 stands for 1.
+	Replicas int
+	// MaxAge and MaxBytes drop the oldest events; 0 keeps all.
+	MaxAge   time.Duration
+	MaxBytes int64
+}
+
+// duplicateWindow is how long the server remembers message ids. The fence and the resumption do the real work, and the
+// server keeps every id of the window in memory, so it is short.
+const duplicateWindow = 10 * time.Second
+
+// Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads stay off: on a replicated
+// stream any replica answers them, also one that lags behind, and publishers must know what is there.
+func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:              ns.EventStream(),
+		Description:       "Committed events of the Maestro namespace " + string(ns),
+		Subjects:          []string{ns.Events(), ns.Fences()},
+		Replicas:          max(c.Replicas, 1),
+		MaxAge:            c.MaxAge,
+		MaxBytes:          orUnlimited(c.MaxBytes),
+		Duplicates:        duplicateWindow,
+		AllowRollup:       true,
+		AllowBatchPublish: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the event stream %s: %w", ns.EventStream(), err)
+	}
+	return stream, nil
+}
+
+// forgetting is how much later than it says the server may forget message ids.
+const forgetting = time.Second
+
+// Empty removes all events. An event that is published again while the server remembers its message id would be dropped
+// without a word, although it is not there any more; so Empty waits first until the last message is older than that.
+func Empty(ctx context.Context, stream jetstream.Stream, ns wire.Namespace) error {
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("event stream %s: %w", ns.EventStream(), err)
+	}
+	select {
+	case <-time.After(duplicateWindow + forgetting - info.TimeStamp.Sub(info.State.LastTime)):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(ns.Events())); err != nil {
+		return fmt.Errorf("empty the event stream %s: %w", ns.EventStream(), err)
+	}
+	return nil
+}
+
+func orUnlimited(bytes int64) int64 {
+	if bytes == 0 {
+		return -1
+	}
+	return bytes
+}

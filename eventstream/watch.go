@@ -1,0 +1,85 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// Watch looks after the event stream for all publishers of a worker. A stream that was deleted it makes anew. When the
+// stream is another one, or the server may have lost its end in a crash, it tells the publishers: one that has nothing to publish would
+// not notice.
+type Watch struct {
+	js        jetstream.JetStream
+	namespace wire.Namespace
+	config    StreamConfig
+	logger    *slog.Logger
+
+	created    time.Time
+	reconnects uint64
+
+	mu   sync.Mutex
+	lost chan struct{} // closed and replaced when the stream may have lost something
+}
+
+// watchEvery is how often the stream is looked at.
+const watchEvery = time.Second
+
+// NewWatch returns a watch that looks while Run runs.
+func NewWatch(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, logger *slog.Logger) *Watch {
+	return &Watch{js: js, namespace: ns, config: c, logger: logger,
+		reconnects: js.Conn().Stats().Reconnects, lost: make(chan struct{})}
+}
+
+// Run looks at the stream until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if err := w.look(ctx); err != nil && ctx.Err() == nil {
+			w.logger.Debug("the event stream could not be looked at", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (w *Watch) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := w.js.Stream(ctx, w.namespace.EventStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = Ensure(ctx, w.js, w.namespace, w.config)
+	}
+	if err != nil {
+		return err
+	}
+	created, reconnects := stream.CachedInfo().Created, w.js.Conn().Stats().Reconnects
+	if reconnects != w.reconnects || !w.created.IsZero() && !created.Equal(w.created) {
+		w.mu.Lock()
+		close(w.lost)
+		w.lost = make(chan struct{})
+		w.mu.Unlock()
+	}
+	w.created, w.reconnects = created, reconnects
+	return nil
+}
+
+// next is closed when the stream may have lost something, from now on. A nil watch never sees anything.
+func (w *Watch) next() <-chan struct{} {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
+}

@@ -1,0 +1,41 @@
+package localnats
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+)
+
+// serverLog takes what nats-server logs and remembers the error that kept it from starting, which the server reports
+// in no other way.
+type serverLog struct {
+	to    *slog.Logger // nil for silence
+	fatal atomic.Pointer[string]
+}
+
+func (l *serverLog) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fatal.CompareAndSwap(nil, &text)
+	l.Errorf(format, v...)
+}
+
+func (l *serverLog) Errorf(format string, v ...any) {
+	if l.to != nil {
+		l.to.Error("nats-server", "says", fmt.Sprintf(format, v...))
+	}
+}
+
+func (l *serverLog) Warnf(format string, v ...any) {
+	if l.to != nil {
+		l.to.Warn("nats-server", "says", fmt.Sprintf(format, v...))
+	}
+}
+
+func (l *serverLog) Noticef(format string, v ...any) {
+	if l.to != nil {
+		l.to.Debug("nats-server", "says", fmt.Sprintf(format, v...))
+	}
+}
+
+func (l *serverLog) Debugf(string, ...any) {}
+func (l *serverLog) Tracef(string, ...any) {}
