@@ -1,0 +1,82 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Cursors are how far the partitions of a log have come.
+type Cursors interface {
+	Rows(ctx context.Context) ([]store.Partition, error)
+}
+
+// CloseStream shuts the command stream: publishers find nobody until [EnsureStream] opens it again. It empties the stream
+// if everything in it is handled; otherwise it returns how many commands are not. Nobody may be at work.
+func CloseStream(
+	ctx context.Context, js jetstream.JetStream, ns wire.Namespace, log Cursors, logger *slog.Logger,
+) (waiting uint64, err error) {
+	stream, err := js.Stream(ctx, ns.CommandStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err == nil {
+		config := stream.CachedInfo().Config
+		config.Subjects = []string{ns.CommandStream()} // on which nobody publishes
+		stream, err = js.UpdateStream(ctx, config)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("close the command stream: %w", err)
+	}
+	rows, err := log.Rows(ctx)
+	if err != nil {
+		return 0, err
+	}
+	end := stream.CachedInfo().State.LastSeq
+	for _, row := range rows {
+		n, err := unhandled(ctx, stream, ns, row, logger)
+		if err != nil {
+			return 0, fmt.Errorf("count the commands of partition %d that are not handled: %w", row.Number, err)
+		}
+		waiting += n
+	}
+	now, err := stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at the command stream: %w", err)
+	}
+	waiting += now.State.LastSeq - end // they were on their way when the stream was shut
+	if waiting > 0 {
+		return waiting, nil
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(end+1)); err != nil {
+		return 0, fmt.Errorf("empty the command stream: %w", err)
+	}
+	return 0, nil
+}
+
+// unhandled counts the commands that a worker would begin with.
+func unhandled(ctx context.Context, stream jetstream.Stream, ns wire.Namespace, at store.Partition, logger *slog.Logger) (uint64, error) {
+	f := &feed{Consumer: &Consumer{Config: Config{Logger: logger}}, partition: at.Number, cursor: at.Cursor}
+	if err := f.check(ctx, stream); err != nil {
+		return 0, err
+	}
+	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		FilterSubject:     ns.CommandsOf(at.Number),
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       f.cursor.Sequence + 1,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		InactiveThreshold: time.Second,
+	})
+	if err != nil {
+		return 0, err
+	}
+	return consumer.CachedInfo().NumPending, nil
+}

@@ -1,0 +1,205 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/membership"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Store is what a consumer needs of the event log.
+type Store interface {
+	lane.Store
+	Partitions() int
+	Rows(ctx context.Context) ([]store.Partition, error)
+	Acquire(ctx context.Context, partition int, owner string) (store.Partition, error)
+}
+
+// Publisher carries the committed events of one partition out, until its owner stops.
+type Publisher interface {
+	lane.Publisher
+	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is published.
+	Run(ctx context.Context) error
+	Flush(ctx context.Context) error
+}
+
+// Config is what a consumer works with. All fields but Stream and ReceiptRetention are required.
+type Config struct {
+	NATS      *nats.Conn
+	JetStream jetstream.JetStream
+	Namespace wire.Namespace
+	Stream    StreamConfig
+	Store     Store
+	// Lane is what all lanes have in common. Its Store is set by New.
+	Lane lane.Config
+	// Publisher makes the publisher of a partition that has just been acquired.
+	Publisher func(at store.Partition) Publisher
+	// ReceiptRetention is the age at which receipts are forgotten; 0 or less keeps them.
+	ReceiptRetention time.Duration
+	// Worker names this worker as an owner.
+	Worker string
+	Logger *slog.Logger
+}
+
+// Consumer handles the commands of the partitions it owns. Make it with New, run it with Run.
+type Consumer struct {
+	Config
+	id           string // of the member, for subjects
+	roster       *membership.Roster
+	lanes        []atomic.Pointer[lane.Lane] // by partition; nil where this worker is not the owner
+	owned        atomic.Int64
+	slots        chan struct{} // bounds the reads of the store on behalf of clients
+	waiting      waiting
+	forwards     forwards
+	misaddressed telemetry.Seldom
+	// operations are what traces call the commands.
+	operations operations
+}
+
+// maxReads is the most reads of the store for clients at a time.
+const maxReads = 16
+
+// New returns a consumer.
+func New(c Config) *Consumer {
+	c.Lane.Store = c.Store
+	if c.Lane.Metrics == nil {
+		c.Lane.Metrics = telemetry.Discard()
+	}
+	partitions := c.Store.Partitions()
+	id := c.Lane.Clock.NewID()
+	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
+		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
+		waiting: waiting{requests: map[int][]*request{}}, forwards: forwards{sent: map[string]forward{}},
+		operations: newOperations(c.Namespace, c.Lane.Types)}
+}
+
+// Owned is the number of partitions that this worker owns.
+func (c *Consumer) Owned() int { return int(c.owned.Load()) }
+
+// Ready is nil when this worker owns its share of the partitions and every other has an owner too.
+func (c *Consumer) Ready() error {
+	members := c.roster.Members()
+	owners, assigned := membership.Owners(len(c.lanes), members), membership.Assign(len(c.lanes), members)
+	orphans, missing := 0, 0
+	for p := range owners {
+		switch {
+		case owners[p] == "":
+			orphans++
+		case assigned[p] == c.id && owners[p] != c.id:
+			missing++
+		}
+	}
+	if orphans+missing > 0 {
+		return fmt.Errorf("owns %d partitions; %d more are to come, %d have no owner", c.Owned(), missing, orphans)
+	}
+	return nil
+}
+
+// Run joins the workers of the namespace, handles the commands of its share of the partitions until ctx ends, then finishes what is
+// in hand, hands its partitions over and returns nil.
+func (c *Consumer) Run(ctx context.Context) error {
+	if err := EnsureStream(ctx, c.JetStream, c.Namespace, c.Store.Partitions(), c.Stream); err != nil {
+		return err
+	}
+	unobserve, err := c.observe()
+	if err != nil {
+		return err
+	}
+	defer unobserve()
+	working, stop := context.WithCancel(context.WithoutCancel(ctx)) // goes on while partitions are handed over
+	defer stop()
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	if err := c.roster.Join(working, &group); err != nil {
+		return err
+	}
+	unsubscribe, err := c.takeForwarded()
+	if err != nil {
+		return err
+	}
+	defer unsubscribe()
+	service, err := c.serve(working)
+	if err != nil {
+		return err
+	}
+	_ = c.NATS.FlushTimeout(flushPatience) // whoever hears that it is ready can reach it
+	group.Go(func() { c.watchStore(working) })
+	group.Go(func() { c.trim(working) })
+	group.Go(func() { c.prune(working) })
+	steward := newSteward(c, func() { _ = service.Stop() })
+	steward.run(ctx)
+	_ = service.Stop()
+	steward.handOn()
+	c.waiting.close(c)
+	unsubscribe()
+	c.answerRest()
+	return nil
+}
+
+// flushPatience bounds an exchange with the server that nothing depends on.
+const flushPatience = time.Second
+
+// answerRest has every request answered that has come to this connection, before its owner may close it.
+func (c *Consumer) answerRest() {
+	_ = c.NATS.FlushTimeout(flushPatience) // the server sends no more
+	handled := make(chan struct{})
+	if err := c.NATS.Barrier(func() { close(handled) }); err == nil {
+		select {
+		case <-handled:
+		case <-time.After(flushPatience): // the connection is not ours alone
+		}
+	}
+	_ = c.NATS.FlushTimeout(flushPatience)
+}
+
+// watchStore tells the other workers when this one has lost the store, so that one that has it takes over, and the lanes
+// when others write to their partitions.
+func (c *Consumer) watchStore(ctx context.Context) {
+	const every, patience = 500 * time.Millisecond, 2 * time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	seen := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		try, cancel := context.WithTimeout(ctx, 2*every)
+		rows, err := c.Store.Rows(try)
+		cancel()
+		switch {
+		case err == nil:
+			seen = time.Now()
+			c.roster.Recover()
+			c.notice(rows)
+		case ctx.Err() == nil && time.Since(seen) > patience:
+			c.roster.GiveUp()
+		}
+	}
+}
+
+// notice tells each lane where its log is.
+func (c *Consumer) notice(rows []store.Partition) {
+	for _, row := range rows {
+		if l := c.lanes[row.Number].Load(); l != nil {
+			l.Noticed(row.Position)
+		}
+	}
+}
+
+// errNotOwned says that nobody is known to own the partition at this moment.
+var errNotOwned = errors.New("no worker owns the partition at this moment")

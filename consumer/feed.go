@@ -1,0 +1,184 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// feedMessages and feedBytes bound what the server sends ahead to one partition.
+const (
+	feedMessages = 1000
+	feedBytes    = 8 << 20
+)
+
+// inactiveAfter is when the server removes a consumer that nobody reads from.
+const inactiveAfter = 30 * time.Second
+
+// feed reads one partition's commands from the stream into its lane.
+type feed struct {
+	*Consumer
+	lane      *lane.Lane
+	partition int
+	cursor    store.Cursor // of the last message that went to the lane
+	taken     atomic.Int64 // how many messages the JetStream consumer had sent with it
+}
+
+// feed hands the partition's durable commands to the lane, in the order of the stream, until ctx ends.
+func (c *Consumer) feed(ctx context.Context, l *lane.Lane, at store.Partition) {
+	f := &feed{Consumer: c, lane: l, partition: at.Number, cursor: at.Cursor}
+	_ = retry(ctx, c.Logger, "read the command stream", func() error { return f.read(ctx) })
+}
+
+// read consumes from the cursor until something interrupts it, which is an error.
+func (f *feed) read(ctx context.Context) error {
+	reading, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	reconnected := f.NATS.StatusChanged(nats.CONNECTED)
+	defer f.NATS.RemoveStatusListener(reconnected)
+	go func() {
+		select {
+		case <-reconnected:
+			interrupt(errReconnected)
+		case <-reading.Done():
+		}
+	}()
+	err := f.consume(reading, interrupt)
+	switch {
+	case ctx.Err() != nil:
+		return backoff.Permanent(ctx.Err())
+	case reading.Err() != nil:
+		return context.Cause(reading)
+	}
+	return err
+}
+
+// errReconnected: the stream on the other side of a new connection may be another one, and the answer to what was asked
+// over the former one does not come any more.
+var errReconnected = errors.New("connected anew")
+
+// consume hands message after message to the lane until ctx ends. It ends it itself when something fails: no message may
+// come to the lane after one that did not, for it would move the cursor past that.
+func (f *feed) consume(ctx context.Context, interrupt context.CancelCauseFunc) error {
+	stream, err := f.JetStream.Stream(ctx, f.Namespace.CommandStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = EnsureStream(ctx, f.JetStream, f.Namespace, f.Store.Partitions(), f.Stream)
+		return errors.Join(errors.New("the command stream was missing"), err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.check(ctx, stream); err != nil {
+		return err
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{f.Namespace.CommandsOf(f.partition)},
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:    f.cursor.Sequence + 1,
+		// A killed worker leaves its consumers behind; NATS's own five minutes would let them pile up.
+		InactiveThreshold: inactiveAfter,
+	})
+	if err != nil {
+		return fmt.Errorf("consume partition %d: %w", f.partition, err)
+	}
+	var handing sync.Mutex
+	consuming, err := consumer.Consume(func(m jetstream.Msg) {
+		handing.Lock()
+		defer handing.Unlock()
+		if err := f.take(ctx, m); err != nil {
+			interrupt(err)
+		}
+	}, jetstream.PullMaxMessagesWithBytesLimit(feedMessages, feedBytes),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { interrupt(err) }))
+	if err != nil {
+		return fmt.Errorf("consume partition %d: %w", f.partition, err)
+	}
+	f.watch(ctx, consumer)
+	consuming.Stop()
+	handing.Lock() // Stop does not wait for the message in hand
+	defer handing.Unlock()
+	return context.Cause(ctx)
+}
+
+// check makes sure that the cursor speaks of this stream as it is. A stream that was made anew, or that lost its tail in a
+// crash and has used the numbers again, is read from its beginning: receipts make that safe.
+func (f *feed) check(ctx context.Context, stream jetstream.Stream) error {
+	cursor, err := known(ctx, stream, f.cursor)
+	if err != nil {
+		return err
+	}
+	if cursor.Sequence < f.cursor.Sequence {
+		f.Logger.Warn("the command stream is another one than the cursor's, or has lost its end: reading it from its beginning",
+			"partition", f.partition, "cursor", f.cursor.Sequence, "last", stream.CachedInfo().State.LastSeq)
+	}
+	f.cursor = cursor
+	return nil
+}
+
+// take hands one message to the lane.
+func (f *feed) take(ctx context.Context, m jetstream.Msg) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("message on %s: %w", m.Subject(), err)
+	}
+	cursor := store.Cursor{Stream: f.cursor.Stream, Sequence: meta.Sequence.Stream,
+		Time: meta.Timestamp.UTC().Truncate(time.Microsecond)}
+	if err := f.lane.Submit(ctx, f.command(m, cursor)); err != nil {
+		return err
+	}
+	f.cursor = cursor
+	f.taken.Store(int64(meta.Sequence.Consumer))
+	f.lane.SetBehind(int64(meta.NumPending))
+	return nil
+}
+
+// command makes a command of a message of the stream.
+func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
+	number, address, _ := strings.Cut(strings.TrimPrefix(m.Subject(), string(f.Namespace)+".cmd."), ".")
+	c := parse(address, m.Headers(), m.Data())
+	c.Cursor, c.Subject = cursor, m.Subject()
+	if c.ID == "" {
+		// Derived from the place in the stream, so that reading it again gives the same.
+		c.ID = "stream-" + strconv.FormatUint(cursor.Sequence, 10) + "-" + strconv.FormatInt(cursor.Time.UnixMicro(), 36)
+	}
+	if c.Refusal == nil && strconv.Itoa(wire.Partition(c.Key.Type, c.Key.ID, f.Store.Partitions())) != number {
+		c.Refusal = lane.Fail(lane.CodeMalformed, "subject %s puts the aggregate into the wrong partition: publish to %s",
+			m.Subject(), f.Namespace.Send(c.Key.Type, c.Key.ID, c.Name))
+		c.Key = store.Key{} // its receipts are in another partition
+	}
+	if reply := m.Headers().Get(wire.HeaderReply); reply != "" {
+		c.Done = func(r lane.Result) { f.replyOutcome(reply, r.Answer()) }
+	}
+	f.traced(c)
+	return c
+}
+
+// retry calls work until it succeeds or ctx ends, and reports what stands in the way.
+func retry(ctx context.Context, logger *slog.Logger, what string, work func() error) error {
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.RetryNotify(work, backoff.WithContext(waits, ctx), func(err error, wait time.Duration) {
+		if errors.Is(err, errReconnected) {
+			waits.Reset()
+			return
+		}
+		logger.Warn("something failed and is tried again", "task", what, "error", err, "in", wait)
+	})
+}

@@ -1,0 +1,117 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// forwards remembers the requests that were sent on, for as long as the server may say that nobody is there to take them.
+type forwards struct {
+	inbox string
+	mu    sync.Mutex
+	sent  map[string]forward
+	order []string
+}
+
+type forward struct {
+	request *request
+	owner   string
+	at      time.Time
+}
+
+// bounceWithin is how soon the server says that nobody took a message: at once.
+const bounceWithin = time.Second
+
+// add remembers a request under a new token, and forgets those that have long arrived.
+func (f *forwards) add(owner string, r *request) (token string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	for len(f.order) > 0 && now.Sub(f.sent[f.order[0]].at) > bounceWithin {
+		delete(f.sent, f.order[0])
+		f.order = f.order[1:]
+	}
+	token = nuid.Next()
+	f.sent[token] = forward{request: r, owner: owner, at: now}
+	f.order = append(f.order, token)
+	return token
+}
+
+func (f *forwards) take(token string) (forward, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found, is := f.sent[token]
+	if is {
+		f.sent[token] = forward{at: found.at} // its turn in order comes
+	}
+	return found, is && found.request != nil
+}
+
+// forward sends a request on to the worker that owns its partition. The owner answers the client directly.
+func (c *Consumer) forward(owner string, r *request) error {
+	h := maps.Clone(r.header)
+	if h == nil {
+		h = nats.Header{}
+	}
+	h.Set(wire.HeaderForwardedVerb, r.verb)
+	h.Set(wire.HeaderForwardedAddress, r.address)
+	h.Set(wire.HeaderForwardedReply, r.reply)
+	h.Set(wire.HeaderForwardedHops, strconv.Itoa(r.hops+1))
+	if r.command != nil {
+		h.Set(wire.HeaderCommandID, r.command.ID)
+	}
+	return c.NATS.PublishMsg(&nats.Msg{Subject: c.Namespace.Forward(owner), Header: h, Data: r.body,
+		Reply: c.forwards.inbox + "." + c.forwards.add(owner, r)})
+}
+
+// takeForwarded begins to take what other workers send on to this one, and what comes back of what it sent on.
+func (c *Consumer) takeForwarded() (unsubscribe func(), err error) {
+	c.forwards.inbox = c.NATS.NewInbox()
+	bounced, err := c.NATS.Subscribe(c.forwards.inbox+".*", c.handleBounced)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to what comes back: %w", err)
+	}
+	forwarded, err := c.NATS.Subscribe(c.Namespace.Forward(c.id), c.handleForwarded)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to what is sent on: %w", err), bounced.Unsubscribe())
+	}
+	return func() { _ = forwarded.Drain(); _ = bounced.Drain() }, nil
+}
+
+// handleBounced takes back a request whose owner is not there any more.
+func (c *Consumer) handleBounced(m *nats.Msg) {
+	if m.Header.Get("Status") != "503" {
+		return
+	}
+	if f, is := c.forwards.take(m.Subject[len(c.forwards.inbox)+1:]); is {
+		c.roster.Suspect(f.owner)
+		c.waiting.add(c, c.partition(f.request.key), f.request, f.owner)
+	}
+}
+
+// handleForwarded takes a request that another worker sent on to this one.
+func (c *Consumer) handleForwarded(m *nats.Msg) {
+	hops, _ := strconv.Atoi(m.Header.Get(wire.HeaderForwardedHops)) // 0 is as good
+	r := &request{verb: m.Header.Get(wire.HeaderForwardedVerb), address: m.Header.Get(wire.HeaderForwardedAddress),
+		header: m.Header, body: m.Data, reply: m.Header.Get(wire.HeaderForwardedReply), hops: hops}
+	for _, name := range []string{wire.HeaderForwardedVerb, wire.HeaderForwardedAddress, wire.HeaderForwardedReply, wire.HeaderForwardedHops} {
+		m.Header.Del(name)
+	}
+	switch r.verb {
+	case verbDo:
+		if c.readDo(r) {
+			c.route(r)
+		}
+	case verbGet:
+		c.handleGet(r)
+	}
+}

@@ -1,0 +1,70 @@
+package consumer
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// A page of a history ends at so many events, or bytes, of which each event has some beside its body.
+const (
+	pageEvents    = 1000
+	pageBytes     = 256 << 10
+	eventOverhead = 256
+)
+
+// history is a page of an aggregate's events, from the log.
+type history struct {
+	Aggregate string               `json:"aggregate"`
+	ID        string               `json:"id"`
+	Events    []store.OutcomeEvent `json:"events"`
+	// More tells whether there are events after the page: ask again with the last sequence in Maestro-After.
+	More bool `json:"more"`
+}
+
+// handleHistory answers with an aggregate's events after a sequence.
+func (c *Consumer) handleHistory(address string, r micro.Request) {
+	_, key, refused := c.parseTarget(address)
+	if refused != nil {
+		c.replyError(r.Reply(), refused)
+		return
+	}
+	var above int64
+	if after := nats.Header(r.Headers()).Get(wire.HeaderAfter); after != "" {
+		var err error
+		if above, err = parseSequence(wire.HeaderAfter, after); err != nil {
+			c.replyError(r.Reply(), &store.Error{Code: lane.CodeMalformed, Message: err.Error()})
+			return
+		}
+	}
+	reply := r.Reply()
+	c.inBackground(reply, func(ctx context.Context) {
+		events, err := c.Store.Events(ctx, c.partition(key), key, above, pageEvents+1)
+		if err == nil {
+			err = c.reply(reply, page(key, events, min(pageBytes, int(c.NATS.MaxPayload())/2)), store.Committed, nil)
+		}
+		if err != nil {
+			c.replyError(reply, errorOf(err))
+		}
+	})
+}
+
+// page cuts what was read down to a page of so many bytes, but of one event at least.
+func page(key store.Key, events []store.Event, most int) history {
+	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
+	bytes := 0
+	for _, e := range events {
+		bytes += len(e.Body) + eventOverhead
+		if len(h.Events) == pageEvents || len(h.Events) > 0 && bytes > most {
+			h.More = true
+			break
+		}
+		h.Events = append(h.Events, e.InOutcome())
+	}
+	return h
+}

@@ -1,0 +1,128 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/telemetry"
+)
+
+// gauges are what can be asked of a worker at any moment; what happens is counted where it does, through [telemetry.Metrics].
+type gauges struct {
+	owned, backlog, unpublished, cached, stream metric.Int64ObservableGauge
+	age                                         metric.Float64ObservableGauge
+}
+
+func newGauges(m metric.Meter) (g gauges, err error) {
+	var errs [6]error
+	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
+		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
+		return gauge
+	}
+	g.owned = number(0, "maestro.partitions.owned", "{partition}", "Partitions that this worker owns.")
+	g.backlog = number(1, "maestro.backlog.commands", "{command}", "Commands of a partition that wait for their outcome.")
+	g.unpublished = number(2, "maestro.publication.lag", "{event}", "Events of a partition that are committed and not in the event stream.")
+	g.cached = number(3, "maestro.cache.entries", "{aggregate}", "Aggregates in memory.")
+	g.stream = number(4, "maestro.stream.commands", "{command}", "Commands in the namespace's command stream.")
+	g.age, errs[5] = m.Float64ObservableGauge("maestro.backlog.age", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
+	return g, errors.Join(errs[:]...)
+}
+
+// observe exports how this worker stands, until stop is called.
+func (c *Consumer) observe() (stop func(), err error) {
+	meter := telemetry.Meter()
+	g, err := newGauges(meter)
+	if err != nil {
+		return nil, fmt.Errorf("export metrics: %w", err)
+	}
+	namespace := telemetry.NamespaceKey.String(string(c.Namespace))
+	partitions := make([]metric.ObserveOption, len(c.lanes))
+	for p := range partitions {
+		partitions[p] = metric.WithAttributeSet(attribute.NewSet(namespace, telemetry.PartitionKey.Int(p)))
+	}
+	all := metric.WithAttributeSet(attribute.NewSet(namespace))
+	registered, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		var cached int64
+		for p := range c.lanes {
+			if l := c.lanes[p].Load(); l != nil {
+				s := l.Stats()
+				cached += s.Cached
+				g.observe(o, s, partitions[p])
+			}
+		}
+		o.ObserveInt64(g.cached, cached, all)
+		o.ObserveInt64(g.owned, c.owned.Load(), all)
+		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
+			o.ObserveInt64(g.stream, commands, all)
+		}
+		return nil
+	}, g.owned, g.backlog, g.unpublished, g.cached, g.stream, g.age)
+	if err != nil {
+		return nil, fmt.Errorf("export metrics: %w", err)
+	}
+	return func() { _ = registered.Unregister() }, nil
+}
+
+func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {
+	age := 0.0
+	if !s.Oldest.IsZero() {
+		age = max(0, time.Since(s.Oldest).Seconds()) // the stream's clock is another
+	}
+	o.ObserveInt64(g.backlog, s.Backlog, partition)
+	o.ObserveFloat64(g.age, age, partition)
+	o.ObserveInt64(g.unpublished, s.Unpublished, partition)
+}
+
+// inStream is the number of commands in the stream: those that wait and those that were handled in the last seconds, without
+// the one that is kept as a mark; see trim.
+func (c *Consumer) inStream(ctx context.Context) (int64, error) {
+	if !c.NATS.IsConnected() {
+		return 0, errors.New("not connected")
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
+	if err != nil {
+		return 0, err
+	}
+	return max(0, int64(stream.CachedInfo().State.Msgs)-1), nil
+}
+
+// watch keeps the lane's count of the commands that wait behind it true while nothing moves, until ctx ends. Otherwise it comes with every
+// message that the server sends.
+func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
+	const every = 2 * time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if oldest := f.lane.Stats().Oldest; !oldest.IsZero() && time.Since(oldest) > every {
+			f.countBehind(ctx, consumer)
+		}
+	}
+}
+
+// countBehind asks the server how many commands come after the last that went to the lane: those that it has not sent and those
+// that it sent ahead.
+func (f *feed) countBehind(ctx context.Context, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return // next time
+	}
+	sentAhead := int64(info.Delivered.Consumer) - f.taken.Load()
+	f.lane.SetBehind(max(0, int64(info.NumPending)+sentAhead))
+}

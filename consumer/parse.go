@@ -1,0 +1,126 @@
+package consumer
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// parse makes a command of a message. What cannot be a command becomes one that is refused, so that it gets an answer, and
+// on the durable stream a dead letter, in its turn. The address is the subject without "<ns>.do." or "<ns>.cmd.<partition>.".
+func parse(address string, header nats.Header, body []byte) *lane.Command {
+	c := &lane.Command{Body: body, Header: header}
+	err := parseAddress(c, address)
+	if headerErr := parseHeader(c, header); err == nil {
+		err = headerErr
+	}
+	if err != nil {
+		c.Refusal = lane.Fail(lane.CodeMalformed, "%s", err)
+	}
+	return c
+}
+
+// parseAddress reads <aggregate type>.<aggregate id>.<command>.
+func parseAddress(c *lane.Command, address string) error {
+	tokens := strings.Split(address, ".")
+	if len(tokens) != 3 {
+		return fmt.Errorf("address %q: expected <aggregate type>.<aggregate id>.<command>, found %d parts", clip(address), len(tokens))
+	}
+	key, err := parseKey(tokens[0], tokens[1])
+	if err != nil {
+		return err
+	}
+	if err := aggregate.CheckName("command", tokens[2]); err != nil {
+		return err
+	}
+	c.Key, c.Name = key, tokens[2]
+	return nil
+}
+
+func parseKey(typ, id string) (store.Key, error) {
+	if err := aggregate.CheckName("aggregate", typ); err != nil {
+		return store.Key{}, err
+	}
+	if err := aggregate.CheckID(id); err != nil {
+		return store.Key{}, err
+	}
+	return store.Key{Type: typ, ID: id}, nil
+}
+
+// parseHeader reads all of Maestro's headers and returns the first mistake.
+func parseHeader(c *lane.Command, h nats.Header) error {
+	var err error
+	note := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	text := func(name string) string {
+		value := h.Get(name)
+		if e := wire.CheckText(value); e != nil {
+			note(fmt.Errorf("header %s %w", name, e))
+			return ""
+		}
+		return value
+	}
+	if c.ID = text(wire.HeaderCommandID); c.ID == "" {
+		c.ID = text(wire.HeaderMsgID)
+	}
+	c.CorrelationID, c.CausationID = text(wire.HeaderCorrelationID), text(wire.HeaderCausationID)
+	if traceparent := h.Get(wire.HeaderTraceparent); wire.CheckText(traceparent) == nil { // a broken trace is no broken command
+		c.Traceparent = traceparent
+		if tracestate := h.Get(wire.HeaderTracestate); wire.CheckText(tracestate) == nil {
+			c.Tracestate = tracestate
+		}
+	}
+	var e error
+	c.Return, e = parseReturn(h.Get(wire.HeaderReturn))
+	note(e)
+	if expected := h.Get(wire.HeaderExpectSequence); expected != "" {
+		sequence, e := parseSequence(wire.HeaderExpectSequence, expected)
+		note(e)
+		c.ExpectSequence = &sequence
+	}
+	if deadline := h.Get(wire.HeaderDeadline); deadline != "" {
+		if c.Deadline, e = time.Parse(time.RFC3339Nano, deadline); e != nil {
+			note(fmt.Errorf("header %s %q: expected an RFC 3339 time such as 2030-01-31T12:00:00Z", wire.HeaderDeadline, clip(deadline)))
+		}
+	}
+	return err
+}
+
+func parseReturn(value string) (lane.Return, error) {
+	switch value {
+	case "", "none":
+		return lane.ReturnNone, nil
+	case "events":
+		return lane.ReturnEvents, nil
+	case "state":
+		return lane.ReturnState, nil
+	}
+	return lane.ReturnNone, fmt.Errorf("header %s %q: expected none, events or state", wire.HeaderReturn, clip(value))
+}
+
+func parseSequence(header, value string) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("header %s %q: expected a sequence, a whole number from 0", header, clip(value))
+	}
+	return n, nil
+}
+
+// clip keeps an error readable whatever a stranger sent.
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}

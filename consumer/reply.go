@@ -1,0 +1,89 @@
+package consumer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/store"
+)
+
+// errorCode is the NATS micro error code of an outcome's error, in the manner of HTTP.
+func errorCode(status store.Status, code string) string {
+	switch {
+	case code == lane.CodeUnavailable:
+		return "503" // try again with the same command id
+	case status == store.Rejected, code == lane.CodeSequenceMismatch:
+		return "409"
+	}
+	switch code {
+	case lane.CodePanic, lane.CodeHandlerFailed, lane.CodeUnregisteredEvent, lane.CodeInvalidEvent, lane.CodeProjectionFailed,
+		lane.CodeUnreadableAggregate:
+		return "500"
+	case lane.CodeUnknownAggregate, lane.CodeUnknownCommand:
+		return "404"
+	case lane.CodeDeadlineExceeded:
+		return "408"
+	}
+	return "400"
+}
+
+// replyOutcome answers a command. Whoever asked for more than fits into a message gets the outcome alone.
+func (c *Consumer) replyOutcome(reply string, o store.Outcome) {
+	err := c.reply(reply, o, o.Status, o.Error)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		o.State, o.Events = nil, nil
+		if o.Error == nil {
+			o.Error = &store.Error{Code: "outcome_too_large", Message: "the command took effect; its events or state do not fit into a message"}
+		}
+		err = c.reply(reply, o, o.Status, o.Error)
+	}
+	if err != nil {
+		c.Logger.Debug("an outcome could not be sent", "command_id", o.CommandID, "error", err)
+	}
+}
+
+// replyError answers a request that is not a command.
+func (c *Consumer) replyError(reply string, e *store.Error) {
+	body := struct {
+		Error *store.Error `json:"error"`
+	}{e}
+	if err := c.reply(reply, body, store.Failed, e); err != nil {
+		c.Logger.Debug("an error could not be sent", "code", e.Code, "error", err)
+	}
+}
+
+// reply sends the JSON of an answer, with the error in the headers of NATS micro services too.
+func (c *Consumer) reply(reply string, answer any, status store.Status, e *store.Error) error {
+	if !c.isInbox(reply) {
+		return nil
+	}
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // messages for people hold <names> in angle brackets
+	if err := encoder.Encode(answer); err != nil {
+		return err
+	}
+	msg := &nats.Msg{Subject: reply, Data: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
+	if e != nil && status != store.Committed {
+		msg.Header = nats.Header{
+			micro.ErrorCodeHeader: {errorCode(status, e.Code)},
+			micro.ErrorHeader:     {oneLine(e.Error())},
+		}
+	}
+	return c.NATS.PublishMsg(msg)
+}
+
+// isInbox tells whether a client may be answered on a subject of its choice. The namespace's own subjects and the server's are not
+// for answers: a worker may write there, and must not do it in the name of clients who may not.
+func (c *Consumer) isInbox(subject string) bool {
+	return subject != "" && subject[0] != '$' && !strings.HasPrefix(subject, string(c.Namespace)+".")
+}
+
+// oneLine makes a text fit for a header.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,136 @@
+package consumer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// request is something a client asked of an aggregate, which only the partition's owner can answer: a command's outcome or
+// the current state. It goes from worker to worker until it comes to the owner.
+type request struct {
+	verb    string // do or get
+	address string // what follows the verb in the subject
+	header  nats.Header
+	body    []byte
+	reply   string
+	key     store.Key
+	command *lane.Command // of a do
+	hops    int
+	// expires is when the request is given up, if it waits for an owner.
+	expires time.Time
+}
+
+const (
+	verbDo  = "do"
+	verbGet = "get"
+	// restAfter is how often a request is sent on before it waits for the workers' views to agree, maxHops how often in all.
+	restAfter = 2
+	maxHops   = 20
+	// maxWait is how long a request waits for an owner.
+	maxWait = 5 * time.Second
+)
+
+// readDo makes a request of a command. One that cannot be a command is answered at once.
+func (c *Consumer) readDo(r *request) bool {
+	r.command = parse(r.address, r.header, r.body)
+	r.command.Subject = string(c.Namespace) + ".do." + r.address
+	r.command.ID = cmp.Or(r.command.ID, c.Lane.Clock.NewID())
+	if refusal := r.command.Refusal; refusal != nil {
+		c.replyOutcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
+			CommandID: r.command.ID, Error: &store.Error{Code: refusal.Code, Message: refusal.Message}})
+		return false
+	}
+	r.key = r.command.Key
+	return true
+}
+
+// offer gives the request to a lane of this worker. If the lane stops before it comes to the request, that is routed anew.
+func (c *Consumer) offer(l *lane.Lane, r *request) error {
+	if r.verb == verbGet {
+		return l.OfferRead(c.read(r))
+	}
+	command := *r.command
+	command.Done = func(result lane.Result) {
+		if errors.Is(result.Err, lane.ErrStopped) {
+			c.route(r)
+			return
+		}
+		c.replyOutcome(r.reply, result.Answer())
+	}
+	c.traced(&command)
+	return l.Offer(&command)
+}
+
+// read reads the state in the aggregate's lane.
+func (c *Consumer) read(r *request) *lane.Read {
+	var answer state
+	return &lane.Read{Key: r.key, Current: r.header.Get(wire.HeaderConsistency) != consistencyCached,
+		Look: func(i aggregate.Instance) (err error) {
+			answer, err = c.stateOf(r.key, i)
+			return err
+		},
+		Done: func(err error) {
+			if errors.Is(err, lane.ErrStopped) {
+				c.route(r)
+				return
+			}
+			c.replyState(r.reply, answer, err)
+		}}
+}
+
+// refuse answers a request that no owner was found for.
+func (c *Consumer) refuse(r *request, why error) {
+	again := ": retry with the same command id"
+	if r.verb == verbGet {
+		again = ": try again"
+	}
+	c.fail(r, &store.Error{Code: lane.CodeUnavailable, Message: why.Error() + again})
+}
+
+// fail answers a request that did not come to a lane.
+func (c *Consumer) fail(r *request, e *store.Error) {
+	if r.verb == verbGet {
+		c.replyError(r.reply, e)
+		return
+	}
+	c.replyOutcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
+}
+
+// route brings a request to the partition's owner. One that was sent on to no avail rests first, until the workers' views
+// have had time to agree.
+func (c *Consumer) route(r *request) { c.routeUnless(r, r.hops >= restAfter) }
+
+// routeUnless brings a request to the lane here, to the worker that owns the partition, or to those that wait for an owner.
+func (c *Consumer) routeUnless(r *request, rest bool) {
+	partition := c.partition(r.key)
+	if l := c.lanes[partition].Load(); l != nil {
+		switch err := c.offer(l, r); {
+		case err == nil:
+			return
+		case errors.Is(err, lane.ErrBusy):
+			c.refuse(r, err)
+			return
+		}
+	}
+	owner := c.roster.Owner(partition)
+	if owner != "" && owner != c.id && !rest {
+		switch err := c.forward(owner, r); {
+		case err == nil:
+			return
+		case errors.Is(err, nats.ErrMaxPayload):
+			c.fail(r, &store.Error{Code: lane.CodeTooLarge, Message: fmt.Sprintf("with %d bytes the request is too large to be sent on "+
+				"to the worker that owns the aggregate: leave 1 KiB of the server's max_payload, or send it durably", len(r.body))})
+			return
+		}
+	}
+	c.waiting.add(c, partition, r, owner)
+}

@@ -1,0 +1,191 @@
+package consumer
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// serve starts the NATS micro service: requests for outcomes, states and histories, and answers for whoever wrote a
+// command's subject wrong.
+func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
+	ns := string(c.Namespace)
+	service, err := micro.AddService(c.NATS, micro.Config{Name: c.Namespace.Service(), Version: "1.0.0",
+		Description: "Maestro: event-sourced command processing",
+		Metadata:    map[string]string{"worker": c.Worker}})
+	if err != nil {
+		return nil, fmt.Errorf("add the NATS service: %w", err)
+	}
+	endpoints := []struct {
+		name, subject string
+		handle        func(address string, r micro.Request)
+	}{
+		{"do", ns + ".do.>", c.handleDo},
+		{"get", ns + ".get.>", func(address string, m micro.Request) {
+			c.handleGet(&request{verb: verbGet, address: address, header: nats.Header(m.Headers()), reply: m.Reply()})
+		}},
+		{"history", ns + ".history.>", c.handleHistory},
+	}
+	for _, e := range endpoints {
+		prefix := strings.TrimSuffix(e.subject, ">")
+		err := service.AddEndpoint(e.name, micro.HandlerFunc(func(r micro.Request) {
+			e.handle(strings.TrimPrefix(r.Subject(), prefix), r)
+		}), micro.WithEndpointSubject(e.subject))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("add endpoint %s: %w", e.name, err), service.Stop())
+		}
+	}
+	if err := c.answerMisaddressed(ctx); err != nil {
+		return nil, errors.Join(err, service.Stop())
+	}
+	return service, nil
+}
+
+// handleDo takes a command whose outcome is wanted now.
+func (c *Consumer) handleDo(address string, m micro.Request) {
+	r := &request{verb: verbDo, address: address, header: nats.Header(m.Headers()), body: m.Data(), reply: m.Reply()}
+	if c.readDo(r) {
+		c.route(r)
+	}
+}
+
+// State is the answer to a request for an aggregate's state.
+type state struct {
+	Aggregate string          `json:"aggregate"`
+	ID        string          `json:"id"`
+	Sequence  int64           `json:"sequence"`
+	Partition int             `json:"partition"`
+	State     json.RawMessage `json:"state"`
+}
+
+// What a state that is asked for may be: as it is now, or as the worker that is asked has it at hand.
+const (
+	consistencyCurrent = "current"
+	consistencyCached  = "cached"
+)
+
+// handleGet answers with an aggregate's state: now, in its turn; as a worker has it; or as it was.
+func (c *Consumer) handleGet(r *request) {
+	typ, key, refusal := c.parseTarget(r.address)
+	if refusal != nil {
+		c.replyError(r.reply, refusal)
+		return
+	}
+	r.key = key
+	consistency := cmp.Or(r.header.Get(wire.HeaderConsistency), consistencyCurrent)
+	if consistency != consistencyCurrent && consistency != consistencyCached {
+		c.replyError(r.reply, &store.Error{Code: lane.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
+			wire.HeaderConsistency, clip(consistency))})
+		return
+	}
+	at := r.header.Get(wire.HeaderSequence)
+	if at == "" {
+		c.route(r)
+		return
+	}
+	sequence, err := parseSequence(wire.HeaderSequence, at)
+	if err != nil {
+		c.replyError(r.reply, &store.Error{Code: lane.CodeMalformed, Message: err.Error()})
+		return
+	}
+	c.replay(typ, key, sequence, r.reply)
+}
+
+// replay reads the state as it was at a sequence from the store.
+func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, reply string) {
+	c.inBackground(reply, func(ctx context.Context) {
+		var i aggregate.Instance
+		var err error
+		if sequence == 0 {
+			i = typ.New(key.ID)
+		} else {
+			i, err = lane.Replay(ctx, c.Store, typ, c.partition(key), key.ID, sequence)
+		}
+		if err == nil && i.Sequence() < sequence {
+			err = &store.Error{Code: lane.CodeSequenceMismatch,
+				Message: fmt.Sprintf("%s %s is at sequence %d, it has not come to %d", key.Type, key.ID, i.Sequence(), sequence)}
+		}
+		var answer state
+		if err == nil {
+			answer, err = c.stateOf(key, i)
+		}
+		c.replyState(reply, answer, err)
+	})
+}
+
+func (c *Consumer) stateOf(key store.Key, i aggregate.Instance) (state, error) {
+	body, err := i.State()
+	return state{Aggregate: key.Type, ID: key.ID, Sequence: i.Sequence(), Partition: c.partition(key), State: body}, err
+}
+
+func (c *Consumer) replyState(reply string, answer state, err error) {
+	if err == nil {
+		err = c.reply(reply, answer, store.Committed, nil)
+	}
+	if err != nil {
+		c.replyError(reply, errorOf(err))
+	}
+}
+
+// errorOf gives an error of a read its code.
+func errorOf(err error) *store.Error {
+	var coded *store.Error
+	switch {
+	case errors.As(err, &coded):
+		return coded
+	case errors.Is(err, nats.ErrMaxPayload):
+		return &store.Error{Code: lane.CodeTooLarge, Message: "the answer does not fit into a message"}
+	case errors.Is(err, lane.ErrStopped), errors.Is(err, lane.ErrBusy), store.IsTransient(err):
+		return &store.Error{Code: lane.CodeUnavailable, Message: err.Error() + ": try again"}
+	default:
+		return &store.Error{Code: lane.CodeUnreadableAggregate, Message: err.Error()}
+	}
+}
+
+// parseTarget reads <aggregate type>.<aggregate id>.
+func (c *Consumer) parseTarget(address string) (aggregate.Type, store.Key, *store.Error) {
+	name, id, ok := strings.Cut(address, ".")
+	if !ok {
+		return nil, store.Key{}, &store.Error{Code: lane.CodeMalformed,
+			Message: fmt.Sprintf("address %q: expected <aggregate type>.<aggregate id>", clip(address))}
+	}
+	key, err := parseKey(name, id)
+	if err != nil {
+		return nil, store.Key{}, &store.Error{Code: lane.CodeMalformed, Message: err.Error()}
+	}
+	typ, known := c.Lane.Types[name]
+	if !known {
+		return nil, store.Key{}, &store.Error{Code: lane.CodeUnknownAggregate, Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
+	}
+	return typ, key, nil
+}
+
+func (c *Consumer) partition(key store.Key) int {
+	return wire.Partition(key.Type, key.ID, len(c.lanes))
+}
+
+// inBackground runs a read of the store, unless there are too many already.
+func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
+	select {
+	case c.slots <- struct{}{}:
+		go func() {
+			defer func() { <-c.slots }()
+			ctx, cancel := context.WithTimeout(context.Background(), maxWait)
+			defer cancel()
+			read(ctx)
+		}()
+	default:
+		c.replyError(reply, &store.Error{Code: lane.CodeUnavailable, Message: "too many reads at a time: try again"})
+	}
+}

@@ -1,0 +1,225 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/membership"
+	"github.com/maestro-es/maestro/store"
+)
+
+const (
+	// maxMoves is how many partitions are handed over at a time: few, so that each is away for a short while only.
+	maxMoves = 4
+	// maxAcquisitions is how many partitions are acquired at a time.
+	maxAcquisitions = 8
+	// flushTimeout bounds how long a partition that moves waits for its events to be published, lastFlushTimeout the same where
+	// nobody is there to publish the rest.
+	flushTimeout     = 20 * time.Millisecond
+	lastFlushTimeout = 5 * time.Second
+	// lostPause is how long a partition that somebody took is left alone, if nobody owns up to it: workers that share the
+	// store and do not hear each other would take it from one another without end.
+	lostPause = 2 * time.Second
+	// stewardEvery is how often the steward looks without being told.
+	stewardEvery = 50 * time.Millisecond
+)
+
+// steward makes what this worker owns what it is to own.
+type steward struct {
+	*Consumer
+	refuseNew func() // stops taking requests
+	held      map[int]*holding
+	ended     chan *holding
+	acquiring chan struct{}
+	lost      map[int]time.Time // when somebody took a partition that was this worker's
+}
+
+// holding is a partition that this worker owns or is about to.
+type holding struct {
+	partition int
+	stop      context.CancelFunc
+	stopping  bool
+	fenced    bool      // set before it is ended
+	since     time.Time // when it began to stop
+}
+
+func newSteward(c *Consumer, refuseNew func()) *steward {
+	return &steward{Consumer: c, refuseNew: refuseNew, held: map[int]*holding{}, ended: make(chan *holding),
+		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]time.Time{}}
+}
+
+// run works until ctx ends, and then until everything is handed over.
+func (s *steward) run(ctx context.Context) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	tick := time.NewTicker(stewardEvery)
+	defer tick.Stop()
+	done, leaving := ctx.Done(), false
+	for !leaving || len(s.held) > 0 {
+		s.reconcile(working, leaving)
+		select {
+		case <-done:
+			done, leaving = nil, true
+			s.roster.Leave()
+			if !s.others() {
+				s.refuseNew()
+			}
+		case h := <-s.ended:
+			delete(s.held, h.partition)
+			switch {
+			case h.fenced:
+				s.lost[h.partition] = time.Now()
+			case h.stopping:
+				s.Lane.Metrics.HandedOver(time.Since(h.since))
+			}
+		case <-s.roster.Changed():
+			s.waiting.routeAll(s.Consumer)
+		case <-tick.C:
+			s.waiting.routeAll(s.Consumer)
+		}
+	}
+}
+
+// handOn gives the requests that wait here to those who take over, who may not have said yet that they own the partitions.
+func (s *steward) handOn() {
+	enough := time.After(lastFlushTimeout)
+	for s.waiting.len() > 0 && s.others() {
+		select {
+		case <-s.roster.Changed():
+		case <-time.After(stewardEvery):
+		case <-enough:
+			return
+		}
+		s.waiting.routeAll(s.Consumer)
+	}
+}
+
+// others tells whether somebody is there to hand over to.
+func (s *steward) others() bool {
+	for _, m := range s.roster.Members() {
+		if m.ID != s.id && m.State == membership.Active {
+			return true
+		}
+	}
+	return false
+}
+
+// reconcile begins to acquire what is missing and to hand over what is too much.
+func (s *steward) reconcile(ctx context.Context, leaving bool) {
+	members := s.roster.Members()
+	owners, assigned := membership.Owners(len(s.lanes), members), membership.Assign(len(s.lanes), members)
+	able := map[string]bool{"": false}
+	for _, m := range members {
+		able[m.ID] = m.State != membership.Unable
+	}
+	moves := 0
+	for _, h := range s.held {
+		if h.stopping {
+			moves++
+		}
+	}
+	for p := range assigned {
+		h, mine := s.held[p], assigned[p] == s.id && !leaving
+		switch {
+		case h == nil && mine && !able[owners[p]] && time.Since(s.lost[p]) > lostPause:
+			s.begin(ctx, p)
+		case h == nil || h.stopping:
+		case s.lanes[p].Load() != nil && owners[p] != s.id: // another has a higher epoch
+			s.end(h)
+		case !mine && (moves < maxMoves || !s.others()): // with nobody to hand over to, all end at once
+			s.end(h)
+			moves++
+		}
+	}
+}
+
+func (s *steward) end(h *holding) {
+	h.stopping, h.since = true, time.Now()
+	h.stop()
+}
+
+// begin acquires a partition and works on it, until it is ended or somebody else acquires it.
+func (s *steward) begin(ctx context.Context, partition int) {
+	ctx, stop := context.WithCancel(ctx)
+	h := &holding{partition: partition, stop: stop}
+	s.held[partition] = h
+	go func() {
+		defer stop()
+		if err := s.own(ctx, partition); err != nil && !errors.Is(err, context.Canceled) {
+			h.fenced = true
+			s.Logger.Info("a partition has another owner now", "partition", partition, "error", err)
+		}
+		s.ended <- h
+	}()
+}
+
+// own acquires a partition and works on it. It returns nil when ctx has ended and the partition is left in order.
+func (s *steward) own(ctx context.Context, partition int) error {
+	start := time.Now()
+	at, err := s.acquire(ctx, partition)
+	if err != nil {
+		return err
+	}
+	publisher := s.Publisher(at)
+	l := lane.New(s.Lane, at, publisher)
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPublishing()
+	var feeding, published sync.WaitGroup
+	var publishErr error
+	feeding.Go(func() { s.feed(working, l, at) })
+	published.Go(func() {
+		if publishErr = publisher.Run(publishing); publishErr != nil {
+			stop()
+		}
+	})
+	s.roster.Claim(partition, at.Epoch) // before the lane is seen: a lane without a claim is one that another worker took
+	s.lanes[partition].Store(l)
+	s.Lane.Metrics.TookOver(time.Since(start))
+	s.owned.Add(1)
+	s.waiting.route(s.Consumer, partition)
+	laneErr := l.Run(working)
+	s.lanes[partition].Store(nil)
+	stop()
+	if laneErr == nil && publishErr == nil {
+		s.flush(publisher, partition)
+	}
+	s.owned.Add(-1)
+	s.roster.Release(partition)
+	stopPublishing()
+	feeding.Wait()
+	published.Wait()
+	return errors.Join(laneErr, publishErr)
+}
+
+// flush gives the publisher time to publish what is committed. What it does not come to, the next owner publishes.
+func (s *steward) flush(publisher Publisher, partition int) {
+	timeout := flushTimeout
+	if !s.others() {
+		timeout = lastFlushTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := publisher.Flush(ctx); err != nil {
+		s.Logger.Info("some committed events are left to the next owner to publish", "partition", partition)
+	}
+}
+
+// acquire becomes the partition's owner, however long the store takes to answer.
+func (s *steward) acquire(ctx context.Context, partition int) (at store.Partition, err error) {
+	select {
+	case s.acquiring <- struct{}{}:
+		defer func() { <-s.acquiring }()
+	case <-ctx.Done():
+		return at, ctx.Err()
+	}
+	err = retry(ctx, s.Logger, "acquire a partition", func() error {
+		at, err = s.Store.Acquire(ctx, partition, s.Worker)
+		return err
+	})
+	return at, err
+}

@@ -1,0 +1,96 @@
+package consumer
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// askAllTheTime asks for outcomes and states until nobody is there, and fails the test for every request without an answer.
+// The channel tells of answers.
+func (b *broker) askAllTheTime(group *sync.WaitGroup) (answered <-chan struct{}) {
+	answers := make(chan struct{}, 1)
+	for n := range 8 {
+		subject := ns.Do("box", strings.Repeat("a", n+1), "put")
+		if n%2 == 1 {
+			subject = ns.Get("box", strings.Repeat("a", n))
+		}
+		group.Go(func() {
+			for {
+				m, err := b.nc.Request(subject, []byte(put(1)), 20*time.Second)
+				if errors.Is(err, nats.ErrNoResponders) {
+					return
+				}
+				if err != nil {
+					b.Errorf("%s: %v", subject, err)
+					return
+				}
+				if code := m.Header.Get(micro.ErrorCodeHeader); code != "" && code != "503" {
+					b.Errorf("%s: %s", subject, m.Data)
+					return
+				}
+				select {
+				case answers <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	return answers
+}
+
+// Whoever asks while the last worker stops gets an outcome, an error, or NATS's own word that nobody is there.
+func TestNobodyIsLeftWithoutAnAnswerAtTheEnd(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	s := store.NewMemory(2)
+	for range 5 {
+		c := b.newConsumer(s, s)
+		stop := b.start(c)
+		var group sync.WaitGroup
+		answered := b.askAllTheTime(&group)
+		for range 50 {
+			<-answered
+		}
+		stop()
+		c.NATS.Close() // as a process does that ends
+		group.Wait()
+	}
+}
+
+// Whoever asks while a worker hands over to another does not notice it.
+func TestNobodyIsLeftWithoutAnAnswerInAHandover(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	s := store.NewMemory(8)
+	old := b.newConsumer(s, s)
+	stop := b.start(old)
+	var group sync.WaitGroup
+	answered := b.askAllTheTime(&group)
+	for range 4 {
+		next := b.newConsumer(s, s)
+		stopNext := b.join(next)
+		require.Eventually(t, func() bool { return next.Ready() == nil && next.Owned() > 0 }, 20*time.Second, time.Millisecond)
+		for range 20 {
+			<-answered
+		}
+		stop()
+		old.NATS.Close()
+		require.Eventually(t, func() bool { return next.Owned() == 8 }, 20*time.Second, time.Millisecond)
+		for range 20 {
+			<-answered
+		}
+		old, stop = next, stopNext
+	}
+	stop()
+	old.NATS.Close()
+	group.Wait()
+}

@@ -1,0 +1,28 @@
+package consumer
+
+import (
+	"testing"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/store"
+)
+
+type idle struct{}
+
+type rest struct{}
+
+func (rest) Decide(aggregate.Root[idle]) ([]aggregate.Event[idle], error) { return nil, nil }
+
+// BenchmarkUntraced is what tracing costs a command that nobody records.
+//
+//	go test -run '^$' -bench Untraced -benchmem ./consumer
+func BenchmarkUntraced(b *testing.B) {
+	types := map[string]aggregate.Type{"idle": aggregate.Define("idle", aggregate.Handles[rest]("rest"))}
+	c := &Consumer{Config: Config{Namespace: "maestro"}, operations: newOperations("maestro", types)}
+	b.ReportAllocs()
+	for b.Loop() {
+		cmd := lane.Command{Key: store.Key{Type: "idle", ID: "a"}, Name: "rest", Subject: "maestro.do.idle.a.rest", ID: "1"}
+		c.traced(&cmd)
+	}
+}

@@ -1,0 +1,102 @@
+package consumer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// trimming is a command stream of ten commands for partitions 0 and 1 of four, in turn, and a consumer to trim it.
+func trimming(t *testing.T) (*Consumer, *store.Memory, jetstream.Stream) {
+	t.Helper()
+	b := newBroker(t)
+	log := store.NewMemory(4)
+	c := b.newConsumer(log, log)
+	require.NoError(t, EnsureStream(t.Context(), b.js, ns, 4, StreamConfig{}))
+	for n := range 10 {
+		_, err := b.js.Publish(t.Context(), ns.Send("box", inPartition(n%2), "put"), []byte(`{}`))
+		require.NoError(t, err)
+	}
+	stream, err := b.js.Stream(t.Context(), ns.CommandStream())
+	require.NoError(t, err)
+	return c, log, stream
+}
+
+// inPartition is the id of a box in a partition of four.
+func inPartition(p int) string {
+	id := "a"
+	for wire.Partition("box", id, 4) != p {
+		id += "a"
+	}
+	return id
+}
+
+// handledUpTo says that a partition has handled the message with a sequence, of this stream or another.
+func handledUpTo(t *testing.T, log *store.Memory, stream jetstream.Stream, partition int, cursor store.Cursor) {
+	t.Helper()
+	at, err := log.Acquire(t.Context(), partition, "owner")
+	require.NoError(t, err)
+	if cursor.Stream.IsZero() {
+		cursor.Stream = created(stream.CachedInfo())
+	}
+	if cursor.Time.IsZero() {
+		msg, err := stream.GetMsg(t.Context(), cursor.Sequence)
+		require.NoError(t, err)
+		cursor.Time = msg.Time.UTC().Truncate(time.Microsecond)
+	}
+	require.NoError(t, log.Commit(t.Context(), &store.Commit{Partition: partition, Epoch: at.Epoch, Cursor: cursor}))
+}
+
+func firstOf(t *testing.T, c *Consumer, stream jetstream.Stream) uint64 {
+	t.Helper()
+	require.NoError(t, c.trimOnce(t.Context()))
+	info, err := stream.Info(t.Context())
+	require.NoError(t, err)
+	return info.State.FirstSeq
+}
+
+// Partitions that have nothing in the stream hold nothing up, and the last message that was handled stays.
+func TestTheStreamIsTrimmedToWhatAllHaveHandled(t *testing.T) {
+	t.Parallel()
+	c, log, stream := trimming(t)
+	require.EqualValues(t, 1, firstOf(t, c, stream), "nobody has handled anything")
+	handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 5})
+	handledUpTo(t, log, stream, 1, store.Cursor{Sequence: 4})
+	require.EqualValues(t, 5, firstOf(t, c, stream), "message 5 is the mark")
+	handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 9})
+	handledUpTo(t, log, stream, 1, store.Cursor{Sequence: 10})
+	require.EqualValues(t, 10, firstOf(t, c, stream))
+}
+
+// After the stream was lost, partitions without new commands still have a cursor of the old one.
+func TestACursorOfAnotherStreamHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	c, log, stream := trimming(t)
+	other := store.Cursor{Stream: time.Unix(1, 0), Sequence: 77, Time: time.Unix(2, 0)}
+	handledUpTo(t, log, stream, 2, other)
+	handledUpTo(t, log, stream, 1, other)
+	handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 9})
+	require.EqualValues(t, 2, firstOf(t, c, stream), "partition 1 has yet to handle message 2")
+}
+
+// A stream that has lost its end uses its numbers again: what has them now was not handled.
+func TestACursorOfALostMessageTrimsNothing(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]store.Cursor{
+		"beyond the end":       {Sequence: 99, Time: time.Unix(2, 0)},
+		"its number is reused": {Sequence: 10, Time: time.Unix(2, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, log, stream := trimming(t)
+			handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 9})
+			handledUpTo(t, log, stream, 1, lost)
+			require.EqualValues(t, 2, firstOf(t, c, stream), "partition 1 has yet to handle message 2")
+		})
+	}
+}
