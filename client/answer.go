@@ -1,0 +1,46 @@
+package client
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// readOutcome reads the answer to a command. An outcome may come with the headers of a service error, for clients that
+// know no more than those; one that says "not now" is no outcome.
+func readOutcome(msg *nats.Msg) (o store.Outcome, err error) {
+	refused := refusal(msg)
+	if isRetryable(refused) {
+		return o, refused
+	}
+	if json.Unmarshal(msg.Data, &o) == nil && o.Status != "" {
+		return o, nil
+	}
+	return store.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
+}
+
+// refusal is the error that an answer carries in the headers of NATS services, nil if it carries none.
+func refusal(msg *nats.Msg) error {
+	status := msg.Header.Get(micro.ErrorCodeHeader)
+	if status == "" {
+		return nil
+	}
+	var body struct{ Error store.Error }
+	_ = json.Unmarshal(msg.Data, &body) // the headers alone do as well
+	return &RefusedError{Status: status, Reason: store.Error{
+		Code:    cmp.Or(body.Error.Code, status),
+		Message: cmp.Or(body.Error.Message, msg.Header.Get(micro.ErrorHeader)),
+	}}
+}
+
+// isRetryable tells whether a worker asks to try again.
+func isRetryable(err error) bool {
+	var refused *RefusedError
+	return errors.As(err, &refused) && (refused.Status == "503" || refused.Status == "504")
+}

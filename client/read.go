@@ -1,0 +1,98 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// State is an aggregate as it is, or was.
+type State struct {
+	Aggregate string `json:"aggregate"`
+	ID        string `json:"id"`
+	// Sequence is that of the last event in the state, 0 before the first.
+	Sequence  int64 `json:"sequence"`
+	Partition int   `json:"partition"`
+	// State is the JSON of the state.
+	State json.RawMessage `json:"state"`
+}
+
+// GetOptions say which state [Client.Get] returns. The zero value wants the current one.
+type GetOptions struct {
+	// Sequence, if not 0, wants the state right after the event with this sequence.
+	Sequence int64
+	// Cached is content with a state that may lag behind.
+	Cached bool
+}
+
+// Get returns the state of an aggregate. It asks until the context ends; the errors are [ErrInvalid], *[NoWorkerError],
+// *[RefusedError] and the context's.
+func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state State, err error) {
+	header := nats.Header{}
+	if o.Sequence != 0 {
+		header.Set(wire.HeaderSequence, strconv.FormatInt(o.Sequence, 10))
+	}
+	if o.Cached {
+		header.Set(wire.HeaderConsistency, "cached")
+	}
+	err = c.read(ctx, c.namespace.Get, typ, id, header, &state)
+	return state, err
+}
+
+// History returns the events of an aggregate with sequences above after, in order. It reads page by page while it is
+// ranged over, and ends with the first error, one of those of [Client.Get].
+func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[store.OutcomeEvent, error] {
+	return func(yield func(store.OutcomeEvent, error) bool) {
+		for more := true; more; {
+			var page struct {
+				Events []store.OutcomeEvent
+				More   bool
+			}
+			header := nats.Header{wire.HeaderAfter: {strconv.FormatInt(after, 10)}}
+			if err := c.read(ctx, c.namespace.History, typ, id, header, &page); err != nil {
+				yield(store.OutcomeEvent{}, err)
+				return
+			}
+			for _, event := range page.Events {
+				after = event.Sequence
+				if !yield(event, nil) {
+					return
+				}
+			}
+			more = page.More && len(page.Events) > 0
+		}
+	}
+}
+
+// read asks a worker about an aggregate.
+func (c *Client) read(ctx context.Context, subject func(typ, id string) string, typ, id string,
+	header nats.Header, into any,
+) (err error) {
+	ctx, span := c.traceRead(ctx, subject, typ, id)
+	defer endSpan(span, &err)
+	if err := aggregate.CheckName("aggregate", typ); err != nil {
+		return invalid("%w", err)
+	}
+	if err := aggregate.CheckID(id); err != nil {
+		return invalid("%w", err)
+	}
+	inject(ctx, header)
+	_, err = c.ask(ctx, &nats.Msg{Subject: subject(typ, id), Header: header}, func(answer *nats.Msg) error {
+		if err := refusal(answer); err != nil {
+			return err
+		}
+		return json.Unmarshal(answer.Data, into)
+	})
+	if err != nil {
+		return fmt.Errorf("read %s %s: %w", typ, id, c.noWorker(err))
+	}
+	return nil
+}
