@@ -1,0 +1,66 @@
+package maestro_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/projections"
+	"github.com/maestro-es/maestro/store"
+)
+
+func ignore[E any](context.Context, pgx.Tx, projections.Event[E]) error { return nil }
+
+func TestAllMistakesOfAConfigurationAreReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	unknown := aggregate.Define[Account]("other", aggregate.Handles[Deposit]("deposit"), aggregate.Emits[Deposited]("deposited"))
+	_, err := maestro.New(t.Context(), maestro.Config{Namespace: "Shop!", Partitions: -1, MaxBatch: -1,
+		Aggregates: []aggregate.Type{account, account, nil, aggregate.Define[Account]("?")},
+		Projections: []*projections.Projection{
+			projections.InTransaction("Bad name", account, ignore[Deposited]),
+			projections.InTransaction("elsewhere", unknown, ignore[Deposited]), nil}})
+	require.Error(t, err)
+	for _, want := range []string{
+		`namespace "Shop!"`,
+		"Config.NATS is missing: connect with nats.Connect",
+		"exactly one of Config.Database and Config.Store is needed",
+		"Config.Partitions is -1: expected 1 to",
+		"must not be negative",
+		`aggregate type "account" is given twice`,
+		"Config.Aggregates[2] is nil",
+		`aggregate name "?"`,
+		`projection name "Bad name"`,
+		`projection "elsewhere" takes no event of Config.Aggregates`,
+		"Config.Projections[2] is nil",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.Len(t, strings.Split(err.Error(), "\n"), 12, "%v", err)
+}
+
+func TestAnEmptyConfigurationSaysWhatIsNeeded(t *testing.T) {
+	t.Parallel()
+	_, err := maestro.New(t.Context(), maestro.Config{})
+	require.EqualError(t, err, "Config.NATS is missing: connect with nats.Connect\n"+
+		"exactly one of Config.Database and Config.Store is needed\n"+
+		"Config.Aggregates is empty: define one with aggregate.Define")
+}
+
+func TestAConfigurationNeedsOneStore(t *testing.T) {
+	t.Parallel()
+	nc := localnats.ForTest(t).Connect(t)
+	c := maestro.Config{NATS: nc, Aggregates: []aggregate.Type{account}, Store: store.NewMemory(2)}
+	w, err := maestro.New(t.Context(), c)
+	require.NoError(t, err)
+	require.Equal(t, "maestro", w.Namespace())
+	require.Equal(t, 2, w.Partitions())
+	c.Store = nil
+	_, err = maestro.New(t.Context(), c)
+	require.EqualError(t, err, "exactly one of Config.Database and Config.Store is needed")
+}

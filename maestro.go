@@ -1,0 +1,256 @@
+package maestro
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/consumer"
+	"github.com/maestro-es/maestro/eventstream"
+	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/projections"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Config is what a worker works with. NATS, Aggregates, and either Database or Store are required; the zero value of
+// everything else is its default.
+type Config struct {
+	// NATS is the connection to use. Run leaves it open.
+	NATS *nats.Conn
+	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else is there. Migrations
+	// are applied at the start. Run leaves it open.
+	Database *pgxpool.Pool
+	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections need a Database.
+	Store store.Store
+	// Namespace separates workers that share servers: it begins all subjects and streams. Default "maestro".
+	Namespace string
+	// Partitions is fixed when a namespace is created. 0 takes the namespace's own, 64 for a new one.
+	Partitions int
+	// Aggregates are the aggregate types, as aggregate.Define makes them.
+	Aggregates []aggregate.Type
+	// Projections are the read models that are kept in the committing transaction.
+	Projections []*projections.Projection
+	// CacheSize is the number of aggregates that are kept in memory. Default 100,000.
+	CacheSize int
+	// MaxBatch is the most commands in a transaction. Default 256.
+	MaxBatch int
+	// Node names this worker as an owner and in the ids it makes; it must be unique. Default: the host's name and a
+	// random part.
+	Node string
+	// Commands and Events say how the two streams are kept.
+	Commands consumer.StreamConfig
+	Events   eventstream.StreamConfig
+	// ReceiptRetention is how long the id of a command is remembered: within it, the same command takes effect once. What is still
+	// in the command stream is remembered for longer. Default 7 days; negative for ever.
+	ReceiptRetention time.Duration
+	// Logger gets what an operator must know. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// Worker is a worker that is ready to run; see [Run] for the short way.
+type Worker struct {
+	config   Config
+	consumer *consumer.Consumer
+	store    store.Store
+	js       jetstream.JetStream
+	events   *eventstream.Watch
+}
+
+// Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that was answered is
+// committed by then, and everything committed is published or will be by the next owner.
+func Run(ctx context.Context, c Config) error {
+	w, err := New(ctx, c)
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+// New checks the configuration, applies migrations and prepares a worker.
+func New(ctx context.Context, c Config) (*Worker, error) {
+	c = withDefaults(c)
+	if err := check(c); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(c.NATS, jetstream.WithDefaultTimeout(5*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	log, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := telemetry.NewMetrics(c.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("measure: %w", err)
+	}
+	lanes := laneConfig(c, log.Partitions())
+	lanes.Metrics = metrics
+	ns := wire.Namespace(c.Namespace)
+	w := &Worker{config: c, store: log, js: js, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
+	w.consumer = consumer.New(consumer.Config{
+		NATS: c.NATS, JetStream: js, Namespace: ns, Stream: c.Commands, Store: log,
+		Lane: lanes, ReceiptRetention: c.ReceiptRetention, Worker: c.Node, Logger: c.Logger,
+		Publisher: func(at store.Partition) consumer.Publisher {
+			return eventstream.NewPublisher(js, ns, c.Events, log, at, c.Logger).Measure(metrics).Follow(w.events)
+		},
+	})
+	return w, nil
+}
+
+// Run runs the worker; see the function [Run].
+func (w *Worker) Run(ctx context.Context) error {
+	if _, err := eventstream.Ensure(ctx, w.js, wire.Namespace(w.config.Namespace), w.config.Events); err != nil {
+		return err
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // as long as anything is published
+	defer stop()
+	go w.events.Run(watching)
+	return w.consumer.Run(ctx)
+}
+
+// Ready tells whether the worker is connected and owns what it is to own; the error says what is missing.
+func (w *Worker) Ready(ctx context.Context) error {
+	if status := w.config.NATS.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("NATS is %s", status)
+	}
+	if w.config.Database != nil {
+		if err := w.config.Database.Ping(ctx); err != nil {
+			return fmt.Errorf("reach Postgres: %w", err)
+		}
+	}
+	return w.consumer.Ready()
+}
+
+// withDefaults is the one place where defaults are set.
+func withDefaults(c Config) Config {
+	if c.Namespace == "" {
+		c.Namespace = wire.DefaultNamespace
+	}
+	if c.CacheSize == 0 {
+		c.CacheSize = 100_000
+	}
+	if c.MaxBatch == 0 {
+		c.MaxBatch = 256
+	}
+	if c.ReceiptRetention == 0 {
+		c.ReceiptRetention = 7 * 24 * time.Hour
+	}
+	if c.Node == "" {
+		host, _ := os.Hostname() // an empty name is as good
+		c.Node = host + "-" + hlc.New("").NewID()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// check reports all that is wrong with a configuration at once.
+func check(c Config) error {
+	errs := []error{wire.Namespace(c.Namespace).Check()}
+	if c.NATS == nil {
+		errs = append(errs, errors.New("Config.NATS is missing: connect with nats.Connect"))
+	}
+	if (c.Database == nil) == (c.Store == nil) {
+		errs = append(errs, errors.New("exactly one of Config.Database and Config.Store is needed"))
+	}
+	if c.Partitions < 0 || c.Partitions > maxPartitions {
+		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, maxPartitions))
+	}
+	if c.CacheSize < 0 || c.MaxBatch < 0 {
+		errs = append(errs, errors.New("Config.CacheSize and Config.MaxBatch must not be negative"))
+	}
+	if len(c.Aggregates) == 0 {
+		errs = append(errs, errors.New("Config.Aggregates is empty: define one with aggregate.Define"))
+	}
+	seen := map[string]bool{}
+	for i, a := range c.Aggregates {
+		if a == nil {
+			errs = append(errs, fmt.Errorf("Config.Aggregates[%d] is nil", i))
+			continue
+		}
+		if errs = append(errs, a.Err()); seen[a.Name()] {
+			errs = append(errs, fmt.Errorf("aggregate type %q is given twice", a.Name()))
+		}
+		seen[a.Name()] = true
+	}
+	for i, p := range c.Projections {
+		switch {
+		case p == nil:
+			errs = append(errs, fmt.Errorf("Config.Projections[%d] is nil", i))
+		case p.Err() != nil:
+			errs = append(errs, p.Err())
+		case !takesAny(p, c.Aggregates):
+			errs = append(errs, fmt.Errorf("projection %q takes no event of Config.Aggregates: add its aggregate", p.Name()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// takesAny tells whether a projection takes an event of one of the aggregates.
+func takesAny(p *projections.Projection, aggregates []aggregate.Type) bool {
+	return slices.ContainsFunc(aggregates, func(a aggregate.Type) bool {
+		return a != nil && slices.ContainsFunc(a.EventNames(), func(event string) bool { return p.Wants(a.Name(), event) })
+	})
+}
+
+// maxPartitions bounds what one namespace can be divided into.
+const maxPartitions = 1024
+
+// openStore opens the event log and prepares the read models.
+func openStore(ctx context.Context, c Config) (store.Store, error) {
+	if c.Store != nil {
+		if len(c.Projections) > 0 {
+			c.Logger.Warn("in-transaction projections need Postgres: with the store given they are left out", "projections", len(c.Projections))
+		}
+		return c.Store, nil
+	}
+	log, err := store.Open(ctx, c.Database, store.Options{Namespace: c.Namespace, Partitions: c.Partitions})
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
+	}
+	for _, p := range c.Projections {
+		if err := log.Setup(ctx, p.Setup()); err != nil {
+			return nil, fmt.Errorf("set up projection %q: %w", p.Name(), err)
+		}
+	}
+	return log, nil
+}
+
+// laneConfig is what all lanes have in common; the cache is shared out evenly.
+func laneConfig(c Config, partitions int) lane.Config {
+	l := lane.Config{
+		Types: map[string]aggregate.Type{}, Clock: hlc.New(c.Node), Logger: c.Logger,
+		CacheSize: c.CacheSize / partitions, MaxBatch: c.MaxBatch,
+		MaxEventBytes: defaultMaxEventBytes,
+	}
+	for _, a := range c.Aggregates {
+		l.Types[a.Name()] = a
+	}
+	for _, p := range c.Projections {
+		l.Projections = append(l.Projections, p)
+	}
+	if c.NATS != nil && c.NATS.MaxPayload() > 0 { // it is 0 before the first connection
+		l.MaxEventBytes = int(c.NATS.MaxPayload()) - headroom
+	}
+	return l
+}
+
+// An event must fit into a message of the event stream with its headers and subject.
+const (
+	headroom             = 8 << 10
+	defaultMaxEventBytes = 1<<20 - headroom
+)

@@ -1,0 +1,79 @@
+package maestro_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/store"
+)
+
+func TestRepartitionSaysWhatItLacks(t *testing.T) {
+	t.Parallel()
+	_, err := maestro.Repartition(t.Context(), maestro.Config{Namespace: "No", Store: store.NewMemory(2)}, 0)
+	for _, lacking := range []string{`namespace "No"`, "Config.NATS is missing", "Config.Database is missing", "0 partitions: expected 1 to 1024"} {
+		require.ErrorContains(t, err, lacking)
+	}
+}
+
+// A library that sleeps through the change, and has no NATS by which it could be found, does no harm when it wakes up.
+func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
+	t.Parallel()
+	nc := localnats.ForTest(t).Connect(t)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	pool, err := pgxpool.New(t.Context(), localpg.Database(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
+	opened := func(partitions int) *store.Postgres {
+		log, err := store.Open(t.Context(), pool, store.Options{Partitions: partitions})
+		require.NoError(t, err)
+		return log
+	}
+	former := accounts(t, opened(2))
+	const many = 20
+	for i := range many {
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: i + 1}, maestro.Evaluation{})
+		require.NoError(t, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	_, err = maestro.Repartition(ended, config, 3)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 2, opened(0).Partitions())
+
+	events, err := maestro.Repartition(t.Context(), config, 3)
+	require.NoError(t, err)
+	require.EqualValues(t, many, events)
+	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
+	require.NoError(t, err)
+	require.EqualValues(t, many+3, stream.CachedInfo().State.Msgs, "the events and a fence for each partition")
+	events, err = maestro.Repartition(t.Context(), config, 3)
+	require.NoError(t, err)
+	require.Zero(t, events, "there is nothing to do")
+
+	var mismatch *store.PartitionsError
+	for i := range many {
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: 1}, maestro.Evaluation{})
+		require.ErrorAs(t, err, &mismatch)
+	}
+	now := accounts(t, opened(0))
+	for i := range many {
+		state, err := now.Fetch(t.Context(), fmt.Sprint(i))
+		require.NoError(t, err)
+		require.Equal(t, aggregate.Root[Account]{ID: fmt.Sprint(i), Sequence: 1, State: Account{Balance: i + 1}}, state)
+	}
+	config.Partitions = 2
+	_, err = maestro.New(t.Context(), config)
+	require.ErrorAs(t, err, &mismatch)
+}

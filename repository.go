@@ -1,0 +1,321 @@
+package maestro
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Repository evaluates commands of one aggregate type on a store, as a plain library: no NATS, no worker. Any number of
+// repositories and workers may use the same store: whoever finds that another has written decides anew. It is safe for concurrent
+// use.
+type Repository[S any] struct {
+	definition *aggregate.Definition[S]
+	store      store.Store
+	config     lane.Config
+	ctx        context.Context //nolint:containedctx // the repository's own life, not a call's
+
+	mu    sync.Mutex
+	lanes map[int]*lane.Lane
+}
+
+// RepositoryConfig is what a repository works with. The zero value is the default.
+type RepositoryConfig struct {
+	// Node names this program in the ids it makes; it must be unique. Default: random.
+	Node string
+	// CacheSize is the number of aggregates that are kept in memory. Default 100,000.
+	CacheSize int
+	// Logger gets what an operator must know. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then return an error.
+//
+// In-transaction projections belong to workers: a repository does not run them.
+func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c RepositoryConfig) (*Repository[S], error) {
+	if err := of.Err(); err != nil {
+		return nil, err
+	}
+	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheSize: c.CacheSize, Node: c.Node, Logger: c.Logger})
+	config := laneConfig(full, on.Partitions())
+	config.Store = on
+	return &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
+		ctx: ctx}, nil
+}
+
+// Evaluation says how a command is to be evaluated. The zero value gives it a fresh id.
+type Evaluation struct {
+	// CommandID names the command: the same id on the same aggregate takes effect once. Default: a fresh one.
+	CommandID string
+	// ExpectSequence, if not nil, rejects the command when the aggregate is at another sequence.
+	ExpectSequence *int64
+	// CorrelationID and CausationID are kept with the events.
+	CorrelationID, CausationID string
+	// Return says what the result is to hold beside the outcome.
+	Return Return
+}
+
+// check refuses ids that no store could take.
+func (e Evaluation) check() error {
+	for what, id := range map[string]string{"command id": e.CommandID, "correlation id": e.CorrelationID, "causation id": e.CausationID} {
+		if err := wire.CheckText(id); err != nil {
+			return fmt.Errorf("%s %w", what, err)
+		}
+	}
+	return nil
+}
+
+// Return says what the result of an evaluation holds beside the outcome.
+type Return uint8
+
+// What a result can hold.
+const (
+	ReturnNone   = Return(lane.ReturnNone)
+	ReturnEvents = Return(lane.ReturnEvents)
+	ReturnState  = Return(lane.ReturnState)
+)
+
+// Result is what an evaluated command led to.
+type Result[S any] struct {
+	// Outcome tells the status, the sequence and the place in the log.
+	Outcome store.Outcome
+	// Events are the command's, in their order, as they read back from the log, where they were asked for.
+	Events []aggregate.Event[S]
+	// Root is the aggregate right after the command, where its state was asked for.
+	Root aggregate.Root[S]
+}
+
+// New returns a fresh aggregate id: a UUID of version 7 from the repository's clock.
+func (r *Repository[S]) New() string { return r.config.Clock.NewID() }
+
+// Evaluate decides a command on an aggregate's current state and commits what it leads to. On a conflict with another
+// writer it decides anew.
+//
+// A refused command gives an error: an *aggregate.Rejection or another error of package aggregate, or a *store.Error
+// when the first outcome of a known command id is given again. Any other error means that the outcome is unknown: try again
+// with the same command id.
+func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggregate.Command[S], e Evaluation) (Result[S], error) {
+	name, body, err := r.definition.Encode(command)
+	if err != nil {
+		return Result[S]{}, err
+	}
+	if err := errors.Join(aggregate.CheckID(id), e.check()); err != nil {
+		return Result[S]{}, err
+	}
+	if e.CommandID == "" {
+		e.CommandID = r.New()
+	}
+	var result lane.Result
+	traceparent, tracestate := telemetry.Inject(ctx)
+	err = r.inTurn(ctx, id, func(l *lane.Lane) error {
+		done := make(chan lane.Result, 1)
+		err := l.Submit(ctx, &lane.Command{Key: r.key(id), ID: e.CommandID, Name: name, Body: body,
+			CorrelationID: e.CorrelationID, CausationID: e.CausationID, Return: lane.Return(e.Return),
+			Traceparent: traceparent, Tracestate: tracestate, ExpectSequence: e.ExpectSequence, Done: func(r lane.Result) { done <- r }})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case result = <-done:
+			return stoppedOnly(result.Err)
+		}
+	})
+	if err = cmp.Or(err, result.Err); err != nil {
+		return Result[S]{Outcome: result.Outcome}, err
+	}
+	return r.typed(result)
+}
+
+// stoppedOnly keeps the error that asks for another lane.
+func stoppedOnly(err error) error {
+	if errors.Is(err, lane.ErrStopped) {
+		return err
+	}
+	return nil
+}
+
+// typed gives a result the user's types.
+func (r *Repository[S]) typed(from lane.Result) (Result[S], error) {
+	result := Result[S]{Outcome: from.Outcome}
+	for _, e := range from.Events {
+		value, err := r.definition.Decode(e.Recorded)
+		if err != nil {
+			return result, err
+		}
+		result.Events = append(result.Events, value.(aggregate.Event[S]))
+	}
+	if from.Instance != nil {
+		result.Root = from.Instance.Root().(aggregate.Root[S])
+	}
+	return result, nil
+}
+
+// Get returns an aggregate as this repository last knew it, which may be stale.
+func (r *Repository[S]) Get(ctx context.Context, id string) (aggregate.Root[S], error) {
+	return r.read(ctx, id, false)
+}
+
+// Fetch returns an aggregate as it is now in the log.
+func (r *Repository[S]) Fetch(ctx context.Context, id string) (aggregate.Root[S], error) {
+	return r.read(ctx, id, true)
+}
+
+func (r *Repository[S]) read(ctx context.Context, id string, current bool) (root aggregate.Root[S], err error) {
+	err = r.look(ctx, id, current, func(i aggregate.Instance) error {
+		root = i.Root().(aggregate.Root[S])
+		return nil
+	})
+	return root, err
+}
+
+// Call runs a function on the current aggregate in the aggregate's turn: no command is decided meanwhile in this
+// repository. It must only read, and may run more than once. Its error is returned, its panic as an *aggregate.PanicError.
+func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate.Root[S]) error) error {
+	return r.look(ctx, id, true, func(i aggregate.Instance) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = &aggregate.PanicError{During: "call on " + r.definition.Name() + " " + id, Value: p, Stack: debug.Stack()}
+			}
+		}()
+		return look(i.Root().(aggregate.Root[S]))
+	})
+}
+
+func (r *Repository[S]) look(ctx context.Context, id string, current bool, look func(aggregate.Instance) error) error {
+	if err := aggregate.CheckID(id); err != nil {
+		return err
+	}
+	return r.inTurn(ctx, id, func(l *lane.Lane) error {
+		done := make(chan error, 1)
+		err := l.SubmitRead(ctx, &lane.Read{Key: r.key(id), Current: current, Look: look, Done: func(err error) { done <- err }})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-done:
+			return err
+		}
+	})
+}
+
+// Replay returns an aggregate as it was at a sequence. It is an error if the aggregate has not come that far.
+func (r *Repository[S]) Replay(ctx context.Context, id string, sequence int64) (aggregate.Root[S], error) {
+	if sequence <= 0 {
+		return r.definition.New(id).Root().(aggregate.Root[S]), nil
+	}
+	i, err := lane.Replay(ctx, r.store, r.definition, r.partition(id), id, sequence)
+	if err != nil {
+		return aggregate.Root[S]{}, err
+	}
+	if i.Sequence() < sequence {
+		return aggregate.Root[S]{}, &aggregate.SequenceMismatchError{Aggregate: r.definition.Name(), ID: id,
+			Expected: sequence, Actual: i.Sequence()}
+	}
+	return i.Root().(aggregate.Root[S]), nil
+}
+
+// Snapshot stores a snapshot of the current aggregate, so that later loads begin there.
+func (r *Repository[S]) Snapshot(ctx context.Context, id string) error {
+	i, err := lane.Replay(ctx, r.store, r.definition, r.partition(id), id, 0)
+	if err != nil {
+		return err
+	}
+	snapshot, err := i.Snapshot()
+	if err != nil {
+		return err
+	}
+	return r.retry(ctx, func() error {
+		at, err := r.store.Partition(ctx, r.partition(id))
+		if err != nil {
+			return err
+		}
+		return r.store.Commit(ctx, &store.Commit{Partition: at.Number, Epoch: at.Epoch, Position: at.Position, Cursor: at.Cursor,
+			Published: at.Published, EventStream: at.EventStream,
+			Snapshots: []store.Snapshot{{Aggregate: r.key(id), Snapshot: snapshot}}})
+	})
+}
+
+func (r *Repository[S]) key(id string) store.Key { return store.Key{Type: r.definition.Name(), ID: id} }
+
+func (r *Repository[S]) partition(id string) int {
+	return wire.Partition(r.definition.Name(), id, r.store.Partitions())
+}
+
+// inTurn does something with the lane of an aggregate, and again with another lane if that one stops.
+func (r *Repository[S]) inTurn(ctx context.Context, id string, do func(*lane.Lane) error) error {
+	return r.retry(ctx, func() error {
+		l, err := r.lane(ctx, r.partition(id))
+		if err != nil {
+			return err
+		}
+		return do(l)
+	})
+}
+
+// retry calls work again after conflicts, changes of owner and faults of the moment, until ctx or the repository ends.
+func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.Retry(func() error {
+		err := work()
+		again := errors.Is(err, lane.ErrStopped) || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrConflict) ||
+			store.IsTransient(err)
+		if err != nil && (!again || ctx.Err() != nil || r.ctx.Err() != nil) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(waits, ctx))
+}
+
+// lane returns the partition's lane. It stands where the log stands, under the epoch of whoever owns the partition; when
+// that changes it stops and the next call makes another.
+func (r *Repository[S]) lane(ctx context.Context, partition int) (*lane.Lane, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("the repository has ended: %w", err)
+	}
+	if l := r.running(partition, nil); l != nil {
+		return l, nil
+	}
+	at, err := r.store.Partition(ctx, partition)
+	if err != nil {
+		return nil, fmt.Errorf("read partition %d: %w", partition, err)
+	}
+	return r.running(partition, &at), nil
+}
+
+// running is the partition's lane. If there is none, one that stands at the given place is started; without a place it is nil.
+func (r *Repository[S]) running(partition int, at *store.Partition) *lane.Lane {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.lanes[partition]; l != nil || at == nil {
+		return l
+	}
+	l := lane.New(r.config, *at, nil)
+	r.lanes[partition] = l
+	go func() {
+		if err := l.Run(r.ctx); err != nil {
+			r.config.Logger.Debug("a partition changed its owner: going on under the new one", "partition", partition, "error", err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.lanes, partition)
+	}()
+	return l
+}

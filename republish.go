@@ -1,0 +1,104 @@
+package maestro
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/maestro-es/maestro/eventstream"
+	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Republish empties the namespace's event stream and publishes the whole log anew, each partition's events in the order of their
+// positions. Subscribers see every event again. It returns the number of events in the stream, and refuses to begin while
+// workers run. Where something was published in the last seconds, it waits until the server has forgotten that. When it is
+// interrupted, the next worker or the next call goes on where it was.
+func Republish(ctx context.Context, c Config) (events int64, err error) {
+	c = withDefaults(c)
+	ns := wire.Namespace(c.Namespace)
+	if err := ns.Check(); err != nil {
+		return 0, err
+	}
+	if err := nobodyWorks(ctx, c.NATS, ns); err != nil {
+		return 0, err
+	}
+	js, err := jetstream.New(c.NATS)
+	if err != nil {
+		return 0, fmt.Errorf("use JetStream: %w", err)
+	}
+	log, err := openStore(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := eventstream.Ensure(ctx, js, ns, c.Events)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := forgetPublished(ctx, log, c.Node)
+	if err != nil {
+		return 0, err
+	}
+	return publishAnew(ctx, c, js, stream, log, rows)
+}
+
+// publishAnew empties the event stream and publishes the whole log, of which nothing may count as published.
+func publishAnew(ctx context.Context, c Config, js jetstream.JetStream, stream jetstream.Stream, log eventstream.Log,
+	rows []store.Partition,
+) (events int64, err error) {
+	ns := wire.Namespace(c.Namespace)
+	if err := eventstream.Empty(ctx, stream, ns); err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		publisher := eventstream.NewPublisher(js, ns, c.Events, log, row, c.Logger)
+		if err := publisher.Drain(ctx); err != nil {
+			return events, fmt.Errorf("publish partition %d: %w", row.Number, err)
+		}
+		events += row.Position
+	}
+	return events, nil
+}
+
+// nobodyWorks makes sure that no worker of the namespace answers.
+func nobodyWorks(ctx context.Context, nc *nats.Conn, ns wire.Namespace) error {
+	subject, err := micro.ControlSubject(micro.PingVerb, ns.Service(), "")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err = nc.RequestWithContext(ctx, subject, nil)
+	switch {
+	case err == nil:
+		return fmt.Errorf("workers of namespace %q are running: stop them first, they publish too", ns)
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil
+	default:
+		return fmt.Errorf("ask for running workers: %w", err)
+	}
+}
+
+// forgetPublished acquires all partitions and forgets what is known to be published, so that only the stream itself
+// tells from now on.
+func forgetPublished(ctx context.Context, log store.Store, owner string) ([]store.Partition, error) {
+	rows := make([]store.Partition, log.Partitions())
+	for p := range rows {
+		row, err := log.Acquire(ctx, p, owner)
+		if err != nil {
+			return nil, fmt.Errorf("acquire partition %d: %w", p, err)
+		}
+		err = log.Commit(ctx, &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Cursor: row.Cursor})
+		if err != nil {
+			return nil, fmt.Errorf("forget what partition %d has published: %w", p, err)
+		}
+		row.Published, row.EventStream = 0, time.Time{}
+		rows[p] = row
+	}
+	return rows, nil
+}
