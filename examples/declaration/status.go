@@ -1,0 +1,31 @@
+package declaration
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/projections"
+)
+
+// Status is the table declaration_status: where each declaration stands now. updated_at is the time of the log, which
+// rises with every event; when the step was taken is in the event.
+var Status = projections.InTransaction("declaration_status", Definition, project, projections.Setup(`
+	create table if not exists declaration_status (
+		id           text primary key,
+		status       text not null,
+		amount_cents bigint not null,
+		updated_at   timestamptz not null
+	)`))
+
+// project takes every event of a declaration, and asks the event itself what comes after it.
+func project(ctx context.Context, tx pgx.Tx, e projections.Event[aggregate.Event[Declaration]]) error {
+	now := e.Data.Evolve(Declaration{})
+	_, err := tx.Exec(ctx, `
+		insert into declaration_status (id, status, amount_cents, updated_at) values ($1, $2, $3, $4)
+		on conflict (id) do update
+		set status = excluded.status, amount_cents = excluded.amount_cents, updated_at = excluded.updated_at`,
+		e.Aggregate.ID, now.Status, now.AmountCents, e.RecordedAt)
+	return err
+}
