@@ -1,0 +1,92 @@
+// Command publisher is Maestro on the command line: it sends commands, reads states and histories, imports files and
+// watches events.
+//
+//	publisher request counter 42 increment '{"by": 1}'
+//
+// It knows NATS alone, as every client does. Exit status: 0 done, 1 rejected or failed, 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/telemetry"
+)
+
+type commandLine struct {
+	shared
+	Send     sendCommand      `cmd:"" help:"Store a command in the durable stream: it will be handled, whatever happens."`
+	Request  requestCommand   `cmd:"" help:"Have a command handled now and print the outcome."`
+	Get      getCommand       `cmd:"" help:"Print the state of an aggregate, as it is or as it was."`
+	History  historyCommand   `cmd:"" help:"Print the events of an aggregate."`
+	Watch    watchCommand     `cmd:"" help:"Print events as they are published."`
+	Import   importCommand    `cmd:"" help:"Send the commands of a file, in order."`
+	Generate generateCommand  `cmd:"" help:"Make up commands to import, for trials."`
+	NewID    newIDCommand     `cmd:"" name:"new-id" help:"Print a new command id."`
+	Version  kong.VersionFlag `help:"Print the version."`
+}
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run is main with an exit status.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	var line commandLine
+	parser, err := kong.New(&line, kong.Name("publisher"),
+		kong.Description("Maestro on the command line: send commands, read aggregates, import files, watch events."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version()},
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&line.shared))
+	if err != nil {
+		return fail(err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "publisher: %s\nTry: %s --help\n", err, selected(err))
+		return 2
+	}
+	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-publisher", Version: version(), Getenv: os.Getenv})
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = recording.Stop(ctx) }()
+	return fail(parsed.Run())
+}
+
+// selected is the part of the command line that was understood.
+func selected(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().FullPath()
+	}
+	return "publisher"
+}
+
+// errNotCommitted says that an outcome, which is printed already, is not the one that was wanted.
+var errNotCommitted = errors.New("not committed")
+
+// fail reports an error and returns the exit status.
+func fail(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNotCommitted):
+		return 1
+	}
+	fmt.Fprintln(os.Stderr, "publisher:", err)
+	var line *client.LineError
+	if errors.Is(err, client.ErrInvalid) && !errors.As(err, &line) {
+		return 2
+	}
+	return 1
+}

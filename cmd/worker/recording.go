@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/maestro-es/maestro/internal/telemetry"
+)
+
+// startRecording sets OpenTelemetry up as the environment says.
+func startRecording(ctx context.Context, logger *slog.Logger) (*telemetry.Recording, error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("OpenTelemetry reports", "error", err) }))
+	return telemetry.Setup(ctx, telemetry.Program{Name: "maestro-worker", Version: version(), Getenv: os.Getenv})
+}
+
+// traceQueries records what the pool's connections do as spans below those of the batches. Without traces it is left out:
+// it costs something for each query even then.
+func traceQueries(c *pgxpool.Config) {
+	c.ConnConfig.Tracer = otelpgx.NewTracer(
+		otelpgx.WithDisableConnectionDetailsInAttributes(), // it would copy the connection's configuration for each query
+		otelpgx.WithTracerAttributes(semconv.ServerAddress(c.ConnConfig.Host), semconv.ServerPort(int(c.ConnConfig.Port)),
+			semconv.DBNamespace(c.ConnConfig.Database)))
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/consumer"
+	"github.com/maestro-es/maestro/eventstream"
+	"github.com/maestro-es/maestro/examples/counter"
+	"github.com/maestro-es/maestro/examples/declaration"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/store"
+)
+
+// runCommand is `worker run`.
+type runCommand struct {
+	database
+	broker
+	HTTP      string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
+	Pprof     bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
+	Dev       bool          `env:"MAESTRO_DEV" help:"Run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken; without a database, keep the log in memory."`
+	DataDir   string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream keeps its files. Default: a folder that is removed at the end."`
+	CacheSize int           `env:"MAESTRO_CACHE_SIZE" default:"100000" placeholder:"N" help:"Aggregates kept in memory."`
+	MaxBatch  int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
+	Node      string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
+	Replicas  int           `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
+	MaxBytes  int64         `env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
+	EventsAge time.Duration `env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
+	Retention time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
+	LogLevel  slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+}
+
+// Help is shown by --help below the usage.
+func (*runCommand) Help() string {
+	return `Examples:
+  worker --dev                       try it out: everything in this process, nothing to install
+  worker --database-url postgres://maestro@db/orders --nats-url nats://nats:4222
+  worker --dev --database-url postgres://localhost/postgres
+
+Then, from another terminal:
+  publisher request counter 42 increment '{"by": 1}' --return state`
+}
+
+// Run runs the worker until a signal comes, then finishes what is in hand.
+func (r *runCommand) Run(ctx context.Context) error {
+	if err := r.run(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // the signal came while the worker was starting
+}
+
+func (r *runCommand) run(ctx context.Context) error {
+	logger := slog.New(telemetry.LogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: r.LogLevel})))
+	recording, err := startRecording(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = recording.Stop(ctx) }()
+	if r.Dev {
+		if r.DatabaseURL == "" {
+			r.DatabaseURL = memoryURL
+		}
+		stop, err := r.startDev(logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	nc, err := r.broker.connect(logger)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	config, closeDatabase, err := r.config(ctx, nc, logger, recording.Traces)
+	if err != nil {
+		return err
+	}
+	defer closeDatabase()
+	worker, err := maestro.New(ctx, config)
+	if err != nil {
+		return err
+	}
+	if r.HTTP != "" {
+		stop, err := serveHTTP(r.HTTP, r.Pprof, worker, logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	go announce(ctx, worker, logger, nc.ConnectedUrlRedacted())
+	if err := worker.Run(ctx); err != nil {
+		return err
+	}
+	logger.Info("stopped: everything in hand is finished")
+	return nil
+}
+
+// startDev starts the server inside the process, on NATS's own port where that is free.
+func (r *runCommand) startDev(logger *slog.Logger) (stop func(), err error) {
+	port := 4222
+	if l, err := net.Listen("tcp", "127.0.0.1:4222"); err != nil {
+		port = 0
+	} else if err := l.Close(); err != nil {
+		return nil, fmt.Errorf("--dev: %w", err)
+	}
+	if r.NATS.URL != "" {
+		return nil, errors.New("--dev brings its own NATS: leave --nats-url (NATS_URL) out, or --dev")
+	}
+	server, stop, err := startDev(r.DataDir, port, logger)
+	if err != nil && port != 0 {
+		server, stop, err = startDev(r.DataDir, 0, logger) // somebody may have taken the port a moment ago
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.NATS.URL = server.URL()
+	return stop, nil
+}
+
+// config is the worker's configuration with the example aggregates: the place to put your own.
+func (r *runCommand) config(ctx context.Context, nc *nats.Conn, logger *slog.Logger, traces bool,
+) (c maestro.Config, done func(), err error) {
+	c = maestro.Config{
+		NATS: nc, Namespace: r.Namespace, Partitions: r.Partitions,
+		Aggregates:  []aggregate.Type{counter.Definition, declaration.Definition},
+		Projections: append(counter.Projections(), declaration.Projections()...),
+		CacheSize:   r.CacheSize, MaxBatch: r.MaxBatch, Node: r.Node,
+		Commands: consumer.StreamConfig{Replicas: r.Replicas, MaxBytes: r.MaxBytes},
+		Events:   eventstream.StreamConfig{Replicas: r.Replicas, MaxAge: r.EventsAge},
+		Logger:   logger, ReceiptRetention: r.Retention,
+	}
+	if r.DatabaseURL == memoryURL {
+		c.Store = store.NewMemory(r.Partitions)
+		return c, func() {}, nil
+	}
+	var tune []func(*pgxpool.Config)
+	if traces {
+		tune = append(tune, traceQueries)
+	}
+	if c.Database, err = r.database.connect(ctx, tune...); err != nil {
+		return c, nil, err
+	}
+	return c, c.Database.Close, nil
+}
+
+// announce says when the worker is at work, and where.
+func announce(ctx context.Context, w *maestro.Worker, logger *slog.Logger, nats string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for w.Ready(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	logger.Info("ready", "nats", nats, "namespace", w.Namespace(), "partitions", w.Partitions())
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/internal/connect"
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/store"
+)
+
+// memoryURL stands for the in-memory store.
+const memoryURL = "memory:"
+
+// database says which event log to use. It is part of several commands.
+type database struct {
+	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"Postgres, as postgres://user:password@host:5432/name; or memory: for a log that ends with the process."`
+	Namespace   string `env:"MAESTRO_NAMESPACE" default:"maestro" help:"Begins all subjects and streams, and names the schema."`
+	Partitions  int    `env:"MAESTRO_PARTITIONS" placeholder:"N" help:"Number of partitions of a new namespace. Default: 64, or what the namespace has."`
+}
+
+// connect opens the pool of connections and makes sure that somebody answers.
+func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	if d.DatabaseURL == "" {
+		return nil, fmt.Errorf("no database: set --database-url or DATABASE_URL to a Postgres, or try `worker --dev`, which needs none")
+	}
+	config, err := pgxpool.ParseConfig(d.DatabaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("--database-url: %w: expected postgres://user:password@host:5432/name", err)
+	}
+	if !strings.Contains(d.DatabaseURL, "pool_max_conns") {
+		config.MaxConns = max(config.MaxConns, defaultConnections)
+	}
+	for _, apply := range tune {
+		apply(config)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connect to Postgres: %w: is it running, and is --database-url right?", err)
+	}
+	return pool, nil
+}
+
+// defaultConnections is the size of the pool where the URL has no pool_max_conns.
+const defaultConnections = 8
+
+func (d database) options() store.Options {
+	return store.Options{Namespace: d.Namespace, Partitions: d.Partitions}
+}
+
+// broker says which NATS to use.
+type broker struct {
+	NATS connect.NATS `embed:"" prefix:"nats-" envprefix:"NATS_" group:"NATS:"`
+}
+
+// connect connects for good: a server that goes away later is waited for.
+func (b broker) connect(logger *slog.Logger) (*nats.Conn, error) {
+	return b.NATS.Connect("maestro worker", nats.ReconnectWait(reconnectWait),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				logger.Warn("disconnected from NATS: waiting for it", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { logger.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(reporter(logger)))
+}
+
+// reporter passes on what the server complains about. A user who lacks a permission would otherwise wait without a word.
+func reporter(logger *slog.Logger) nats.ErrHandler {
+	return func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			logger.Error("the NATS user lacks a permission: compare with deploy/nats/permissions.conf", "error", err)
+			return
+		}
+		logger.Debug("NATS reports", "error", err)
+	}
+}
+
+// reconnectWait is the pause between two attempts to reach a server again, to which NATS adds up to 100 ms at random. Its own
+// default, 2 s, would be the least that every broken connection costs.
+const reconnectWait = 200 * time.Millisecond
+
+// startDev starts a nats-server inside the process. Without a data folder its streams end with the process.
+func startDev(dir string, port int, logger *slog.Logger) (server *localnats.Server, stop func(), err error) {
+	cleanUp := func() {}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "maestro-dev-*"); err != nil {
+			return nil, nil, fmt.Errorf("--dev: %w", err)
+		}
+		cleanUp = func() { _ = os.RemoveAll(dir) }
+	}
+	server, err = localnats.Start(localnats.Options{Dir: filepath.Join(dir, "jetstream"), Port: port, Logger: logger})
+	if err != nil {
+		cleanUp()
+		return nil, nil, fmt.Errorf("--dev: %w", err)
+	}
+	return server, func() { server.Stop(); cleanUp() }, nil
+}

@@ -1,0 +1,110 @@
+// Package connect holds what the commands have in common when they connect to NATS: the flags that say where the server is
+// and who the program is, and the connection they lead to.
+package connect
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/natscontext"
+)
+
+// NATS says which server to connect to, and as whom. A command embeds it among its flags with the prefixes nats- and NATS_,
+// which gives flags and environment variables the names that the nats command line has for them.
+type NATS struct {
+	URL         string `env:"URL" placeholder:"URL" help:"NATS servers, separated by commas (default nats://127.0.0.1:4222)."`
+	Context     string `env:"CONTEXT" placeholder:"NAME" help:"Context of the nats command line, or the path of one, in place of a URL."`
+	User        string `env:"USER" placeholder:"NAME" help:"User name."`
+	Password    string `env:"PASSWORD" placeholder:"TEXT" help:"Password of the user; the environment is the safer place."`
+	Creds       string `env:"CREDS" placeholder:"FILE" help:"Credentials of a user of decentralized authentication."`
+	CA          string `env:"CA" placeholder:"FILE" help:"Certificates of the authorities to trust; demands TLS."`
+	Cert        string `env:"CERT" placeholder:"FILE" help:"Certificate of this program, for servers that ask for one."`
+	Key         string `env:"KEY" placeholder:"FILE" help:"Key of the certificate."`
+	InboxPrefix string `env:"INBOX_PREFIX" placeholder:"SUBJECT" help:"Begins the subjects of answers, for users who may not listen on _INBOX."`
+}
+
+// Connect connects under a name that the server shows. A server that goes away later is waited for. The options come
+// after those of the flags. The error shows no password.
+func (n NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	options = append(append([]nats.Option{nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1)},
+		n.identity()...), options...)
+	if n.Context != "" {
+		nc, _, err := natscontext.Connect(n.Context, options...)
+		if err != nil {
+			return nil, fmt.Errorf("connect to NATS by the context %s: %w%s", n.Context, err, hint(err))
+		}
+		return nc, nil
+	}
+	servers := cmp.Or(n.URL, nats.DefaultURL)
+	nc, err := nats.Connect(servers, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w%s", redact(servers), err, hint(err))
+	}
+	return nc, nil
+}
+
+// check finds flags that do not go together.
+func (n NATS) check() error {
+	switch {
+	case n.Context != "" && n.URL != "":
+		return errors.New("--nats-context (NATS_CONTEXT) names servers of its own: leave --nats-url (NATS_URL) out, or the context")
+	case n.Creds != "" && n.User != "":
+		return errors.New("--nats-creds and --nats-user both say who this is: give one of them")
+	case (n.Cert == "") != (n.Key == ""):
+		return errors.New("--nats-cert and --nats-key belong together: give both")
+	case n.Password != "" && n.User == "":
+		return errors.New("--nats-password needs --nats-user")
+	}
+	return nil
+}
+
+// identity is what the flags say of the program and of whom it trusts.
+func (n NATS) identity() (options []nats.Option) {
+	if n.User != "" {
+		options = append(options, nats.UserInfo(n.User, n.Password))
+	}
+	if n.Creds != "" {
+		options = append(options, nats.UserCredentials(n.Creds))
+	}
+	if n.CA != "" {
+		options = append(options, nats.RootCAs(n.CA))
+	}
+	if n.Cert != "" {
+		options = append(options, nats.ClientCert(n.Cert, n.Key))
+	}
+	if n.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(n.InboxPrefix))
+	}
+	return options
+}
+
+// hint says what to look at.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return ": give the user and password (--nats-user, --nats-password) or the credentials (--nats-creds) that the server knows"
+	case strings.Contains(err.Error(), "x509:"), strings.Contains(err.Error(), "tls:"):
+		return ": give the authority that signed the server's certificate (--nats-ca), and --nats-cert with --nats-key if it asks for yours"
+	case errors.Is(err, nats.ErrNoServers):
+		return ": start one with `go run ./cmd/worker --dev`, or give --nats-url (NATS_URL)"
+	}
+	return ""
+}
+
+// redact hides passwords.
+func redact(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, one := range all {
+		if parsed, err := url.Parse(strings.TrimSpace(one)); err == nil {
+			all[i] = parsed.Redacted()
+		}
+	}
+	return strings.Join(all, ",")
+}
