@@ -1,0 +1,108 @@
+// Package deploy tests what runs outside a laptop: the manifests of deploy/k8s/ as Kubernetes reads them, the programs as the
+// Dockerfile builds them, in a place as bare as a container, and the servers' demands: TLS, credentials, users with few rights.
+package deploy
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const top = "../.."
+
+func TestMain(m *testing.M) {
+	if os.Getenv(jailVariable) != "" {
+		enterJail() // this process is one of jail_test.go's
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "maestro-deploy-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // for the users of jails
+		panic(err)
+	}
+	scratch = dir
+	for user, password := range passwords {
+		if err := os.Setenv("MAESTRO_"+strings.ToUpper(user)+"_PASSWORD", password); err != nil {
+			panic(err)
+		}
+	}
+	return m.Run()
+}
+
+// scratch is a folder for what all tests of the binary share.
+var scratch string
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(top, file))
+	require.NoError(t, err)
+	return string(text)
+}
+
+var buildLine = regexp.MustCompile(`(?m)^RUN go (build .*)$`)
+
+// programs builds both programs with the very command of the Dockerfile, once.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	dockerfile, err := os.ReadFile(filepath.Join(top, "Dockerfile"))
+	if err != nil {
+		return "", err
+	}
+	line := buildLine.FindSubmatch(dockerfile)
+	if line == nil {
+		return "", fmt.Errorf("the Dockerfile has no line like %s", buildLine)
+	}
+	dir = filepath.Join(scratch, "bin")
+	args := strings.Fields(strings.Replace(string(line[1]), "-o /out/", "-o "+dir+"/", 1))
+	if _, err := commit(); err != nil {
+		args = append([]string{"build", "-buildvcs=false"}, without(args[1:], "-buildvcs=true")...)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), append(gitTrust, "CGO_ENABLED=0")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return dir, nil
+})
+
+func without(all []string, one string) (rest []string) {
+	for _, s := range all {
+		if s != one {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// program is the path of a built program.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := programs()
+	require.NoError(t, err)
+	return filepath.Join(dir, name)
+}
+
+// gitTrust has git answer whoever owns the clone.
+var gitTrust = []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}
+
+// commit is the commit that is checked out. Sources that came without git have none.
+func commit() (string, error) {
+	cmd := exec.Command("git", "rev-parse", "HEAD")
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), gitTrust...)
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}

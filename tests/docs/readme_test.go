@@ -1,0 +1,186 @@
+package docs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"go/format"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/internal/localpg"
+)
+
+// patience bounds every wait: far more than anything takes.
+const patience = time.Minute
+
+// build compiles a program and returns its path.
+func build(t *testing.T, what string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "program")
+	for _, args := range [][]string{{"vet", what}, {"build", "-o", program, what}} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = top
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "go %s\n%s", args, out)
+	}
+	return program
+}
+
+// start starts a program and ends it, which must be in order, when the test ends. What it writes is there to be read.
+func start(t *testing.T, program string, env []string, args ...string) (stderr io.Reader) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), env...)
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		go func() { _, _ = io.Copy(io.Discard, stderr) }()
+		require.NoError(t, cmd.Wait())
+	})
+	return stderr
+}
+
+// The README's program is formatted, compiles, and is a worker.
+func TestTheReadmesWorker(t *testing.T) {
+	t.Parallel()
+	source := []byte(blocks(t, "go")[0])
+	formatted, err := format.Source(source)
+	require.NoError(t, err)
+	require.Equal(t, string(formatted), string(source))
+	file := filepath.Join(t.TempDir(), "main.go")
+	require.NoError(t, os.WriteFile(file, source, 0o600))
+
+	broker := localnats.ForTest(t)
+	start(t, build(t, file), []string{"NATS_URL=" + broker.URL(), "DATABASE_URL=" + localpg.Database(t)})
+	nc := broker.Connect(t)
+	answer := request(t, nc, "maestro.do.counter.42.increment", `{"by":2}`)
+	require.Contains(t, answer, `"status":"committed"`)
+	require.Contains(t, request(t, nc, "maestro.get.counter.42", ``), `"state":{"Total":2}`)
+}
+
+// request asks until a worker is there to answer.
+func request(t *testing.T, nc *nats.Conn, subject, body string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		answer, err := nc.RequestWithContext(ctx, subject, []byte(body))
+		if err == nil && !bytes.Contains(answer.Data, []byte(`"unavailable"`)) {
+			return string(answer.Data)
+		}
+		require.NoError(t, ctx.Err(), "nobody answers on %s", subject)
+	}
+}
+
+// The library's lines are those of an example that is run.
+func TestTheReadmesLibraryIsAnExample(t *testing.T) {
+	t.Parallel()
+	example := strings.ReplaceAll(read(t, filepath.Join(top, "example_test.go")), "\n\t", "\n")
+	require.Contains(t, example, blocks(t, "go")[1])
+}
+
+// A session is a list of commands with what they show; each runs in the top folder, one after the other.
+func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
+	t.Parallel()
+	ready := regexp.MustCompile(`msg=ready nats=(\S+)`)
+	url := ""
+	log := bufio.NewScanner(start(t, build(t, "./cmd/worker"), nil, "--dev", "--http="))
+	for url == "" && log.Scan() {
+		if match := ready.FindStringSubmatch(log.Text()); match != nil {
+			url = match[1]
+		}
+	}
+	require.NotEmpty(t, url, "the worker is not ready")
+	nc, err := nats.Connect(url)
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	bin := toolFolder(t)
+	for _, session := range blocks(t, "console") {
+		for _, step := range strings.Split("\n"+session, "\n$ ")[1:] {
+			command, shown, _ := strings.Cut(step, "\n")
+			out := run(t, command, "NATS_URL="+url, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			for line := range strings.Lines(shown) {
+				requireShown(t, command, strings.TrimSpace(line), out)
+			}
+			if match := durable.FindStringSubmatch(command); match != nil {
+				awaitEvent(t, nc, match[1])
+			}
+		}
+	}
+}
+
+var durable = regexp.MustCompile(`(?:pub maestro\.cmd\.| send )counter[. ](\w+)`)
+
+// awaitEvent waits until a counter has an event: what is sent next comes after the durable command that led to it.
+func awaitEvent(t *testing.T, nc *nats.Conn, id string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for strings.Contains(request(t, nc, "maestro.get.counter."+id, ""), `"sequence":0`) {
+		require.NoError(t, ctx.Err(), "counter %s gets no event", id)
+	}
+}
+
+// toolFolder is where the stock command line of NATS is: make puts it into .bin.
+func toolFolder(t *testing.T) string {
+	t.Helper()
+	for _, file := range []string{os.Getenv("NATS_CLI"), filepath.Join(top, ".bin", "nats"), "nats"} {
+		if found, err := exec.LookPath(file); err == nil {
+			found, err = filepath.Abs(found)
+			require.NoError(t, err)
+			return filepath.Dir(found)
+		}
+	}
+	t.Skip("there is no nats command line on this machine: make test builds it")
+	return ""
+}
+
+func run(t *testing.T, command string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", command)
+	cmd.Dir, cmd.Env = top, append(os.Environ(), env...)
+	out, _ := cmd.CombinedOutput() // a refused command may end with a status of its own
+	return string(out)
+}
+
+// requireShown looks for a line in what a command said. JSON is compared as such, without what differs in each run.
+func requireShown(t *testing.T, command, line, out string) {
+	t.Helper()
+	want, isJSON := stable(line)
+	if !isJSON {
+		require.Contains(t, out, line, command)
+		return
+	}
+	var found []any
+	for said := range strings.Lines(out) {
+		if got, ok := stable(said); ok {
+			found = append(found, got)
+		}
+	}
+	require.Contains(t, found, want, "%s said\n%s", command, out)
+}
+
+// made are the ids and times that a run makes up.
+var made = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}"|"\d{4}-\d\d-\d\dT[^"]+"`)
+
+func stable(line string) (object map[string]any, ok bool) {
+	err := json.Unmarshal([]byte(made.ReplaceAllString(line, `"..."`)), &object)
+	delete(object, "seconds")
+	delete(object, "per_second")
+	return object, err == nil
+}

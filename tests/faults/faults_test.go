@@ -1,0 +1,131 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// TestFaults keeps all guarantees through random faults. Without flags it runs a short fixed set of schedules.
+func TestFaults(t *testing.T) {
+	first, n, duration := *seedFlag, *seedsFlag, *durationFlag
+	if first == 0 {
+		first, n, duration = 1, 2, 15*time.Second
+	}
+	sum := &total{struck: map[kind]int{}, outcomes: map[string]int{}}
+	for seed := first; seed < first+uint64(n); seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { runSeed(t, seed, duration, *faultsFlag, sum) })
+	}
+	t.Logf("in all, %d seeds:\n%s", n, sum)
+}
+
+func runSeed(t *testing.T, seed uint64, duration time.Duration, most int, sum *total) {
+	s := shape{brokers: 1, workers: 5, started: 3, partitions: 16}
+	if seed%2 == 0 {
+		s.brokers = 3
+	}
+	t.Logf("replay with: go test ./tests/faults -run TestFaults -seed %d -duration %s -faults %d", seed, duration, most)
+	w := newWorld(t, s)
+	l := startLoad(w, seed)
+	watching, err := startWatchers(w)
+	require.NoError(t, err)
+	storm := newStorm(w, l)
+	storm.rage(t.Context(), schedule(seed, s, duration, most))
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	require.NoError(t, w.heal(ctx))
+	l.finish()
+	e, err := w.rest(ctx, watching)
+	require.NoError(t, err)
+	found := append(check(e, l.all(), w.partitions), watching.found...)
+	one := count(w, l, storm, e, found)
+	t.Logf("%s", one)
+	sum.add(one)
+	for _, v := range found {
+		t.Errorf("guarantee broken: %s\n\t%s", v.guarantee, v.what)
+	}
+}
+
+// rest waits until everything has come to an end, and collects the evidence.
+func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) {
+	draining, cancel := context.WithTimeout(ctx, w.calm)
+	defer cancel()
+	stuck := w.drain(draining)
+	settle, cancel := context.WithTimeout(ctx, w.calm)
+	defer cancel()
+	_ = poll(settle, func() bool { // where it does not come to that, the checker says what is wrong
+		stream, err := w.js.Stream(settle, w.namespace.EventStream())
+		if err != nil {
+			return false
+		}
+		info, err := stream.Info(settle)
+		var events, seen uint64
+		count := "select count(*), 0 from " + w.table("events")
+		if watching != nil {
+			count = "select count(*), (select count(*) from seen) from " + w.table("events")
+		}
+		if err != nil || w.pool.QueryRow(settle, count).Scan(&events, &seen) != nil {
+			return false
+		}
+		return info.State.Msgs == events+w.fences(settle) && (watching == nil || seen == events)
+	})
+	if watching != nil {
+		watching.finish()
+	}
+	e, err := w.collect(ctx)
+	e.stuck = stuck
+	if err == nil && watching != nil {
+		rows, _ := w.pool.Query(ctx, "select partition, position from seen")
+		e.seen, err = pgx.CollectRows(rows, pgx.RowToStructByPos[place])
+	}
+	return e, err
+}
+
+// fences is the number of messages in the event stream that are no events.
+func (w *world) fences(ctx context.Context) (n uint64) {
+	stream, err := w.js.Stream(ctx, w.namespace.EventStream())
+	if err != nil {
+		return 0
+	}
+	info, err := stream.Info(ctx, withSubjects(w.namespace.Fences()))
+	if err != nil {
+		return 0
+	}
+	for _, count := range info.State.Subjects {
+		n += count
+	}
+	return n
+}
+
+// drain sends a durable command and a request through every partition: what was there before them has been handled then.
+func (w *world) drain(ctx context.Context) error {
+	c := w.client(w.nats, resend)
+	for p := range w.partitions {
+		id := idIn(p, w.partitions)
+		cmd := client.Command{Aggregate: "counter", AggregateID: id, Name: "increment"}
+		if _, err := c.SendAndWait(ctx, cmd); err != nil {
+			return fmt.Errorf("partition %d takes no durable commands: %w", p, err)
+		}
+		if _, err := c.Request(ctx, cmd); err != nil {
+			return fmt.Errorf("partition %d takes no requests: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// idIn is the id of a counter in a partition.
+func idIn(partition, partitions int) string {
+	for n := 0; ; n++ {
+		if id := fmt.Sprintf("last-%d", n); wire.Partition("counter", id, partitions) == partition {
+			return id
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package faults
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// checkLinear: for each aggregate there is an order of all operations, in which each lies between its call and its answer, that
+// the aggregate's own code explains. A command that nobody got an answer to counts where the log has its event.
+func (c *checker) checkLinear() {
+	happened := map[store.CommandKey]row{}
+	for _, e := range c.log {
+		happened[store.CommandKey{Key: e.key(), CommandID: e.CommandID}] = e
+	}
+	histories := map[store.Key][]porcupine.Operation{}
+	for _, o := range c.operations {
+		if op, counts := linear(o, happened); counts {
+			histories[o.key] = append(histories[o.key], op)
+		}
+	}
+	for key, history := range histories {
+		switch porcupine.CheckOperationsTimeout(modelOf(key), history, 20*time.Second) {
+		case porcupine.Ok:
+		case porcupine.Illegal:
+			c.violatedf(inOrder, "%v: no order explains the answers to %d operations", key, len(history))
+		case porcupine.Unknown:
+			c.violatedf(inOrder, "%v: it took too long to find an order for %d operations", key, len(history))
+		}
+	}
+}
+
+// result is what an operation led to, as far as it is known.
+type result struct {
+	sequence int64
+	status   store.Status // "" for a read
+	code     string
+	state    json.RawMessage // nil if nobody was told
+}
+
+// linear is an operation as the model takes it. One without an answer and without an event has changed nothing.
+func linear(o *operation, happened map[store.CommandKey]row) (op porcupine.Operation, counts bool) {
+	op = porcupine.Operation{Input: o, Call: int64(o.invoked), Return: int64(o.returned)}
+	switch {
+	case o.how == byRead:
+		op.Output = result{sequence: o.state.Sequence, state: o.state.State}
+		return op, o.returned > 0
+	case len(o.outcomes) > 0:
+		a := o.outcomes[0]
+		r := result{sequence: a.Sequence, status: a.Status, state: a.State}
+		if a.Error != nil {
+			r.code = a.Error.Code
+		}
+		op.Output = r
+		return op, true
+	}
+	e, did := happened[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
+	op.Return = math.MaxInt64
+	op.Output = result{sequence: e.Sequence, status: store.Committed}
+	return op, did
+}
+
+// modelOf is the aggregate's own code as a sequential specification.
+func modelOf(key store.Key) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return definitions[key.Type].New(key.ID) },
+		Step: func(state, input, output any) (bool, any) {
+			return step(state.(aggregate.Instance), input.(*operation), output.(result))
+		},
+		Equal: func(a, b any) bool {
+			x, y := a.(aggregate.Instance), b.(aggregate.Instance)
+			if x.Sequence() != y.Sequence() {
+				return false
+			}
+			s, _ := x.State()
+			t, _ := y.State()
+			return string(s) == string(t)
+		},
+	}
+}
+
+func step(now aggregate.Instance, o *operation, r result) (bool, aggregate.Instance) {
+	next := now.Clone()
+	if o.how != byRead && r.code != nameTaken { // whether a name is taken is not the aggregate's to say
+		body, _ := o.command.Data.(json.RawMessage)
+		_, err := next.Execute(o.command.Name, body, aggregate.Metadata{ID: o.command.ID})
+		var rejection *aggregate.Rejection
+		switch {
+		case err == nil:
+			if r.status != store.Committed {
+				return false, now
+			}
+		case errors.As(err, &rejection):
+			if r.status != store.Rejected || r.code != rejection.Code {
+				return false, now
+			}
+		default:
+			return false, now
+		}
+	}
+	if next.Sequence() != r.sequence {
+		return false, now
+	}
+	if r.state != nil {
+		if state, _ := next.State(); !sameJSON(state, r.state) {
+			return false, now
+		}
+	}
+	return true, next
+}
+
+// nameTaken is the code of a rejection by the projection counter_names.
+const nameTaken = "name_taken"

@@ -1,0 +1,220 @@
+package faults
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// shape is what a world consists of.
+type shape struct {
+	brokers    int // 1 or 3
+	workers    int // places for workers
+	started    int // of them with a worker from the start
+	partitions int
+	tag        string   // build tag of the worker
+	env        []string // of the workers
+	// calm is how long the system may take in the end to handle everything that was sent, and to publish everything.
+	calm time.Duration
+}
+
+// world is a namespace with all that it runs on, every part of which can be broken.
+type world struct {
+	*testing.T
+	shape
+	namespace wire.Namespace
+	dir       string
+	brokers   []*broker
+	postgres  *localpg.Server
+	workers   []*worker
+	nats      *nats.Conn // the harness's own wires are never broken
+	js        jetstream.JetStream
+	pool      *pgxpool.Pool
+	began     time.Time
+}
+
+func newWorld(t *testing.T, s shape) *world {
+	t.Helper()
+	s.calm = cmp.Or(s.calm, patience/3)
+	w := &world{T: t, shape: s, namespace: "faults", dir: t.TempDir(), brokers: startBrokers(t, s.brokers), began: time.Now()}
+	binary := program(t, s.tag)
+	var err error
+	w.postgres, err = localpg.Start(t.Context(), localpg.Options{}) // durable: it is to be crashed
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.postgres.Stop()) })
+	w.nats = w.connect("harness")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, awaitBroker(ctx, w.nats))
+	w.js, err = jetstream.New(w.nats)
+	require.NoError(t, err)
+	w.pool, err = pgxpool.New(t.Context(), w.postgres.URL())
+	require.NoError(t, err)
+	t.Cleanup(w.pool.Close)
+	for i := range s.workers {
+		w.workers = append(w.workers, w.newWorker(i, binary))
+	}
+	t.Cleanup(w.shutDown)
+	for i := range s.started {
+		w.workers[i].start()
+	}
+	require.NoError(t, w.owned(ctx), "the first workers do not come up")
+	return w
+}
+
+// patience bounds what must come to pass in a healthy system.
+const patience = 90 * time.Second
+
+// connect opens a connection of the harness or of clients, around the proxies.
+func (w *world) connect(name string) *nats.Conn {
+	w.Helper()
+	urls := make([]string, len(w.brokers))
+	for i, b := range w.brokers {
+		urls[i] = b.url()
+	}
+	nc, err := nats.Connect(strings.Join(urls, ","), nats.Name(name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1), nats.Timeout(time.Second),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	require.NoError(w, err)
+	w.Cleanup(nc.Close)
+	return nc
+}
+
+// client returns a client that is quick to ask again.
+func (w *world) client(nc *nats.Conn, resend time.Duration) *client.Client {
+	w.Helper()
+	c, err := client.New(nc, client.Options{Namespace: string(w.namespace), Resend: resend})
+	require.NoError(w, err)
+	return c
+}
+
+func (w *world) newWorker(i int, binary string) *worker {
+	v := &worker{t: w.T, program: binary, name: "w" + strconv.Itoa(i), dir: w.dir}
+	var urls []string
+	for _, b := range w.brokers {
+		p := newProxy(w.T, "127.0.0.1:"+strconv.Itoa(b.port))
+		v.nats = append(v.nats, p)
+		urls = append(urls, "nats://"+p.address())
+	}
+	u, err := url.Parse(w.postgres.URL())
+	require.NoError(w, err)
+	v.postgres = newProxy(w.T, u.Host)
+	u.Host = v.postgres.address()
+	v.env = append([]string{"NATS_URL=" + strings.Join(urls, ","), "DATABASE_URL=" + u.String(), "MAESTRO_HTTP=",
+		"MAESTRO_NAMESPACE=" + string(w.namespace), "MAESTRO_PARTITIONS=" + strconv.Itoa(w.partitions),
+		"MAESTRO_REPLICAS=" + strconv.Itoa(len(w.brokers))}, w.env...)
+	return v
+}
+
+// shutDown ends all workers, and shows what they said if the test failed.
+func (w *world) shutDown() {
+	for _, v := range w.workers {
+		v.signal(syscall.SIGCONT)
+		v.end(syscall.SIGKILL, patience)
+		v.restarts.Wait()
+	}
+	if !w.Failed() {
+		return
+	}
+	kept := filepath.Join(os.TempDir(), fmt.Sprintf("maestro-faults-failed-%d", os.Getpid()))
+	if err := os.CopyFS(kept, os.DirFS(w.dir)); err == nil {
+		w.Logf("the workers' logs are in %s", kept)
+	}
+}
+
+// heal makes everything whole: servers run, wires are open, nobody is frozen, and at least two workers work.
+func (w *world) heal(ctx context.Context) error {
+	for _, b := range w.brokers {
+		b.signal(syscall.SIGCONT)
+		if err := b.start(); err != nil {
+			return err
+		}
+	}
+	for i, v := range w.workers {
+		v.heal()
+		v.signal(syscall.SIGCONT)
+		if i < 2 {
+			v.start()
+		}
+	}
+	if err := awaitBroker(ctx, w.nats); err != nil {
+		return fmt.Errorf("nats-server: %w", err)
+	}
+	return w.owned(ctx)
+}
+
+// owned waits until every partition has an owner that lives.
+func (w *world) owned(ctx context.Context) error {
+	var owners map[string]int
+	err := poll(ctx, func() bool {
+		var err error
+		owners, err = w.owners(ctx)
+		if err != nil {
+			return false
+		}
+		total := 0
+		for _, v := range w.workers {
+			node, _ := v.current()
+			total += owners[node]
+		}
+		return total == w.partitions
+	})
+	if err != nil {
+		return fmt.Errorf("some partitions have no living owner, of %v: %w", owners, err)
+	}
+	return nil
+}
+
+// owners tells how many partitions each node owns, as Postgres has it.
+func (w *world) owners(ctx context.Context) (map[string]int, error) {
+	rows, err := w.pool.Query(ctx, "select owner, count(*) from "+w.table("partitions")+" group by 1")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	owners := map[string]int{}
+	for rows.Next() {
+		var node string
+		var n int
+		if err := rows.Scan(&node, &n); err != nil {
+			return nil, err
+		}
+		owners[node] = n
+	}
+	return owners, rows.Err()
+}
+
+// owner is the worker that owns a partition, nil if it is none of those that run.
+func (w *world) owner(ctx context.Context, partition int) *worker {
+	var node string
+	if w.pool.QueryRow(ctx, "select owner from "+w.table("partitions")+" where partition = $1", partition).Scan(&node) != nil {
+		return nil
+	}
+	for _, v := range w.workers {
+		if name, _ := v.current(); name == node {
+			return v
+		}
+	}
+	return nil
+}
+
+func (w *world) table(name string) string { return string(w.namespace) + "." + name }
+
+func (w *world) now() time.Duration { return time.Since(w.began) }

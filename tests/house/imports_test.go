@@ -1,0 +1,118 @@
+package house
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rooms says for every package which packages of the module it may import; the top folder is "maestro". Tests are free.
+//
+//	cmd -> maestro -> consumer | eventstream | projections | console | client -> store -> aggregate -> standard library
+//
+// What stands beside each other here does not import each other: each declares the small interface that it needs.
+var rooms = map[string]string{
+	"aggregate":               "",
+	"aggregate/aggregatetest": "aggregate",
+
+	"internal/hlc":        "",
+	"internal/telemetry":  "",
+	"internal/wire":       "aggregate",
+	"internal/connect":    "",
+	"internal/fastbatch":  "",
+	"internal/generate":   "client",
+	"internal/localca":    "",
+	"internal/localnats":  "",
+	"internal/localpg":    "internal/localca",
+	"internal/membership": "internal/wire",
+	"internal/lane":       "aggregate store internal/hlc internal/telemetry internal/wire",
+
+	"store":           "aggregate internal/hlc internal/wire",
+	"store/storetest": "aggregate store internal/hlc",
+
+	"client":      "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
+	"console":     "aggregate store internal/telemetry internal/wire",
+	"consumer":    "aggregate store internal/hlc internal/lane internal/membership internal/telemetry internal/wire",
+	"eventstream": "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
+	"projections": "aggregate store internal/telemetry",
+
+	"maestro": "aggregate store client console consumer eventstream projections " +
+		"internal/hlc internal/telemetry internal/wire internal/lane",
+
+	"cmd/worker": "maestro aggregate store client console consumer eventstream projections " +
+		"examples/counter examples/declaration internal/connect internal/localnats internal/telemetry internal/wire",
+	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/telemetry internal/wire",
+
+	"examples/counter":     "aggregate projections",
+	"examples/declaration": "aggregate projections",
+	"examples/demo":        anything,
+	"internal/bench":       anything,
+
+	"tests/house": "",
+}
+
+const anything = "anything"
+
+// outside says what in other modules' paths a package keeps away from.
+var outside = map[string][]string{
+	"aggregate":     {"."}, // the standard library has no dot in its paths
+	"store":         {broker, telemetry},
+	"projections":   {broker},
+	"internal/hlc":  {broker, database, telemetry},
+	"internal/wire": {database},
+	"client":        {database},
+	"consumer":      {database},
+}
+
+const (
+	broker    = "github.com/nats-io/"
+	database  = "github.com/jackc/pgx/"
+	telemetry = "go.opentelemetry.io/"
+)
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for file, f := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		room := roomOf(path.Dir(file))
+		may, known := rooms[room]
+		if !known {
+			t.Errorf("package %s is not in the table of rooms: add it to tests/house/imports_test.go", room)
+			continue
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkImport(t, file, room, may, imported)
+		}
+	}
+}
+
+func checkImport(t *testing.T, file, room, may, imported string) {
+	t.Helper()
+	if rest, ours := strings.CutPrefix(imported, module); ours {
+		if may != anything && !slices.Contains(strings.Fields(may), roomOf(strings.TrimPrefix(rest, "/"))) {
+			t.Errorf("%s imports %s: %s may import of this module: %s", file, imported, room, may)
+		}
+		return
+	}
+	for _, away := range outside[room] {
+		if strings.Contains(imported, away) {
+			t.Errorf("%s imports %s: %s keeps away from it", file, imported, room)
+		}
+	}
+}
+
+// roomOf names a folder as the tables do.
+func roomOf(folder string) string {
+	if folder == "." || folder == "" {
+		return "maestro"
+	}
+	return folder
+}

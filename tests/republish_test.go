@@ -1,0 +1,69 @@
+package tests
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+)
+
+// The event stream is made anew from the log, whatever is left of it and however often that is interrupted.
+func TestTheEventStreamIsRebuilt(t *testing.T) {
+	t.Parallel()
+	s, r := newSystem(t), random(t)
+	w := s.start()
+	commands := s.workload(r, 11_000, 300)
+	s.importing(commands[:10_000]).finish()
+	status, out := s.worker("republish")
+	require.Equal(t, 1, status)
+	require.Contains(t, out, "workers of namespace \""+string(s.namespace)+"\" are running: stop them first")
+	s.check()
+	s.stop(w)
+
+	republish := func() {
+		t.Helper()
+		status, out := s.worker("republish")
+		require.Zero(t, status, out)
+		require.Contains(t, out, strconv.FormatInt(s.events(), 10)+" events are in the stream")
+		s.check()
+	}
+	t.Log("a stream that has just got everything")
+	republish()
+	t.Log("no stream, killed in the middle, and again")
+	require.NoError(t, s.js.DeleteStream(t.Context(), s.namespace.EventStream()))
+	s.interruptedRepublish(os.Kill)
+	republish()
+	t.Log("a purged stream, interrupted in the middle, a worker goes on")
+	require.NoError(t, s.stream().Purge(t.Context()))
+	require.Equal(t, 1, s.interruptedRepublish(os.Interrupt), "it is not complete")
+	s.start()
+	s.check()
+	s.importing(commands).finish()
+}
+
+func (s *system) stream() jetstream.Stream {
+	s.Helper()
+	stream, err := s.js.Stream(s.Context(), s.namespace.EventStream())
+	require.NoError(s, err)
+	return stream
+}
+
+// interruptedRepublish ends republish when it is under way, and returns its status.
+func (s *system) interruptedRepublish(signal os.Signal) int {
+	s.Helper()
+	p := s.launch("republish")
+	s.until("some events", func() bool {
+		stream, err := s.js.Stream(s.Context(), s.namespace.EventStream())
+		if err != nil {
+			return false
+		}
+		msgs := stream.CachedInfo().State.Msgs
+		return msgs > 200 && int64(msgs) < s.events()
+	})
+	p.signal(signal)
+	status := p.status()
+	require.NotContains(s, p.out.String(), "events are in the stream", "it was too quick to be interrupted")
+	return status
+}
