@@ -61,8 +61,8 @@ func wants(p *projections.Projection) (events []string) {
 	return events
 }
 
-func event(value any) store.Event {
-	return store.Event{Partition: 3, Position: 7, Aggregate: store.Key{Type: "account", ID: "1"}, Value: value}
+func event(value any) []store.Event {
+	return []store.Event{{Partition: 3, Position: 7, Aggregate: store.Key{Type: "account", ID: "1"}, Value: value}}
 }
 
 func TestAProjectionWantsTheEventsOfItsType(t *testing.T) {
@@ -82,7 +82,7 @@ func TestAProjectionGetsTheEventAsTheUsersType(t *testing.T) {
 	t.Parallel()
 	var one []projections.Event[paidIn]
 	require.NoError(t, keeping(&one, nil).Project(t.Context(), nil, event(paidIn{Cents: 5})))
-	require.Equal(t, []projections.Event[paidIn]{{Event: event(paidIn{Cents: 5}), Data: paidIn{Cents: 5}}}, one)
+	require.Equal(t, []projections.Event[paidIn]{{Event: event(paidIn{Cents: 5})[0], Data: paidIn{Cents: 5}}}, one)
 
 	var some []projections.Event[payment]
 	require.NoError(t, keeping(&some, nil).Project(t.Context(), nil, event(paidOut{Cents: 5})))

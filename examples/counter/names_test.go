@@ -34,11 +34,11 @@ func database(t *testing.T) (connect func() *pgx.Conn) {
 
 // named lets a counter be named, as a worker does in the transaction of the commit.
 func named(ctx context.Context, tx pgx.Tx, id, name string) error {
-	return counter.Names.Project(ctx, tx, store.Event{
+	return counter.Names.Project(ctx, tx, []store.Event{{
 		Aggregate: store.Key{Type: "counter", ID: id},
 		Recorded:  aggregate.Recorded{Sequence: 1, Type: "named", Version: 1},
 		Value:     counter.Named{Name: name},
-	})
+	}})
 }
 
 func names(t *testing.T, q interface {

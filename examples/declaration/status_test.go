@@ -63,10 +63,12 @@ func TestTheTableSaysWhereADeclarationStands(t *testing.T) {
 		require.NoError(t, err)
 		decided, err := instance.Execute(name, body, aggregate.Metadata{})
 		require.NoError(t, err)
+		var events []store.Event
 		for _, d := range decided {
-			require.NoError(t, declaration.Status.Project(ctx, tx, store.Event{
-				Aggregate: store.Key{Type: "declaration", ID: "86791"}, Recorded: d.Recorded, Value: d.Value, RecordedAt: now}))
+			events = append(events, store.Event{Aggregate: store.Key{Type: "declaration", ID: "86791"}, Recorded: d.Recorded,
+				Value: d.Value, RecordedAt: now})
 		}
+		require.NoError(t, declaration.Status.Project(ctx, tx, events))
 		require.NoError(t, tx.Commit(ctx))
 
 		rows, err := conn.Query(ctx, "select status, amount_cents, updated_at from declaration_status where id = '86791'")

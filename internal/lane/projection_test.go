@@ -16,8 +16,21 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// notes is a read model: each note belongs to one tally.
-var notes = projections.InTransaction("notes", tally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
+// notes is a read model: each note belongs to one tally. notesAtOnce is the same with all events of a commit in one call.
+var (
+	notes       = projections.InTransaction("notes", tally, note)
+	notesAtOnce = projections.InTransactionBatch("notes", tally,
+		func(ctx context.Context, tx pgx.Tx, events []projections.Event[Added]) error {
+			for _, e := range events {
+				if err := note(ctx, tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+)
+
+func note(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
 	switch e.Data.Note {
 	case "":
 		return nil
@@ -33,14 +46,26 @@ var notes = projections.InTransaction("notes", tally, func(ctx context.Context, 
 	}
 	_, err := tx.Exec(ctx, "insert into notes (note, id) values ($1, $2)", e.Data.Note, e.Aggregate.ID)
 	return err
-})
+}
+
+// eachWay runs a test with either kind of projection.
+func eachWay(t *testing.T, test func(t *testing.T, p lane.Projection)) {
+	t.Helper()
+	t.Parallel()
+	for name, p := range map[string]lane.Projection{"one event at a time": notes, "a batch at once": notesAtOnce} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, p)
+		})
+	}
+}
 
 // noteRig is a lane with the projection on a table with these constraints.
-func noteRig(t *testing.T, constraint string) (*rig, *pgxpool.Pool) {
+func noteRig(t *testing.T, p lane.Projection, constraint string) (*rig, *pgxpool.Pool) {
 	t.Helper()
 	s, pool := postgres(t)
 	require.NoError(t, s.Setup(t.Context(), "create table notes (note text, id text not null check (id <> 'x'), "+constraint+")"))
-	return newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{notes} }).run(), pool
+	return newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{p} }).run(), pool
 }
 
 func noted(id, command, note string) *lane.Command {
@@ -66,8 +91,11 @@ func (r *rig) requireModel(pool *pgxpool.Pool) {
 }
 
 func TestAProjectionThatFailsRefusesItsOwnCommandAlone(t *testing.T) {
-	t.Parallel()
-	r, pool := noteRig(t, "primary key (note)")
+	eachWay(t, aProjectionThatFailsRefusesItsOwnCommandAlone)
+}
+
+func aProjectionThatFailsRefusesItsOwnCommandAlone(t *testing.T, p lane.Projection) {
+	r, pool := noteRig(t, p, "primary key (note)")
 	results := r.batch(noted("a", "1", "red"), noted("b", "2", "red"), add("b", "3", 1), noted("a", "4", "panic"),
 		noted("x", "5", "blue"), noted("a", "6", "reject"), noted("a", "7", "error"), noted("a", "8", "syntax"), noted("b", "9", "blue"))
 	require.Equal(t, []string{"committed", "rejected constraint_violated", "committed", "failed projection_failed",
@@ -83,8 +111,11 @@ func TestAProjectionThatFailsRefusesItsOwnCommandAlone(t *testing.T) {
 }
 
 func TestAllCommandsOfABatchMayBeRefusedByAProjection(t *testing.T) {
-	t.Parallel()
-	r, pool := noteRig(t, "primary key (note)")
+	eachWay(t, allCommandsOfABatchMayBeRefusedByAProjection)
+}
+
+func allCommandsOfABatchMayBeRefusedByAProjection(t *testing.T, p lane.Projection) {
+	r, pool := noteRig(t, p, "primary key (note)")
 	r.one(noted("a", "0", "red"))
 	var commands []*lane.Command
 	for i := range 12 {
@@ -98,9 +129,10 @@ func TestAllCommandsOfABatchMayBeRefusedByAProjection(t *testing.T) {
 }
 
 // The events of a command stand or fall together, and what an earlier event wrote goes with them.
-func TestNothingOfARefusedCommandRemains(t *testing.T) {
-	t.Parallel()
-	r, pool := noteRig(t, "primary key (note)")
+func TestNothingOfARefusedCommandRemains(t *testing.T) { eachWay(t, nothingOfARefusedCommandRemains) }
+
+func nothingOfARefusedCommandRemains(t *testing.T, p lane.Projection) {
+	r, pool := noteRig(t, p, "primary key (note)")
 	twice := noted("a", "1", "red")
 	twice.Body = body(Add{By: 1, Note: "red", Times: 2}) // the second one takes a taken note
 	require.Equal(t, []string{"committed", "rejected constraint_violated", "committed"},
@@ -111,8 +143,11 @@ func TestNothingOfARefusedCommandRemains(t *testing.T) {
 
 // A deferred constraint speaks at the end of the transaction, and does not say for which command.
 func TestADeferredConstraintRefusesItsOwnCommandAlone(t *testing.T) {
-	t.Parallel()
-	r, pool := noteRig(t, "unique (note) deferrable initially deferred")
+	eachWay(t, aDeferredConstraintRefusesItsOwnCommandAlone)
+}
+
+func aDeferredConstraintRefusesItsOwnCommandAlone(t *testing.T, p lane.Projection) {
+	r, pool := noteRig(t, p, "unique (note) deferrable initially deferred")
 	var commands []*lane.Command
 	want := make([]string, 20)
 	for i := range want {
@@ -128,7 +163,7 @@ func TestADeferredConstraintRefusesItsOwnCommandAlone(t *testing.T) {
 // A fault of the moment in a projection is not the command's.
 func TestAProjectionThatLosesItsConnectionIsRunAgain(t *testing.T) {
 	t.Parallel()
-	r, pool := noteRig(t, "primary key (note)")
+	r, pool := noteRig(t, notes, "primary key (note)")
 	r.one(noted("a", "0", "green"))
 	// A second transaction holds the note; the lane's is ended while it waits for it.
 	tx, err := pool.Begin(t.Context())

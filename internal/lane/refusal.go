@@ -129,13 +129,3 @@ func constraintIn(err error) *pgconn.PgError {
 	}
 	return nil
 }
-
-// projectionError is the failure of an in-transaction projection on the events of one task of the batch.
-type projectionError struct {
-	projection string
-	task       int
-	err        error
-}
-
-func (e *projectionError) Error() string { return e.err.Error() }
-func (e *projectionError) Unwrap() error { return e.err }

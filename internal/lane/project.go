@@ -1,0 +1,69 @@
+package lane
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// wanted tells whether a projection takes the event.
+func (l *Lane) wanted(aggregateType, event string) bool {
+	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return p.Wants(aggregateType, event) })
+}
+
+// project runs the projections in the commit's transaction: event by event those that take one at a time, then those that
+// take all of them at once.
+func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
+	for n, e := range a.commit.Events {
+		for _, p := range a.lane.Projections {
+			if p.Batched() || !p.Wants(e.Aggregate.Type, e.Type) {
+				continue
+			}
+			if err := p.Project(ctx, tx, a.commit.Events[n:n+1]); err != nil {
+				return &projectionError{projection: p.Name(), task: a.taskOf[n], err: err}
+			}
+		}
+	}
+	for _, p := range a.lane.Projections {
+		if !p.Batched() {
+			continue
+		}
+		if events, task := a.wantedBy(p); len(events) > 0 {
+			if err := p.Project(ctx, tx, events); err != nil {
+				return &projectionError{projection: p.Name(), task: task, err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// wantedBy are the commit's events that a projection takes, and the task that they all come from, or severalTasks.
+func (a *attempt) wantedBy(p Projection) (events []store.Event, task int) {
+	for n, e := range a.commit.Events {
+		if !p.Wants(e.Aggregate.Type, e.Type) {
+			continue
+		}
+		if events = append(events, e); len(events) == 1 {
+			task = a.taskOf[n]
+		} else if task != a.taskOf[n] {
+			task = severalTasks
+		}
+	}
+	return events, task
+}
+
+// severalTasks: the failure of a projection is that of one of several tasks, it is not known of which.
+const severalTasks = -1
+
+// projectionError is the failure of an in-transaction projection on the events of one task of the batch, or of severalTasks.
+type projectionError struct {
+	projection string
+	task       int
+	err        error
+}
+
+func (e *projectionError) Error() string { return e.err.Error() }
+func (e *projectionError) Unwrap() error { return e.err }
