@@ -42,8 +42,11 @@ type Config struct {
 	Aggregates []aggregate.Type
 	// Projections are the read models that are kept in the committing transaction.
 	Projections []*projections.Projection
-	// CacheSize is the number of aggregates that are kept in memory. Default 100,000.
-	CacheSize int
+	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate of what they take. Default 256 MiB.
+	CacheBytes int64
+	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its aggregate.WhenIdle says. Default
+	// 0: when the memory is needed.
+	CacheIdle time.Duration
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
 	// Node names this worker as an owner and in the ids it makes; it must be unique. Default: the host's name and a
@@ -96,7 +99,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}
-	lanes := laneConfig(c, log.Partitions())
+	lanes := laneConfig(c)
 	lanes.Metrics = metrics
 	ns := wire.Namespace(c.Namespace)
 	w := &Worker{config: c, store: log, js: js, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
@@ -139,8 +142,8 @@ func withDefaults(c Config) Config {
 	if c.Namespace == "" {
 		c.Namespace = wire.DefaultNamespace
 	}
-	if c.CacheSize == 0 {
-		c.CacheSize = 100_000
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 256 << 20
 	}
 	if c.MaxBatch == 0 {
 		c.MaxBatch = 256
@@ -170,8 +173,8 @@ func check(c Config) error {
 	if c.Partitions < 0 || c.Partitions > maxPartitions {
 		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, maxPartitions))
 	}
-	if c.CacheSize < 0 || c.MaxBatch < 0 {
-		errs = append(errs, errors.New("Config.CacheSize and Config.MaxBatch must not be negative"))
+	if c.CacheBytes < 0 || c.CacheIdle < 0 || c.MaxBatch < 0 {
+		errs = append(errs, errors.New("Config.CacheBytes, Config.CacheIdle and Config.MaxBatch must not be negative"))
 	}
 	if len(c.Aggregates) == 0 {
 		errs = append(errs, errors.New("Config.Aggregates is empty: define one with aggregate.Define"))
@@ -230,12 +233,11 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 	return log, nil
 }
 
-// laneConfig is what all lanes have in common; the cache is shared out evenly.
-func laneConfig(c Config, partitions int) lane.Config {
+// laneConfig is what all lanes have in common.
+func laneConfig(c Config) lane.Config {
 	l := lane.Config{
 		Types: map[string]aggregate.Type{}, Clock: hlc.New(c.Node), Logger: c.Logger,
-		CacheSize: c.CacheSize / partitions, MaxBatch: c.MaxBatch,
-		MaxEventBytes: defaultMaxEventBytes,
+		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle), MaxBatch: c.MaxBatch, MaxEventBytes: defaultMaxEventBytes,
 	}
 	for _, a := range c.Aggregates {
 		l.Types[a.Name()] = a

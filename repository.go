@@ -36,8 +36,8 @@ type Repository[S any] struct {
 type RepositoryConfig struct {
 	// Node names this program in the ids it makes; it must be unique. Default: random.
 	Node string
-	// CacheSize is the number of aggregates that are kept in memory. Default 100,000.
-	CacheSize int
+	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate. Default 256 MiB.
+	CacheBytes int64
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -49,9 +49,10 @@ func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on s
 	if err := of.Err(); err != nil {
 		return nil, err
 	}
-	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheSize: c.CacheSize, Node: c.Node, Logger: c.Logger})
-	config := laneConfig(full, on.Partitions())
-	config.Store = on
+	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger})
+	config := laneConfig(full)
+	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger)
+	go config.Snapshots.Run(ctx)
 	return &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
 		ctx: ctx}, nil
 }
@@ -242,13 +243,7 @@ func (r *Repository[S]) Snapshot(ctx context.Context, id string) error {
 		return err
 	}
 	return r.retry(ctx, func() error {
-		at, err := r.store.Partition(ctx, r.partition(id))
-		if err != nil {
-			return err
-		}
-		return r.store.Commit(ctx, &store.Commit{Partition: at.Number, Epoch: at.Epoch, Position: at.Position, Cursor: at.Cursor,
-			Published: at.Published, EventStream: at.EventStream,
-			Snapshots: []store.Snapshot{{Aggregate: r.key(id), Snapshot: snapshot}}})
+		return r.store.SaveSnapshots(ctx, r.partition(id), []store.Snapshot{{Aggregate: r.key(id), Snapshot: snapshot}})
 	})
 }
 

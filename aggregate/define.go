@@ -20,10 +20,12 @@ type Definition[S any] struct {
 	eventsByType  map[reflect.Type]*eventType[S]
 	snapshots     snapshotCodec[S]
 	snapshotEvery int64
+	idle          Idle
 	errs          []error
 }
 
-// Option is a part of a definition: [Handles], [Emits], [Starts], [Snapshots], [SnapshotEvery].
+// Option is a part of a definition: [Handles], [Emits], [Starts], [Snapshots], [SnapshotEvery],
+// [WhenIdle].
 type Option[S any] func(*Definition[S])
 
 // Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as a name used twice,

@@ -16,6 +16,8 @@ type Type interface {
 	EventNames() []string
 	// SnapshotVersion is the version of the snapshots that can be used.
 	SnapshotVersion() int
+	// WhenIdle says what becomes of aggregates that nobody has asked for in a while.
+	WhenIdle() Idle
 	// New returns the aggregate without events.
 	New(id string) Instance
 	// Decode reads a stored event of any version as the user's type.
@@ -42,6 +44,8 @@ type Instance interface {
 	Restore(Snapshot) error
 	// SnapshotDue tells whether the policy asks for a snapshot when the sequence has moved on from the given one.
 	SnapshotDue(from int64) bool
+	// Bytes estimates the memory that the aggregate takes.
+	Bytes() int
 	// Clone returns an independent copy.
 	Clone() Instance
 }

@@ -22,6 +22,7 @@ import (
 // Store is what a consumer needs of the event log.
 type Store interface {
 	lane.Store
+	lane.SnapshotStore
 	Partitions() int
 	Rows(ctx context.Context) ([]store.Partition, error)
 	Acquire(ctx context.Context, partition int, owner string) (store.Partition, error)
@@ -42,7 +43,7 @@ type Config struct {
 	Namespace wire.Namespace
 	Stream    StreamConfig
 	Store     Store
-	// Lane is what all lanes have in common. Its Store is set by New.
+	// Lane is what all lanes have in common. Its Store and Snapshots are set by New.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) Publisher
@@ -60,7 +61,8 @@ type Consumer struct {
 	roster       *membership.Roster
 	lanes        []atomic.Pointer[lane.Lane] // by partition; nil where this worker is not the owner
 	owned        atomic.Int64
-	slots        chan struct{} // bounds the reads of the store on behalf of clients
+	slots        chan struct{}                     // bounds the reads of the store on behalf of clients
+	rows         atomic.Pointer[[]store.Partition] // as the store last had them
 	waiting      waiting
 	forwards     forwards
 	misaddressed telemetry.Seldom
@@ -74,6 +76,7 @@ const maxReads = 16
 // New returns a consumer.
 func New(c Config) *Consumer {
 	c.Lane.Store = c.Store
+	c.Lane.Snapshots = lane.NewSnapshots(c.Store, c.Logger)
 	if c.Lane.Metrics == nil {
 		c.Lane.Metrics = telemetry.Discard()
 	}
@@ -139,6 +142,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	group.Go(func() { c.watchStore(working) })
 	group.Go(func() { c.trim(working) })
 	group.Go(func() { c.prune(working) })
+	group.Go(func() { c.Lane.Snapshots.Run(working) })
 	steward := newSteward(c, func() { _ = service.Stop() })
 	steward.run(ctx)
 	_ = service.Stop()
@@ -173,11 +177,6 @@ func (c *Consumer) watchStore(ctx context.Context) {
 	defer tick.Stop()
 	seen := time.Now()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 		try, cancel := context.WithTimeout(ctx, 2*every)
 		rows, err := c.Store.Rows(try)
 		cancel()
@@ -189,11 +188,17 @@ func (c *Consumer) watchStore(ctx context.Context) {
 		case ctx.Err() == nil && time.Since(seen) > patience:
 			c.roster.GiveUp()
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 
-// notice tells each lane where its log is.
+// notice remembers how far all partitions have come, and tells each lane where its log is.
 func (c *Consumer) notice(rows []store.Partition) {
+	c.rows.Store(&rows)
 	for _, row := range rows {
 		if l := c.lanes[row.Number].Load(); l != nil {
 			l.Noticed(row.Position)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,16 +13,17 @@ import (
 
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/store"
 )
 
 // gauges are what can be asked of a worker at any moment; what happens is counted where it does, through [telemetry.Metrics].
 type gauges struct {
-	owned, backlog, unpublished, cached, stream metric.Int64ObservableGauge
-	age                                         metric.Float64ObservableGauge
+	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
+	age                                                      metric.Float64ObservableGauge
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [6]error
+	var errs [7]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -31,7 +33,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	g.unpublished = number(2, "maestro.publication.lag", "{event}", "Events of a partition that are committed and not in the event stream.")
 	g.cached = number(3, "maestro.cache.entries", "{aggregate}", "Aggregates in memory.")
 	g.stream = number(4, "maestro.stream.commands", "{command}", "Commands in the namespace's command stream.")
-	g.age, errs[5] = m.Float64ObservableGauge("maestro.backlog.age", metric.WithUnit("s"),
+	g.cachedBytes = number(5, "maestro.cache.size", "By", "Memory that the aggregates in it take, an estimate.")
+	g.age, errs[6] = m.Float64ObservableGauge("maestro.backlog.age", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
 	return g, errors.Join(errs[:]...)
 }
@@ -50,21 +53,23 @@ func (c *Consumer) observe() (stop func(), err error) {
 	}
 	all := metric.WithAttributeSet(attribute.NewSet(namespace))
 	registered, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		var cached int64
+		var cached, cachedBytes int64
 		for p := range c.lanes {
 			if l := c.lanes[p].Load(); l != nil {
 				s := l.Stats()
 				cached += s.Cached
+				cachedBytes += s.CachedBytes
 				g.observe(o, s, partitions[p])
 			}
 		}
 		o.ObserveInt64(g.cached, cached, all)
+		o.ObserveInt64(g.cachedBytes, cachedBytes, all)
 		o.ObserveInt64(g.owned, c.owned.Load(), all)
 		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
 			o.ObserveInt64(g.stream, commands, all)
 		}
 		return nil
-	}, g.owned, g.backlog, g.unpublished, g.cached, g.stream, g.age)
+	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}
@@ -82,7 +87,7 @@ func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.Observ
 }
 
 // inStream is the number of commands in the stream: those that wait and those that were handled in the last seconds, without
-// the one that is kept as a mark; see trim.
+// the one that is kept as a mark; see trimOnce.
 func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	if !c.NATS.IsConnected() {
 		return 0, errors.New("not connected")
@@ -93,7 +98,20 @@ func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return max(0, int64(stream.CachedInfo().State.Msgs)-1), nil
+	commands := int64(stream.CachedInfo().State.Msgs)
+	if c.hasMark(stream.CachedInfo()) {
+		commands--
+	}
+	return commands, nil
+}
+
+// hasMark tells whether the stream holds the message of a committed cursor. Before its first command is handled it has none.
+func (c *Consumer) hasMark(stream *jetstream.StreamInfo) bool {
+	rows := c.rows.Load()
+	return rows != nil && slices.ContainsFunc(*rows, func(row store.Partition) bool {
+		at := row.Cursor.Sequence
+		return row.Cursor.Stream.Equal(created(stream)) && at > 0 && at >= stream.State.FirstSeq && at <= stream.State.LastSeq
+	})
 }
 
 // watch keeps the lane's count of the commands that wait behind it true while nothing moves, until ctx ends. Otherwise it comes with every

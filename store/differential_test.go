@@ -25,10 +25,11 @@ func TestMemoryDoesWhatPostgresDoes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := &pair{T: rt, partition: int(used.Add(1)) % partitions, stores: [2]store.Store{memory, postgres}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"acquire": p.acquire,
-			"commit":  p.commit,
-			"load":    p.load,
-			"":        p.compare,
+			"acquire":  p.acquire,
+			"commit":   p.commit,
+			"load":     p.load,
+			"snapshot": p.snapshot,
+			"":         p.compare,
 		})
 	})
 }
@@ -104,6 +105,15 @@ func (p *pair) load(rt *rapid.T) {
 	})
 }
 
+func (p *pair) snapshot(rt *rapid.T) {
+	snapshots := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) store.Snapshot {
+		return store.Snapshot{Aggregate: keys.Draw(t, "key"), Snapshot: aggregate.Snapshot{
+			Sequence: rapid.Int64Range(-1, 6).Draw(t, "sequence"), Version: rapid.IntRange(1, 2).Draw(t, "version"),
+			Body: json.RawMessage(fmt.Sprint(rapid.Int().Draw(t, "body")))}}
+	}), 0, 4).Draw(rt, "snapshots")
+	same(p, func(s store.Store) (string, error) { return "", s.SaveSnapshots(p.Context(), p.partition, snapshots) })
+}
+
 var commandIDs = rapid.StringMatching(`[a-z]`)
 
 // outcomeOf is the class of an error, which both stores must agree on.
@@ -157,9 +167,6 @@ func (p *pair) drawCommit(rt *rapid.T) *store.Commit {
 			Recorded:   aggregate.Recorded{Sequence: sequence, Type: "e", Version: 1, Body: json.RawMessage(body)},
 			Metadata:   store.Metadata{CommandID: commandIDs.Draw(rt, "cause")},
 			RecordedAt: at.Add(time.Duration(i) * time.Microsecond)})
-		c.Snapshots = append(c.Snapshots, store.Snapshot{Aggregate: key, Snapshot: aggregate.Snapshot{
-			Sequence: rapid.Int64Range(1, sequence).Draw(rt, "snapshot"), Version: rapid.IntRange(1, 2).Draw(rt, "version"),
-			Body: json.RawMessage(fmt.Sprint(sequence))}})
 		if fault == "" { // a receipt may be a duplicate, which would be a second fault
 			c.Receipts = append(c.Receipts, store.Receipt{Aggregate: key, CommandID: commandIDs.Draw(rt, "command"),
 				Status: store.Committed, Sequence: sequence, Position: c.Position + int64(i) + 1, Events: 1, At: at})

@@ -152,13 +152,26 @@ func (p *memoryPartition) apply(c *Commit) {
 	for _, r := range c.Receipts {
 		p.receipts[r.Key()] = r.copy()
 	}
-	for _, s := range c.Snapshots {
-		old, exists := p.snapshots[s.Aggregate]
-		if !exists || old.Sequence < s.Sequence || old.Version != s.Version {
-			s.Body = slices.Clone(s.Body)
-			p.snapshots[s.Aggregate] = s
-		}
-	}
 	p.row.Cursor = Cursor{Stream: stamp(c.Cursor.Stream), Sequence: c.Cursor.Sequence, Time: stamp(c.Cursor.Time)}
 	p.row.Published, p.row.EventStream = c.Published, stamp(c.EventStream)
+}
+
+// SaveSnapshots stores snapshots of aggregates of one partition.
+func (m *Memory) SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error {
+	for _, s := range snapshots {
+		if err := errors.Join(checkText(s.Aggregate.Type, s.Aggregate.ID), checkJSON(s.Body)); err != nil {
+			return err
+		}
+	}
+	return m.write(ctx, partition, func(p *memoryPartition) error {
+		for _, s := range newest(snapshots) {
+			old, exists := p.snapshots[s.Aggregate]
+			newer := !exists || old.Sequence < s.Sequence || old.Version != s.Version
+			if newer && s.Sequence >= 1 && s.Sequence <= int64(len(p.positions[s.Aggregate])) {
+				s.Body = slices.Clone(s.Body)
+				p.snapshots[s.Aggregate] = s
+			}
+		}
+		return nil
+	})
 }

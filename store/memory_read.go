@@ -129,11 +129,6 @@ func (c *Commit) storable() error {
 			return err
 		}
 	}
-	for _, s := range c.Snapshots {
-		if err := checkJSON(s.Body); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

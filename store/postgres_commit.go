@@ -90,9 +90,6 @@ func (s *Postgres) queue(batch *pgx.Batch, c *Commit) error {
 	if len(c.Events) > 0 {
 		batch.Queue(s.sql.events, eventArrays(c.Partition, c.Events)...)
 	}
-	for _, p := range c.Snapshots {
-		batch.Queue(s.sql.snapshot, c.Partition, p.Aggregate.Type, p.Aggregate.ID, p.Sequence, p.Version, string(p.Body))
-	}
 	for _, d := range c.DeadLetters {
 		headers, err := json.Marshal(d.Headers)
 		if err != nil {

@@ -332,10 +332,11 @@ func (r *repartitioned) fill(s *store.Postgres) {
 				{Aggregate: key, CommandID: fmt.Sprint("r-", round), Status: store.Rejected, Sequence: sequence, Position: end,
 					Error: &store.Error{Code: "no", Message: "n o"}, At: at.Add(500 * time.Millisecond)},
 			}
-			c.Snapshots = []store.Snapshot{{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: sequence, Version: 1, Body: []byte(`{"a": 1}`)}}}
 			c.DeadLetters = []store.DeadLetter{{ID: fmt.Sprint("d-", round, "-", i), At: at,
 				Subject: fmt.Sprintf("%s.cmd.%d.%s.%s.increment", r.options.Namespace, p, key.Type, key.ID)}}
 			require.NoError(r, s.Commit(r.Context(), c))
+			require.NoError(r, s.SaveSnapshots(r.Context(), p, []store.Snapshot{
+				{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: sequence, Version: 1, Body: []byte(`{"a": 1}`)}}}))
 		}
 	}
 	require.NoError(r, s.Commit(r.Context(), &store.Commit{DeadLetters: []store.DeadLetter{{ID: "odd", Subject: "\x01?", At: someTime}},

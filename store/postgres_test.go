@@ -75,7 +75,7 @@ func TestPostgresConformsWithOddNamesAndTimeZones(t *testing.T) {
 
 var key = store.Key{Type: "counter", ID: "1"}
 
-// commitOf is a commit of one event with a receipt, a snapshot and a dead letter at the first position.
+// commitOf is a commit of one event with a receipt and a dead letter at the first position.
 func commitOf() *store.Commit {
 	body := json.RawMessage(`{"by": 1}`)
 	return &store.Commit{
@@ -84,7 +84,6 @@ func commitOf() *store.Commit {
 			Metadata: store.Metadata{CommandID: "c"}, RecordedAt: time.Now(),
 		}},
 		Receipts:    []store.Receipt{{Aggregate: key, CommandID: "c", Status: store.Committed, At: time.Now()}},
-		Snapshots:   []store.Snapshot{{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: body}}},
 		DeadLetters: []store.DeadLetter{{ID: "d", Subject: "s", Body: []byte("b"), At: time.Now()}},
 	}
 }
@@ -93,17 +92,17 @@ func commitOf() *store.Commit {
 func rowCounts(t *testing.T, pool *pgxpool.Pool) string {
 	t.Helper()
 	var counts string
-	err := pool.QueryRow(t.Context(), `select format('%s events, %s receipts, %s snapshots, %s dead letters, position %s',
+	err := pool.QueryRow(t.Context(), `select format('%s events, %s receipts, %s dead letters, position %s',
 		(select count(*) from maestro.events), (select count(*) from maestro.receipts),
-		(select count(*) from maestro.snapshots), (select count(*) from maestro.dead_letters),
+		(select count(*) from maestro.dead_letters),
 		(select position from maestro.partitions where partition = 0))`).Scan(&counts)
 	require.NoError(t, err)
 	return counts
 }
 
 const (
-	nothing    = "0 events, 0 receipts, 0 snapshots, 0 dead letters, position 0"
-	everything = "1 events, 1 receipts, 1 snapshots, 1 dead letters, position 1"
+	nothing    = "0 events, 0 receipts, 0 dead letters, position 0"
+	everything = "1 events, 1 receipts, 1 dead letters, position 1"
 )
 
 func TestDeadLettersAreKept(t *testing.T) {

@@ -33,6 +33,9 @@ type Store interface {
 	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
 	// Log reads the events of a partition with positions above the given one, in order, at most limit.
 	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
+	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are not newer than the one that is
+	// there, and those of a sequence that the log does not have. It needs no ownership: a sequence has one state.
+	SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error
 	// Receipts finds the receipts of commands of one partition; a command without one is absent from the result.
 	Receipts(ctx context.Context, partition int, commands []CommandKey) (map[CommandKey]Receipt, error)
 }
@@ -88,7 +91,6 @@ type Commit struct {
 	// Events have positions Position+1, Position+2 ... without a gap, and times that rise with them.
 	Events      []Event
 	Receipts    []Receipt
-	Snapshots   []Snapshot
 	DeadLetters []DeadLetter
 	// Project, if not nil, runs in the transaction after everything else was written; its error undoes the commit. The
 	// in-memory store has no transaction to give and does not call it.
@@ -135,13 +137,6 @@ type Query struct {
 type History struct {
 	Snapshot *aggregate.Snapshot
 	Events   []aggregate.Recorded
-}
-
-// Snapshot is the snapshot of an aggregate. One is kept for each aggregate: a newer sequence or another version
-// replaces it, an older sequence of the same version does not.
-type Snapshot struct {
-	Aggregate Key
-	aggregate.Snapshot
 }
 
 // DeadLetter is a command of the durable stream that could not be handled, kept for a person to look at.

@@ -18,6 +18,7 @@ import (
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/examples/counter"
 	"github.com/maestro-es/maestro/examples/declaration"
+	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/store"
 )
@@ -26,18 +27,19 @@ import (
 type runCommand struct {
 	database
 	broker
-	HTTP      string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
-	Pprof     bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
-	Dev       bool          `env:"MAESTRO_DEV" help:"Run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken; without a database, keep the log in memory."`
-	DataDir   string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream keeps its files. Default: a folder that is removed at the end."`
-	CacheSize int           `env:"MAESTRO_CACHE_SIZE" default:"100000" placeholder:"N" help:"Aggregates kept in memory."`
-	MaxBatch  int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
-	Node      string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
-	Replicas  int           `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
-	MaxBytes  int64         `env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
-	EventsAge time.Duration `env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
-	Retention time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
-	LogLevel  slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	HTTP       string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
+	Pprof      bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
+	Dev        bool          `env:"MAESTRO_DEV" help:"Run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken; without a database, keep the log in memory."`
+	DataDir    string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream keeps its files. Default: a folder that is removed at the end."`
+	CacheBytes int64         `env:"MAESTRO_CACHE_BYTES" default:"268435456" placeholder:"N" help:"Memory for aggregates that are kept for the next command."`
+	CacheIdle  time.Duration `env:"MAESTRO_CACHE_IDLE" default:"0" placeholder:"DURATION" help:"Let an aggregate go that nobody has asked for in this time; 0 keeps it as long as there is memory."`
+	MaxBatch   int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
+	Node       string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
+	Replicas   int           `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
+	MaxBytes   int64         `env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
+	EventsAge  time.Duration `env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
+	Retention  time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
+	LogLevel   slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 }
 
 // Help is shown by --help below the usage.
@@ -134,7 +136,7 @@ func (r *runCommand) config(ctx context.Context, nc *nats.Conn, logger *slog.Log
 		NATS: nc, Namespace: r.Namespace, Partitions: r.Partitions,
 		Aggregates:  []aggregate.Type{counter.Definition, declaration.Definition},
 		Projections: append(counter.Projections(), declaration.Projections()...),
-		CacheSize:   r.CacheSize, MaxBatch: r.MaxBatch, Node: r.Node,
+		CacheBytes:  r.CacheBytes, CacheIdle: r.CacheIdle, MaxBatch: r.MaxBatch, Node: r.Node,
 		Commands: consumer.StreamConfig{Replicas: r.Replicas, MaxBytes: r.MaxBytes},
 		Events:   eventstream.StreamConfig{Replicas: r.Replicas, MaxAge: r.EventsAge},
 		Logger:   logger, ReceiptRetention: r.Retention,
@@ -164,5 +166,5 @@ func announce(ctx context.Context, w *maestro.Worker, logger *slog.Logger, nats 
 		case <-tick.C:
 		}
 	}
-	logger.Info("ready", "nats", nats, "namespace", w.Namespace(), "partitions", w.Partitions())
+	logger.Info("ready", "nats", nats, "namespace", w.Namespace(), "partitions", w.Partitions(), "version", release.Version())
 }

@@ -3,10 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
@@ -157,7 +154,7 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 	return nil, Fail(CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
 }
 
-// accept adds the command's events, receipt and snapshot to the commit.
+// accept adds the command's events and receipt to the commit.
 func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) {
 	first := len(a.commit.Events)
 	for _, d := range decided {
@@ -176,14 +173,6 @@ func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []a
 	}
 	a.receipt(c, store.Receipt{Status: store.Committed, Sequence: outcome.Sequence, Position: outcome.Position,
 		Events: len(decided), At: at})
-	if next.SnapshotDue(next.Sequence() - int64(len(decided))) {
-		if snapshot, err := next.Snapshot(); err == nil {
-			a.commit.Snapshots = append(a.commit.Snapshots, store.Snapshot{Aggregate: c.Key, Snapshot: snapshot})
-		} else {
-			a.lane.Logger.Log(c.traced(context.Background()), a.lane.complained.Level(slog.LevelWarn), "no snapshot could be taken",
-				"aggregate", c.Key.Type, "error", err)
-		}
-	}
 }
 
 // refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on the durable stream.
@@ -249,23 +238,8 @@ func (a *attempt) look(i int, r *Read) {
 	a.readErrors[i] = r.Look(instance)
 }
 
-// project runs the projections in the commit's transaction, event by event.
-func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
-	for n, e := range a.commit.Events {
-		for _, p := range a.lane.Projections {
-			if !p.Wants(e.Aggregate.Type, e.Type) {
-				continue
-			}
-			if err := p.Project(ctx, tx, e); err != nil {
-				return &projectionError{projection: p.Name(), task: a.taskOf[n], err: err}
-			}
-		}
-	}
-	return nil
-}
-
 // writes tells whether there is anything to commit.
 func (a *attempt) writes() bool {
 	c := a.commit
-	return len(c.Events)+len(c.Receipts)+len(c.Snapshots)+len(c.DeadLetters) > 0 || c.Cursor != a.lane.at.Cursor
+	return len(c.Events)+len(c.Receipts)+len(c.DeadLetters) > 0 || c.Cursor != a.lane.at.Cursor
 }

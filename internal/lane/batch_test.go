@@ -131,56 +131,6 @@ func TestAReadGetsItsOwnError(t *testing.T) {
 	require.EqualError(t, <-done, `unknown_aggregate: no aggregate type "ghost" is defined here; there are: tally`)
 }
 
-func TestSnapshotsAreTakenByThePolicyAndUsed(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
-		r := newRig(t, s).run()
-		snapshot := func(id string) int64 {
-			histories, err := s.Load(t.Context(), 0, []store.Query{{Key: key(id), SnapshotVersion: 1}})
-			require.NoError(t, err)
-			if histories[0].Snapshot == nil {
-				return 0
-			}
-			return histories[0].Snapshot.Sequence
-		}
-		several := func(id, command string, times int) *lane.Command {
-			return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Times: times})}
-		}
-		r.batch(several("a", "1", 4), several("b", "1", 5), several("c", "1", 4), several("c", "2", 9))
-		require.Equal(t, []int64{0, 5, 13}, []int64{snapshot("a"), snapshot("b"), snapshot("c")})
-		r.batch(several("a", "2", 1), several("b", "2", 4), add("b", "3", 0))
-		require.Equal(t, []int64{5, 5}, []int64{snapshot("a"), snapshot("b")})
-
-		again := newRig(t, s).run() // nothing in memory
-		for id, total := range map[string]int{"a": 5, "b": 9, "c": 13} {
-			root, err := again.look(id, true)
-			require.NoError(t, err)
-			require.Equal(t, aggregate.Root[Tally]{ID: id, Sequence: int64(total), State: Tally{Total: total}}, root)
-		}
-	})
-}
-
-// A batch may need more aggregates than the cache holds, old ones among them.
-func TestASmallCacheChangesNoResult(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
-		r := newRig(t, s, func(c *lane.Config) { c.MaxBatch, c.CacheSize = 4, 0 }).run()
-		sequences := map[string]int64{}
-		n := 0
-		for _, ids := range []string{"abcd", "aefg", "gfea", "hijk", "abcd", "aaha", "bijk"} {
-			var commands []*lane.Command
-			for _, id := range ids {
-				n++
-				commands = append(commands, add(string(id), fmt.Sprint(n), 1))
-			}
-			for i, result := range r.batch(commands...) {
-				id := ids[i : i+1]
-				sequences[id]++
-				require.Equal(t, "committed", status(result.Outcome), "%s of %s", id, ids)
-				require.Equal(t, sequences[id], result.Outcome.Sequence, "%s of %s", id, ids)
-			}
-		}
-	})
-}
-
 func TestAnUnreadableHistoryHoldsUpNobodyElse(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		at := acquired(t, s)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/maestro-es/maestro/aggregate"
@@ -29,7 +28,9 @@ type Store interface {
 type Projection interface {
 	Name() string
 	Wants(aggregateType, event string) bool
-	Project(ctx context.Context, tx pgx.Tx, e store.Event) error
+	// Batched tells whether Project gets all events of a commit that it wants at once, or one at a time.
+	Batched() bool
+	Project(ctx context.Context, tx pgx.Tx, events []store.Event) error
 }
 
 // Publisher carries committed events out of the partition.
@@ -52,8 +53,9 @@ type Config struct {
 	Logger      *slog.Logger
 	// Metrics get what is to be counted; nil stands for nobody.
 	Metrics *telemetry.Metrics
-	// CacheSize is how many aggregates a lane keeps in memory; at least MaxBatch.
-	CacheSize int
+	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the aggregates' policies ask for.
+	Memory    *Memory
+	Snapshots *Snapshots
 	// MaxBatch is the most commands in a transaction.
 	MaxBatch int
 	// MaxEventBytes is the largest body of an event.
@@ -81,7 +83,7 @@ type Lane struct {
 
 	// What follows belongs to the goroutine of Run.
 	at            store.Partition
-	cache         *simplelru.LRU[store.Key, aggregate.Instance]
+	cache         cache
 	window        int
 	checkReceipts bool
 	measures      measures
@@ -90,17 +92,12 @@ type Lane struct {
 
 // New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
 func New(c Config, at store.Partition, publisher Publisher) *Lane {
-	c.CacheSize = max(c.CacheSize, c.MaxBatch)
-	cache, err := simplelru.NewLRU[store.Key, aggregate.Instance](c.CacheSize, nil)
-	if err != nil {
-		panic(err) // only a size below one is an error
-	}
 	c.Clock.Observe(at.Time)
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
 	}
 	l := &Lane{Config: c, publisher: publisher, in: make(chan task, 4*c.MaxBatch), done: make(chan struct{}),
-		at: at, cache: cache, window: c.MaxBatch, measures: measures{count: map[telemetry.Kind]func(int64){}}}
+		at: at, cache: newCache(), window: c.MaxBatch, measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	l.measures.gauges.position.Store(at.Position)
 	return l
 }
@@ -160,11 +157,19 @@ func (l *Lane) queued() error {
 func (l *Lane) Run(ctx context.Context) error {
 	defer l.refuseRest()
 	defer close(l.done)
+	l.Memory.lanes.Add(1)
+	defer l.Memory.lanes.Add(-1)
+	look, stop := l.Memory.lookForIdle()
+	defer stop()
 	batch := make([]task, 0, l.MaxBatch)
 	for {
 		select {
 		case <-ctx.Done():
 			return l.checkpoint(context.WithoutCancel(ctx))
+		case now := <-look:
+			l.shrink(now.UnixNano())
+			l.measureCache()
+			continue
 		case t := <-l.in:
 			batch = l.gather(append(batch[:0], t))
 		}

@@ -22,9 +22,9 @@ func (a *attempt) load(ctx context.Context) error {
 		if _, seen := a.now[key]; seen || !known {
 			continue
 		}
-		instance, cached := l.cache.Get(key)
+		instance := l.cache.get(key)
 		a.now[key] = instance
-		if !cached {
+		if instance == nil {
 			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()})
 		}
 	}
@@ -46,6 +46,11 @@ func (a *attempt) load(ctx context.Context) error {
 			continue
 		}
 		a.now[q.Key] = instance
+		entry := cached{instance: instance}
+		if h := histories[i].Snapshot; h != nil {
+			entry.snapshot = h.Sequence
+		}
+		l.cache.put(q.Key, entry)
 	}
 	return nil
 }
@@ -102,11 +107,6 @@ func (a *attempt) again(ctx context.Context, c *Command, r store.Receipt) (resul
 		return result, fmt.Errorf("read what a duplicate led to: %w", err)
 	}
 	return result, nil
-}
-
-// wanted tells whether a projection takes the event.
-func (l *Lane) wanted(aggregateType, event string) bool {
-	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return p.Wants(aggregateType, event) })
 }
 
 func (l *Lane) typeNames() string {

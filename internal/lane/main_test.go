@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,7 +139,7 @@ type rig struct {
 	store   lane.Store
 	at      store.Partition
 	stop    context.CancelFunc
-	stopped chan error
+	stopped chan error // gets what Run returned, after the last snapshot was stored; then it is closed
 }
 
 // newRig makes a lane whose owner has just acquired the partition. It does not run yet: what is submitted meanwhile is one
@@ -153,9 +154,12 @@ func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
 func newRigAt(t *testing.T, s lane.Store, at store.Partition, p lane.Publisher, change ...func(*lane.Config)) *rig {
 	t.Helper()
 	c := lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(t.Name()),
-		Logger: slog.New(slog.DiscardHandler), CacheSize: 100, MaxBatch: 64, MaxEventBytes: 10_000}
+		Logger: slog.New(slog.DiscardHandler), Memory: lane.NewMemory(1<<20, 0), MaxBatch: 64, MaxEventBytes: 10_000}
 	for _, change := range change {
 		change(&c)
+	}
+	if keeper, ok := s.(lane.SnapshotStore); ok {
+		c.Snapshots = lane.NewSnapshots(keeper, c.Logger)
 	}
 	return &rig{T: t, Lane: lane.New(c, at, p), store: s, at: at, stopped: make(chan error, 1)}
 }
@@ -166,8 +170,16 @@ func (r *rig) run() *rig {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	go func() {
-		r.stopped <- r.Lane.Run(ctx)
-		close(r.stopped)
+		defer close(r.stopped)
+		var snapshots sync.WaitGroup
+		storing, stopStoring := context.WithCancel(context.Background())
+		if r.Snapshots != nil {
+			snapshots.Go(func() { r.Snapshots.Run(storing) })
+		}
+		err := r.Lane.Run(ctx)
+		stopStoring()
+		snapshots.Wait()
+		r.stopped <- err
 	}()
 	r.Cleanup(func() {
 		stop()

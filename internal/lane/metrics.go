@@ -28,8 +28,8 @@ type kindCount struct {
 
 // gauges are what others read while the lane runs.
 type gauges struct {
-	behind, inHand, position, cached atomic.Int64
-	oldest                           atomic.Int64 // Unix nanoseconds, 0 for none
+	behind, inHand, position, cached, cachedBytes atomic.Int64
+	oldest                                        atomic.Int64 // Unix nanoseconds, 0 for none
 }
 
 // Stats is how a lane stands at a moment.
@@ -40,14 +40,14 @@ type Stats struct {
 	Oldest time.Time
 	// Unpublished is how many events are committed and not known to be in the event stream.
 	Unpublished int64
-	// Cached is how many aggregates are in memory.
-	Cached int64
+	// Cached is how many aggregates are in memory, CachedBytes an estimate of what they take.
+	Cached, CachedBytes int64
 }
 
 // Stats tells how the lane stands.
 func (l *Lane) Stats() Stats {
 	g := &l.measures.gauges
-	s := Stats{Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load()}
+	s := Stats{Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
 	if oldest := g.oldest.Load(); oldest != 0 {
 		s.Oldest = time.Unix(0, oldest)
 	}
@@ -91,7 +91,7 @@ func (l *Lane) finished() {
 func (l *Lane) measure(a *attempt) {
 	m := &l.measures
 	m.gauges.position.Store(l.at.Position)
-	m.gauges.cached.Store(int64(l.cache.Len()))
+	l.measureCache()
 	if !m.on {
 		return
 	}
@@ -109,6 +109,11 @@ func (l *Lane) measure(a *attempt) {
 	for _, d := range a.commit.DeadLetters {
 		l.Metrics.DeadLetter(d.Code)
 	}
+}
+
+func (l *Lane) measureCache() {
+	l.measures.gauges.cached.Store(int64(l.cache.lru.Len()))
+	l.measures.gauges.cachedBytes.Store(l.cache.bytes)
 }
 
 func (m *measures) add(k telemetry.Kind) {

@@ -228,7 +228,7 @@ func (m *model) checkStore(t *rapid.T, s store.Store) {
 // takeOver runs a lane of a new owner, with a cache that is too small now and then.
 func takeOver(t *testing.T, s *troubles) *rig {
 	t.Helper()
-	return newRigAt(t, s, acquired(t, s), nil, func(c *lane.Config) { c.MaxBatch, c.CacheSize = 5, 1 }).run()
+	return newRigAt(t, s, acquired(t, s), nil, func(c *lane.Config) { c.MaxBatch, c.Memory = 5, lane.NewMemory(500, 0) }).run()
 }
 
 func indices(n int) (all []int) {

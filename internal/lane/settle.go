@@ -109,6 +109,10 @@ func (l *Lane) mend(err error, tasks []task) bool {
 		l.checkReceipts = true
 		return true
 	case errors.As(err, &projected) && !store.IsTransient(err):
+		if projected.task == severalTasks {
+			l.window = len(tasks) / 2
+			return true
+		}
 		tasks[projected.task].command.Refusal = refusalOf(err)
 		l.window = projected.task + 1 // what comes before it is known to be good
 		return true
@@ -148,7 +152,7 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration) error {
 	case row.Epoch != l.at.Epoch:
 		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)
 	case row.Position != l.at.Position:
-		l.cache.Purge()
+		l.cache.purge()
 		l.Clock.Observe(row.Time)
 		if l.publisher != nil {
 			l.publisher.Committed(row.Position, nil)
@@ -168,11 +172,6 @@ func (l *Lane) conclude(a *attempt) {
 		l.at.Published, l.at.EventStream = a.commit.Published, a.commit.EventStream
 	}
 	l.at.Cursor = a.commit.Cursor
-	for key, instance := range a.now {
-		if instance != nil {
-			l.cache.Add(key, instance)
-		}
-	}
 	l.checkReceipts = l.checkReceipts && a.found > 0
 	for i, t := range a.tasks {
 		switch {
@@ -187,6 +186,7 @@ func (l *Lane) conclude(a *attempt) {
 	if l.publisher != nil && len(a.commit.Events) > 0 {
 		l.publisher.Committed(l.at.Position, a.commit.Events)
 	}
+	l.keepAggregates(a)
 	l.measure(a)
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -152,8 +151,6 @@ func conflict(s *suite) {
 		c.Position, c.Events[0].Position = position, position+1
 		c.Cursor.Sequence = 99
 		c.Receipts = []store.Receipt{receipt(counter("3"), "c")}
-		c.Snapshots = []store.Snapshot{{Aggregate: counter("3"),
-			Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: json.RawMessage(`{}`)}}}
 		s.refused(c, store.ErrConflict)
 		require.Empty(s, s.receiptsOf(counter("3"), "c"))
 	}
@@ -183,20 +180,17 @@ func sequenceTwice(s *suite) {
 func unstorable(s *suite) {
 	before, log := s.at(partition), s.log()
 	for name, spoil := range map[string]func(c *store.Commit){
-		"NUL in a body":     func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"a": "x\u0000y"}`) },
-		"NUL in a name":     func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"\u0000": 1}`) },
-		"NUL in metadata":   func(c *store.Commit) { c.Events[1].Metadata.CorrelationID = "a\x00b" },
-		"NUL in an id":      func(c *store.Commit) { c.Receipts[0].CommandID = "\x00" },
-		"NUL in an error":   func(c *store.Commit) { c.Receipts[0].Error = &store.Error{Code: "a", Message: "\x00"} },
-		"NUL in a snapshot": func(c *store.Commit) { c.Snapshots[0].Body = json.RawMessage(`"\u0000"`) },
-		"not UTF-8":         func(c *store.Commit) { c.Receipts[0].CommandID = "\xff" },
-		"not JSON":          func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{`) },
-		"no body":           func(c *store.Commit) { c.Events[1].Body = nil },
+		"NUL in a body":   func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"a": "x\u0000y"}`) },
+		"NUL in a name":   func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"\u0000": 1}`) },
+		"NUL in metadata": func(c *store.Commit) { c.Events[1].Metadata.CorrelationID = "a\x00b" },
+		"NUL in an id":    func(c *store.Commit) { c.Receipts[0].CommandID = "\x00" },
+		"NUL in an error": func(c *store.Commit) { c.Receipts[0].Error = &store.Error{Code: "a", Message: "\x00"} },
+		"not UTF-8":       func(c *store.Commit) { c.Receipts[0].CommandID = "\xff" },
+		"not JSON":        func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{`) },
+		"no body":         func(c *store.Commit) { c.Events[1].Body = nil },
 	} {
 		c := s.next(counter("1"), counter("2"))
 		c.Receipts = []store.Receipt{receipt(counter("2"), "c"), receipt(counter("1"), "c")}
-		c.Snapshots = []store.Snapshot{{Aggregate: counter("2"),
-			Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: json.RawMessage(`{}`)}}}
 		spoil(c)
 		err := s.store.Commit(s.ctx(), c)
 		var data *store.DataError

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -98,92 +97,18 @@ func manyAggregates(s *suite) {
 	require.Empty(s, elsewhere[0].Events)
 }
 
-// put commits a snapshot whose body tells its sequence and version.
-func (s *suite) put(key store.Key, sequence int64, version int) store.Snapshot {
-	s.Helper()
-	p := store.Snapshot{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: sequence, Version: version,
-		Body: json.RawMessage(fmt.Sprintf(`{"at":%d,"v":%d}`, sequence, version))}}
-	c := s.next()
-	c.Snapshots = []store.Snapshot{p}
-	s.commit(c)
-	return p
-}
-
-func (s *suite) snapshot(q store.Query) *aggregate.Snapshot {
-	s.Helper()
-	return s.history(q).Snapshot
-}
-
-func sameSnapshot(s *suite, want store.Snapshot, got *aggregate.Snapshot) {
-	s.Helper()
-	require.NotNil(s, got)
-	require.Equal(s, want.Sequence, got.Sequence)
-	require.Equal(s, want.Version, got.Version)
-	require.JSONEq(s, string(want.Body), string(got.Body))
-}
-
-func snapshotReplaced(s *suite) {
-	key := counter("1")
-	first, second := store.Query{Key: key, SnapshotVersion: 1}, store.Query{Key: key, SnapshotVersion: 2}
-	s.put(key, 3, 1)
-	newer := s.put(key, 5, 1)
-	sameSnapshot(s, newer, s.snapshot(first))
-	s.put(key, 4, 1)
-	sameSnapshot(s, newer, s.snapshot(first))
-
-	other := s.put(key, 2, 2)
-	sameSnapshot(s, other, s.snapshot(second))
-	require.Nil(s, s.snapshot(first), "one snapshot is kept")
-
-	c := s.next()
-	for _, sequence := range []int64{7, 9, 8} {
-		c.Snapshots = append(c.Snapshots, store.Snapshot{Aggregate: key,
-			Snapshot: aggregate.Snapshot{Sequence: sequence, Version: 2, Body: json.RawMessage(`{}`)}})
-	}
-	s.commit(c)
-	require.Equal(s, int64(9), s.snapshot(second).Sequence, "the newest of one commit is kept")
-}
-
-func snapshotRead(s *suite) {
-	key := counter("1")
-	s.commit(s.next(key, key, key, key, key))
-	kept := s.put(key, 3, 2)
-	for _, test := range []struct {
-		query store.Query
-		used  bool
-		want  []int64
-	}{
-		{store.Query{SnapshotVersion: 2}, true, []int64{4, 5}},
-		{store.Query{SnapshotVersion: 2, UpTo: 4}, true, []int64{4}},
-		{store.Query{SnapshotVersion: 2, UpTo: 3}, true, nil},
-		{store.Query{SnapshotVersion: 2, UpTo: 2}, false, []int64{1, 2}},
-		{store.Query{SnapshotVersion: 1}, false, []int64{1, 2, 3, 4, 5}},
-		{store.Query{SnapshotVersion: 0}, false, []int64{1, 2, 3, 4, 5}},
-		{store.Query{SnapshotVersion: 2, Above: 1}, false, []int64{2, 3, 4, 5}},
-	} {
-		test.query.Key = key
-		h := s.history(test.query)
-		require.Equal(s, test.want, sequences(h.Events), "%+v", test.query)
-		if test.used {
-			sameSnapshot(s, kept, h.Snapshot)
-		} else {
-			require.Nil(s, h.Snapshot, "%+v", test.query)
-		}
-	}
-	require.Nil(s, s.snapshot(store.Query{Key: store.Key{Type: "account", ID: "1"}, SnapshotVersion: 2}))
-}
-
 func isolation(s *suite) {
 	key := counter("1")
 	c := s.next(key)
 	c.Receipts = []store.Receipt{receipt(key, "c")}
 	c.Receipts[0].Error = &store.Error{Code: "a", Message: "b"}
-	c.Snapshots = []store.Snapshot{{Aggregate: key,
-		Snapshot: aggregate.Snapshot{Sequence: 1, Version: 1, Body: json.RawMessage(`{"a":1}`)}}}
 	s.commit(c)
+	snapshots := []store.Snapshot{snapshotOf(key, 1, 1)}
+	snapshots[0].Body = json.RawMessage(`{"a":1}`)
+	require.NoError(s, s.store.SaveSnapshots(s.ctx(), partition, snapshots))
 	spoil := func(body []byte) { body[0] = 'X' }
 	spoil(c.Events[0].Body)
-	spoil(c.Snapshots[0].Body)
+	spoil(snapshots[0].Body)
 	c.Receipts[0].Error.Code = "X"
 	for range 2 { // what the first reading returned is spoilt for the second
 		log := s.log()

@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"many aggregates are loaded at once":                 manyAggregates,
 		"snapshots are replaced by newer and other versions": snapshotReplaced,
 		"snapshots are read by version and sequence":         snapshotRead,
+		"snapshots that cannot be stored are refused":        snapshotUnstorable,
+		"snapshots of what the log does not have are left":   snapshotAhead,
 		"what was stored cannot be changed from outside":     isolation,
 		"each position has one winner":                       oneWinner,
 		"a takeover ends the commits of the former owner":    takeover,
@@ -136,10 +138,6 @@ func (s *suite) unchanged(c *store.Commit, before store.Partition, log []store.E
 	s.Helper()
 	require.Equal(s, before, s.at(c.Partition))
 	require.Equal(s, log, s.log())
-	for _, p := range c.Snapshots {
-		q := store.Query{Key: p.Aggregate, SnapshotVersion: p.Version}
-		require.Nil(s, s.history(q).Snapshot)
-	}
 }
 
 // sameEvents compares events, with bodies as JSON.

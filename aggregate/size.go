@@ -1,0 +1,78 @@
+package aggregate
+
+import "reflect"
+
+// Bytes estimates the memory that the aggregate takes: its state with all that this points to. It looks at a thousand values at
+// most and takes the rest of a long slice or map to be like those.
+func (i *instance[S]) Bytes() int {
+	left := 1000
+	return instanceBytes + len(i.id) + int(reflect.TypeFor[S]().Size()) + pointedTo(reflect.ValueOf(&i.state).Elem(), &left)
+}
+
+// instanceBytes is an instance without its id and its state.
+const instanceBytes = 48
+
+// pointedTo estimates the memory behind a value, without the value's own. It looks at no more than left values.
+func pointedTo(v reflect.Value, left *int) (bytes int) {
+	if *left--; *left < 0 {
+		return 0
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			return int(v.Elem().Type().Size()) + pointedTo(v.Elem(), left)
+		}
+	case reflect.Struct:
+		for n := range v.NumField() {
+			bytes += pointedTo(v.Field(n), left)
+		}
+	case reflect.Array:
+		return elements(v, left)
+	case reflect.Slice:
+		return v.Cap()*int(v.Type().Elem().Size()) + elements(v, left)
+	case reflect.Map:
+		return entries(v, left)
+	}
+	return bytes
+}
+
+// elements estimates what the elements of an array or slice point to.
+func elements(v reflect.Value, left *int) (bytes int) {
+	if isFlat(v.Type().Elem()) {
+		return 0
+	}
+	seen := 0
+	for ; seen < v.Len() && *left > 0; seen++ {
+		bytes += pointedTo(v.Index(seen), left)
+	}
+	return scale(bytes, seen, v.Len())
+}
+
+// entries estimates a map with its keys and values.
+func entries(v reflect.Value, left *int) (bytes int) {
+	const overhead = 16 // of an entry in its group, with the room that is left free
+	t := v.Type()
+	own := v.Len() * (overhead + int(t.Key().Size()+t.Elem().Size()))
+	if isFlat(t.Key()) && isFlat(t.Elem()) {
+		return own
+	}
+	seen := 0
+	for all := v.MapRange(); *left > 0 && all.Next(); seen++ {
+		bytes += pointedTo(all.Key(), left) + pointedTo(all.Value(), left)
+	}
+	return own + scale(bytes, seen, v.Len())
+}
+
+func scale(bytes, seen, all int) int {
+	if seen == 0 {
+		return 0
+	}
+	return bytes / seen * all
+}
+
+// isFlat tells whether values of a type are seen to point to nothing.
+func isFlat(t reflect.Type) bool {
+	return t.Kind() <= reflect.Complex128 && t.Kind() != reflect.Invalid
+}

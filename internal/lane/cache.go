@@ -1,0 +1,127 @@
+package lane
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Memory is what the lanes of a worker have for the aggregates that they keep, each an equal share. It is safe for concurrent use.
+type Memory struct {
+	bytes int64
+	idle  time.Duration
+	lanes atomic.Int64
+}
+
+// NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands for no such time.
+func NewMemory(bytes int64, idle time.Duration) *Memory { return &Memory{bytes: bytes, idle: idle} }
+
+func (m *Memory) share() int64 { return m.bytes / max(1, m.lanes.Load()) }
+
+// cached is an aggregate in memory.
+type cached struct {
+	instance aggregate.Instance
+	used     int64 // when, Unix nanoseconds
+	bytes    int64 // an estimate, made at the sequence measured
+	measured int64
+	snapshot int64 // the sequence of the last snapshot
+}
+
+// entryBytes is what the cache takes for an aggregate besides the aggregate: the entry, its place in the map, and the subject
+// that the key is cut from.
+const entryBytes = 256
+
+// cache keeps aggregates between batches, those used least recently at its end.
+type cache struct {
+	lru   *simplelru.LRU[store.Key, cached]
+	bytes int64
+}
+
+func newCache() cache {
+	lru, err := simplelru.NewLRU[store.Key, cached](math.MaxInt, nil)
+	if err != nil {
+		panic(err) // only a size below one is an error
+	}
+	return cache{lru: lru}
+}
+
+// get returns an aggregate, nil if it is not in memory.
+func (c *cache) get(key store.Key) aggregate.Instance {
+	entry, _ := c.lru.Get(key)
+	return entry.instance
+}
+
+// put keeps an aggregate, as the one used last.
+func (c *cache) put(key store.Key, entry cached) {
+	before, _ := c.lru.Peek(key)
+	// A state that grows is measured when it has grown by a quarter of its events.
+	if n := entry.instance.Sequence(); entry.bytes == 0 || n > entry.measured+entry.measured/4 {
+		entry.bytes, entry.measured = int64(entry.instance.Bytes())+entryBytes, n
+	}
+	c.bytes += entry.bytes - before.bytes
+	c.lru.Add(key, entry)
+}
+
+func (c *cache) purge() {
+	c.lru.Purge()
+	c.bytes = 0
+}
+
+// keepAggregates keeps the aggregates of a batch as it left them.
+func (l *Lane) keepAggregates(a *attempt) {
+	now := time.Now().UnixNano()
+	for key, instance := range a.now {
+		if instance == nil {
+			continue
+		}
+		entry, _ := l.cache.lru.Peek(key)
+		entry.instance, entry.used = instance, now
+		if instance.SnapshotDue(entry.snapshot) && l.snapshot(key, instance) {
+			entry.snapshot = instance.Sequence()
+		}
+		l.cache.put(key, entry)
+	}
+	l.shrink(now)
+}
+
+// shrink lets aggregates go until the rest has room, and those that nobody has asked for in a while.
+func (l *Lane) shrink(now int64) {
+	for share := l.Memory.share(); l.cache.bytes > share; {
+		key, entry, _ := l.cache.lru.GetOldest()
+		l.letGo(key, entry)
+	}
+	for idle := int64(l.Memory.idle); idle > 0; {
+		key, entry, some := l.cache.lru.GetOldest()
+		if !some || now-entry.used < idle {
+			return
+		}
+		if l.Types[key.Type].WhenIdle() == aggregate.Stay {
+			entry.used = now
+			l.cache.put(key, entry)
+			continue
+		}
+		l.letGo(key, entry)
+	}
+}
+
+func (l *Lane) letGo(key store.Key, entry cached) {
+	if entry.instance.Sequence() > entry.snapshot && l.Types[key.Type].WhenIdle() == aggregate.ExitWithSnapshot {
+		l.snapshot(key, entry.instance)
+	}
+	l.cache.lru.Remove(key)
+	l.cache.bytes -= entry.bytes
+}
+
+// lookForIdle is how often a lane looks for idle aggregates when it has nothing else to do; never without a time.
+func (m *Memory) lookForIdle() (tick <-chan time.Time, stop func()) {
+	if m.idle <= 0 {
+		return nil, func() {}
+	}
+	ticker := time.NewTicker(max(m.idle/4, 10*time.Millisecond))
+	return ticker.C, ticker.Stop
+}

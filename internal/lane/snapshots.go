@@ -1,0 +1,105 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/store"
+)
+
+// SnapshotStore keeps snapshots.
+type SnapshotStore interface {
+	SaveSnapshots(ctx context.Context, partition int, snapshots []store.Snapshot) error
+}
+
+// Snapshots stores the snapshots of many lanes in the background, so that no command waits for one. A snapshot is a convenience:
+// one that finds no place in the queue or cannot be stored is left out.
+type Snapshots struct {
+	store      SnapshotStore
+	logger     *slog.Logger
+	queue      chan placed
+	complained telemetry.Seldom
+}
+
+// placed is a snapshot with its partition.
+type placed struct {
+	partition int
+	store.Snapshot
+}
+
+const (
+	snapshotQueue   = 1024
+	snapshotBatch   = 100
+	snapshotTimeout = 10 * time.Second
+)
+
+// NewSnapshots returns the snapshots of a store; Run stores them.
+func NewSnapshots(s SnapshotStore, logger *slog.Logger) *Snapshots {
+	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue)}
+}
+
+// snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
+func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
+	s := l.Snapshots
+	if s == nil || len(s.queue) == cap(s.queue) {
+		return false
+	}
+	taken, err := instance.Snapshot()
+	if err != nil {
+		l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn), "no snapshot could be taken", "aggregate", key.Type, "error", err)
+		return true
+	}
+	select {
+	case s.queue <- placed{l.at.Number, store.Snapshot{Aggregate: key, Snapshot: taken}}:
+		return true
+	default:
+		return false
+	}
+}
+
+// Run stores snapshots until ctx ends, and then those that are left.
+func (s *Snapshots) Run(ctx context.Context) {
+	for {
+		select {
+		case first := <-s.queue:
+			s.save(context.WithoutCancel(ctx), s.gather(first))
+		case <-ctx.Done():
+			for len(s.queue) > 0 {
+				s.save(context.WithoutCancel(ctx), s.gather(<-s.queue))
+			}
+			return
+		}
+	}
+}
+
+// gather adds what is waiting, by partition.
+func (s *Snapshots) gather(first placed) map[int][]store.Snapshot {
+	batch := map[int][]store.Snapshot{first.partition: {first.Snapshot}}
+	for range min(len(s.queue), snapshotBatch-1) {
+		next := <-s.queue
+		batch[next.partition] = append(batch[next.partition], next.Snapshot)
+	}
+	return batch
+}
+
+func (s *Snapshots) save(ctx context.Context, batch map[int][]store.Snapshot) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	for partition, snapshots := range batch {
+		err := s.store.SaveSnapshots(ctx, partition, snapshots)
+		if _, bad := errors.AsType[*store.DataError](err); bad && len(snapshots) > 1 { // one of them, it does not say which
+			for i := range snapshots {
+				s.save(ctx, map[int][]store.Snapshot{partition: snapshots[i : i+1]})
+			}
+			continue
+		}
+		if err != nil {
+			s.logger.Log(ctx, s.complained.Level(slog.LevelWarn), "snapshots were not stored", "partition", partition,
+				"aggregate", snapshots[0].Aggregate.Type, "error", err)
+		}
+	}
+}

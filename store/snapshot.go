@@ -1,0 +1,26 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// Snapshot is the snapshot of an aggregate. One is kept for each aggregate: a newer sequence or another version
+// replaces it, an older sequence of the same version does not.
+type Snapshot struct {
+	Aggregate Key
+	aggregate.Snapshot
+}
+
+// newest are the snapshots with the highest sequence of each aggregate, in the order of the aggregates: two who write at the
+// same time then do not wait for each other in a circle.
+func newest(snapshots []Snapshot) []Snapshot {
+	snapshots = slices.Clone(snapshots)
+	slices.SortStableFunc(snapshots, func(a, b Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Aggregate.Type, b.Aggregate.Type), cmp.Compare(a.Aggregate.ID, b.Aggregate.ID),
+			cmp.Compare(b.Sequence, a.Sequence))
+	})
+	return slices.CompactFunc(snapshots, func(a, b Snapshot) bool { return a.Aggregate == b.Aggregate })
+}
