@@ -16,6 +16,8 @@ type Type interface {
 	EventNames() []string
 	// SnapshotVersion is the version of the snapshots that can be used.
 	SnapshotVersion() int
+	// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one to another.
+	SnapshotDue(from, to int64) bool
 	// WhenIdle says what becomes of aggregates that nobody has asked for in a while.
 	WhenIdle() Idle
 	// New returns the aggregate without events.
@@ -42,8 +44,6 @@ type Instance interface {
 	// Snapshot returns the state in its stored form, Restore sets it.
 	Snapshot() (Snapshot, error)
 	Restore(Snapshot) error
-	// SnapshotDue tells whether the policy asks for a snapshot when the sequence has moved on from the given one.
-	SnapshotDue(from int64) bool
 	// Bytes estimates the memory that the aggregate takes.
 	Bytes() int
 	// Clone returns an independent copy.
@@ -177,9 +177,4 @@ func (i *instance[S]) Restore(s Snapshot) (err error) {
 	}
 	i.state, i.sequence = state, s.Sequence
 	return nil
-}
-
-func (i *instance[S]) SnapshotDue(from int64) bool {
-	every := i.definition.snapshotEvery
-	return every > 0 && i.sequence/every > from/every
 }

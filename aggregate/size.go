@@ -17,7 +17,7 @@ func pointedTo(v reflect.Value, left *int) (bytes int) {
 	if *left--; *left < 0 {
 		return 0
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the others point to nothing, or to what is not the state's
 	case reflect.String:
 		return v.Len()
 	case reflect.Pointer, reflect.Interface:
@@ -25,8 +25,8 @@ func pointedTo(v reflect.Value, left *int) (bytes int) {
 			return int(v.Elem().Type().Size()) + pointedTo(v.Elem(), left)
 		}
 	case reflect.Struct:
-		for n := range v.NumField() {
-			bytes += pointedTo(v.Field(n), left)
+		for _, field := range v.Fields() {
+			bytes += pointedTo(field, left)
 		}
 	case reflect.Array:
 		return elements(v, left)

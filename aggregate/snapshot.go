@@ -61,3 +61,8 @@ func SnapshotEvery[S any](n int64) Option[S] {
 		d.snapshotEvery = n
 	}
 }
+
+// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one to another.
+func (d *Definition[S]) SnapshotDue(from, to int64) bool {
+	return d.snapshotEvery > 0 && to/d.snapshotEvery > from/d.snapshotEvery
+}

@@ -89,7 +89,7 @@ func TestSnapshotsAreDueEachTimeAnotherNEventsHaveCome(t *testing.T) {
 		from, to int64
 		want     bool
 	}{{0, 0, false}, {0, 2, false}, {2, 3, true}, {3, 3, false}, {3, 5, false}, {1, 7, true}, {5, 6, true}} {
-		require.Equal(t, c.want, counted(t, everyThird, int(c.to)).SnapshotDue(c.from), "from %d to %d", c.from, c.to)
+		require.Equal(t, c.want, everyThird.SnapshotDue(c.from, c.to), "from %d to %d", c.from, c.to)
 	}
-	require.False(t, counted(t, counter, 100).SnapshotDue(0), "the default takes none")
+	require.False(t, counter.SnapshotDue(0, 100), "the default takes none")
 }

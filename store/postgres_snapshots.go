@@ -5,6 +5,21 @@ import (
 	"fmt"
 )
 
+// The inner query cannot be merged into the outer one (offset), so that each event is looked up by its key.
+const snapshotsStatement = `
+	insert into maestro.snapshots as old (partition, aggregate_type, aggregate_id, sequence, version, body)
+	select $1, q.aggregate_type, q.aggregate_id, q.sequence, q.version, q.body::jsonb
+	from unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::text[])
+		as q (aggregate_type, aggregate_id, sequence, version, body)
+	cross join lateral (
+		select from maestro.events e where e.partition = $1 and e.aggregate_type = q.aggregate_type
+			and e.aggregate_id = q.aggregate_id and e.sequence = q.sequence
+		offset 0
+	) e
+	on conflict (partition, aggregate_type, aggregate_id) do update
+	set sequence = excluded.sequence, version = excluded.version, body = excluded.body
+	where old.sequence < excluded.sequence or old.version <> excluded.version`
+
 // SaveSnapshots stores snapshots of aggregates of one partition, in a transaction of its own.
 func (s *Postgres) SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error {
 	if err := checkPartition(partition, s.partitions); err != nil {

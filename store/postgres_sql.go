@@ -49,15 +49,7 @@ func newStatements(namespace string) statements {
 			select $1::smallint, unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
 				unnest($6::text[]), unnest($7::integer[]), unnest($8::text[])::jsonb, unnest($9::text[])::jsonb,
 				unnest($10::timestamptz[])`),
-		snapshots: in(`insert into maestro.snapshots as old (partition, aggregate_type, aggregate_id, sequence, version, body)
-			select $1, q.aggregate_type, q.aggregate_id, q.sequence, q.version, q.body::jsonb
-			from unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::text[])
-				as q (aggregate_type, aggregate_id, sequence, version, body)
-			where exists (select from maestro.events e where e.partition = $1 and e.aggregate_type = q.aggregate_type
-				and e.aggregate_id = q.aggregate_id and e.sequence = q.sequence)
-			on conflict (partition, aggregate_type, aggregate_id) do update
-			set sequence = excluded.sequence, version = excluded.version, body = excluded.body
-			where old.sequence < excluded.sequence or old.version <> excluded.version`),
+		snapshots: in(snapshotsStatement),
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),

@@ -81,7 +81,7 @@ func (l *Lane) keepAggregates(a *attempt) {
 		}
 		entry, _ := l.cache.lru.Peek(key)
 		entry.instance, entry.used = instance, now
-		if instance.SnapshotDue(entry.snapshot) && l.snapshot(key, instance) {
+		if l.Types[key.Type].SnapshotDue(entry.snapshot, instance.Sequence()) && l.snapshot(key, instance) {
 			entry.snapshot = instance.Sequence()
 		}
 		l.cache.put(key, entry)
