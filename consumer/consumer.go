@@ -43,7 +43,7 @@ type Config struct {
 	Namespace wire.Namespace
 	Stream    StreamConfig
 	Store     Store
-	// Lane is what all lanes have in common. Its Store and Snapshots are set by New.
+	// Lane is what all lanes have in common. Its Store, Snapshots and Waiting are set by New.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) Publisher
@@ -66,6 +66,7 @@ type Consumer struct {
 	waiting      waiting
 	forwards     forwards
 	misaddressed telemetry.Seldom
+	retrying     telemetry.Seldom
 	// operations are what traces call the commands.
 	operations operations
 }
@@ -77,6 +78,7 @@ const maxReads = 16
 func New(c Config) *Consumer {
 	c.Lane.Store = c.Store
 	c.Lane.Snapshots = lane.NewSnapshots(c.Store, c.Logger)
+	c.Lane.Waiting = &telemetry.Seldom{}
 	if c.Lane.Metrics == nil {
 		c.Lane.Metrics = telemetry.Discard()
 	}

@@ -41,7 +41,7 @@ type feed struct {
 // feed hands the partition's durable commands to the lane, in the order of the stream, until ctx ends.
 func (c *Consumer) feed(ctx context.Context, l *lane.Lane, at store.Partition) {
 	f := &feed{Consumer: c, lane: l, partition: at.Number, cursor: at.Cursor}
-	_ = retry(ctx, c.Logger, "read the command stream", func() error { return f.read(ctx) })
+	_ = c.retry(ctx, "read the command stream", func() error { return f.read(ctx) })
 }
 
 // read consumes from the cursor until something interrupts it, which is an error.
@@ -170,8 +170,9 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	return c
 }
 
-// retry calls work until it succeeds or ctx ends, and reports what stands in the way.
-func retry(ctx context.Context, logger *slog.Logger, what string, work func() error) error {
+// retry calls work until it succeeds or ctx ends, and reports what stands in the way: that is the same for all partitions, so one
+// now and then speaks for them.
+func (c *Consumer) retry(ctx context.Context, what string, work func() error) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	return backoff.RetryNotify(work, backoff.WithContext(waits, ctx), func(err error, wait time.Duration) {
@@ -179,6 +180,6 @@ func retry(ctx context.Context, logger *slog.Logger, what string, work func() er
 			waits.Reset()
 			return
 		}
-		logger.Warn("something failed and is tried again", "task", what, "error", err, "in", wait)
+		c.Logger.Log(ctx, c.retrying.Level(slog.LevelWarn), "something failed and is tried again", "task", what, "error", err, "in", wait)
 	})
 }

@@ -217,7 +217,7 @@ func (s *steward) acquire(ctx context.Context, partition int) (at store.Partitio
 	case <-ctx.Done():
 		return at, ctx.Err()
 	}
-	err = retry(ctx, s.Logger, "acquire a partition", func() error {
+	err = s.retry(ctx, "acquire a partition", func() error {
 		at, err = s.Store.Acquire(ctx, partition, s.Worker)
 		return err
 	})

@@ -51,6 +51,8 @@ type Config struct {
 	Projections []Projection
 	Clock       *hlc.Clock
 	Logger      *slog.Logger
+	// Waiting, if not nil, keeps lanes that wait for the same store from all saying so.
+	Waiting *telemetry.Seldom
 	// Metrics get what is to be counted; nil stands for nobody.
 	Metrics *telemetry.Metrics
 	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the aggregates' policies ask for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -131,7 +132,11 @@ func (l *Lane) logWait(err error) {
 		l.Logger.Debug("somebody else wrote to the partition: deciding anew", "partition", l.at.Number)
 		return
 	}
-	l.Logger.Warn("commands wait: the commit failed and is tried again", "partition", l.at.Number, "error", err)
+	level := slog.LevelWarn
+	if l.Waiting != nil {
+		level = l.Waiting.Level(level)
+	}
+	l.Logger.Log(context.Background(), level, "commands wait: the commit failed and is tried again", "partition", l.at.Number, "error", err)
 }
 
 // recover waits, then finds out where the log is: the failed commit may have been made all the same, or somebody else
