@@ -1,0 +1,56 @@
+package openloop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Plan says how much load there is to be, and for how long.
+type Plan struct {
+	// Rate is how many commands are due in a second.
+	Rate float64
+	// Duration is how long is measured, WarmUp how long commands are sent before that.
+	Duration, WarmUp time.Duration
+	// MaxInFlight bounds the commands without an answer; 0 stands for 10,000. Beyond it a command that is due waits, which counts as
+	// latency.
+	MaxInFlight int
+	// Every second, if it is not nil, Watch is told how it goes.
+	Watch func(Moment)
+}
+
+const defaultMaxInFlight = 10_000
+
+// maxRate is more than anybody can send, and what a closed loop of MaxInFlight commands asks for.
+const maxRate = 10_000_000
+
+// Unbounded is the rate of a plan that keeps MaxInFlight commands in flight, as many callers do who wait for their answers: it finds
+// what the system can do, and its latencies mean little.
+const Unbounded = maxRate
+
+// Check tells whether the plan makes sense.
+func (p Plan) Check() error {
+	var errs []error
+	if !(p.Rate > 0 && p.Rate <= maxRate) { // not a number is neither
+		errs = append(errs, fmt.Errorf("rate %v: expected commands per second, above 0 and at most %d", p.Rate, maxRate))
+	}
+	if p.Duration <= 0 {
+		errs = append(errs, fmt.Errorf("duration %s: expected a time above 0, such as 30s", p.Duration))
+	}
+	if p.WarmUp < 0 {
+		errs = append(errs, fmt.Errorf("warm-up %s: expected a time from 0, such as 5s", p.WarmUp))
+	}
+	if p.MaxInFlight < 0 {
+		errs = append(errs, fmt.Errorf("%d commands in flight at most: expected a number above 0", p.MaxInFlight))
+	}
+	if len(errs) == 0 && p.commandsIn(p.Duration) < 1 {
+		errs = append(errs, fmt.Errorf("rate %v for %s: not one command is due in that time", p.Rate, p.Duration))
+	}
+	return errors.Join(errs...)
+}
+
+func (p Plan) commandsIn(d time.Duration) int { return int(math.Ceil(p.Rate*d.Seconds() - 1e-6)) }
+
+// due is when a command is due, from the start. Commands are evenly spaced.
+func (p Plan) due(n int) time.Duration { return time.Duration(float64(n) / p.Rate * 1e9) }

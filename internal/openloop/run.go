@@ -1,0 +1,145 @@
+package openloop
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Sender sends commands.
+type Sender interface {
+	// Send sends the command of a number without waiting for the answer. Done is called once, whatever happens, from any goroutine.
+	Send(n int, done func(Answer))
+}
+
+// Run sends the plan's commands, each when it is due, and waits for the answers. When ctx ends it sends no more, and the report tells of
+// what was measured until then. The error is that of a plan that makes no sense.
+func Run(ctx context.Context, p Plan, s Sender) (Report, error) {
+	if err := p.Check(); err != nil {
+		return Report{}, err
+	}
+	if p.MaxInFlight == 0 {
+		p.MaxInFlight = defaultMaxInFlight
+	}
+	r := &run{Plan: p, sender: s, tally: newTally(), slots: make(chan struct{}, p.MaxInFlight)}
+	r.warmUp = p.commandsIn(p.WarmUp)
+	r.commands = r.warmUp + p.commandsIn(p.Duration)
+	pace, err := newClock()
+	if err != nil {
+		return Report{}, err
+	}
+	defer pace.close()
+	stop := r.watch()
+	r.start = time.Now()
+	sent, err := r.send(ctx, pace)
+	r.answers.Wait()
+	stop()
+	return r.report(ctx, sent), err
+}
+
+// run is a plan under way.
+type run struct {
+	Plan
+	sender           Sender
+	tally            *tally
+	start            time.Time
+	warmUp, commands int
+	slots            chan struct{} // one is taken for each command in flight
+	answers          sync.WaitGroup
+}
+
+// grace is how late a command may still be sent when the time is over: a machine that is busy for a moment loses none.
+const grace = time.Second
+
+// send sends each command when it is due, and returns how many it came to before the time was over.
+func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
+	end := r.start.Add(r.WarmUp + r.Duration)
+	over, cancel := context.WithDeadline(ctx, end.Add(grace))
+	defer cancel()
+	for n := range r.commands {
+		due := r.start.Add(r.due(n))
+		if err := waitUntil(ctx, pace, due); err != nil || ctx.Err() != nil {
+			return n, err
+		}
+		ok, held := r.takeSlot(over)
+		if !ok {
+			return n, nil
+		}
+		now := time.Now()
+		if now.After(end) && now.Sub(due) > grace {
+			<-r.slots
+			return n, nil
+		}
+		r.launch(n, due, now.Sub(due), held)
+	}
+	return r.commands, nil
+}
+
+// launch sends a command, so much later than it was due.
+func (r *run) launch(n int, due time.Time, late time.Duration, held bool) {
+	measured := n >= r.warmUp
+	if measured {
+		r.tally.sent(late, held)
+	}
+	r.answers.Add(1)
+	r.sender.Send(n, func(a Answer) {
+		<-r.slots
+		r.tally.answered(measured, time.Since(due), a)
+		r.answers.Done()
+	})
+}
+
+// takeSlot takes a place in flight; held says that it had to wait for one.
+func (r *run) takeSlot(ctx context.Context) (ok, held bool) {
+	select {
+	case r.slots <- struct{}{}:
+		return true, false
+	default:
+	}
+	select {
+	case r.slots <- struct{}{}:
+		return true, true
+	case <-ctx.Done():
+		return false, true
+	}
+}
+
+// waitUntil waits until a command is due, or ctx has ended.
+func waitUntil(ctx context.Context, pace *clock, due time.Time) error {
+	for {
+		left := time.Until(due)
+		if left <= 0 || ctx.Err() != nil {
+			return nil
+		}
+		if err := pace.wait(min(left, attention)); err != nil {
+			return err
+		}
+	}
+}
+
+// attention is how long at most it takes to notice that ctx has ended.
+const attention = 100 * time.Millisecond
+
+// watch tells Plan.Watch every second how it goes, until stop is called.
+func (r *run) watch() (stop func()) {
+	if r.Watch == nil {
+		return func() {}
+	}
+	done, stopped := make(chan struct{}), make(chan struct{})
+	tick := time.NewTicker(time.Second)
+	go func() {
+		defer close(stopped)
+		defer tick.Stop()
+		for began := time.Now(); ; {
+			select {
+			case <-done:
+				return
+			case now := <-tick.C:
+				m := r.tally.moment()
+				m.Elapsed, m.InFlight = now.Sub(began), len(r.slots)
+				r.Watch(m)
+			}
+		}
+	}()
+	return func() { close(done); <-stopped }
+}
