@@ -29,6 +29,7 @@ type commandLine struct {
 	Watch    watchCommand     `cmd:"" help:"Print events as they are published."`
 	Import   importCommand    `cmd:"" help:"Send the commands of a file, in order."`
 	Generate generateCommand  `cmd:"" help:"Make up commands to import, for trials."`
+	Bench    benchCommand     `cmd:"" help:"Put a steady load on the workers and show the latencies. Writes real events."`
 	NewID    newIDCommand     `cmd:"" name:"new-id" help:"Print a new command id."`
 	Version  kong.VersionFlag `help:"Print the version."`
 }

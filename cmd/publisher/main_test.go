@@ -104,6 +104,20 @@ func TestWrongUsage(t *testing.T) {
 		"generate --commands=-1":            "--commands -1: expected a number from 0",
 		"new-id --wait":                     "unknown flag --wait",
 		"history counter 42 --after --json": "--after",
+		"bench counter":                     `expected "<command>`,
+		"bench counter c --rate 0":          "rate 0: expected commands per second",
+		"bench counter c --rate x":          "--rate",
+		"bench counter c --duration 0s":     "duration 0s: expected a time above 0",
+		"bench counter c --warm-up=-1s":     "warm-up -1s: expected a time from 0",
+		"bench counter c --mode both":       `--mode must be one of "request","send"`,
+		"bench counter c --aggregates 0":    "0 aggregates: expected 1 or more",
+		"bench counter c --hot 2":           "hot share 2: expected 0 to 1",
+		"bench counter c --ids a.b":         `aggregate id "a.b`,
+		"bench counter c --connections 0":   "--connections 0: expected 1 to 1000",
+		"bench counter c --max-in-flight 0": "--max-in-flight 0: expected 1 or more",
+		"bench counter c {":                 "data: expected JSON, or a template of it, got {",
+		"bench counter c {{.X}}":            "data: template",
+		"bench Counter c":                   `aggregate name "Counter"`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +132,7 @@ func TestWrongUsage(t *testing.T) {
 
 func TestHelpShowsExamples(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"send", "request", "get", "history", "watch", "import", "generate", "new-id"} {
+	for _, command := range []string{"send", "request", "get", "history", "watch", "import", "generate", "new-id", "bench"} {
 		got := runIn(t, nil, command, "--help")
 		require.Zero(t, got.status)
 		require.Contains(t, got.out, "Examples:\n\n")
@@ -146,7 +160,7 @@ func TestEveryFlagHasAnEnvironmentVariable(t *testing.T) {
 
 func TestWithoutNATSItSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"send a b c", "request a b c", "get a b", "history a b", "watch", "import -"} {
+	for _, args := range []string{"send a b c", "request a b c", "get a b", "history a b", "watch", "import -", "bench a b"} {
 		got := runIn(t, []string{"NATS_URL=nats://me:secret@127.0.0.1:1"}, strings.Fields(args)...)
 		require.Equal(t, 1, got.status)
 		require.Contains(t, got.err, "connect to NATS at nats://me:xxxxx@127.0.0.1:1: ")
@@ -164,6 +178,7 @@ func TestWithoutWorkerItSaysWhatToDo(t *testing.T) {
 		"request a b c": `no worker of namespace "maestro" answers`,
 		"get a b":       `no worker of namespace "maestro" answers`,
 		"history a b":   `no worker of namespace "maestro" answers`,
+		"bench a b":     `no worker of namespace "maestro" answers`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

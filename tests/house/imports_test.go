@@ -25,6 +25,7 @@ var rooms = map[string]string{
 	"internal/generate":   "client",
 	"internal/localca":    "",
 	"internal/localnats":  "",
+	"internal/openloop":   "aggregate store internal/wire",
 	"internal/localpg":    "internal/localca",
 	"internal/membership": "internal/wire",
 	"internal/lane":       "aggregate store internal/hlc internal/telemetry internal/wire",
@@ -43,7 +44,8 @@ var rooms = map[string]string{
 
 	"cmd/worker": "maestro aggregate store client console consumer eventstream projections " +
 		"examples/counter examples/declaration internal/connect internal/localnats internal/telemetry internal/wire",
-	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/telemetry internal/wire",
+	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop " +
+		"internal/telemetry internal/wire",
 
 	"examples/counter":     "aggregate projections",
 	"examples/declaration": "aggregate projections",
