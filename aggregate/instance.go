@@ -124,37 +124,6 @@ func (i *instance[S]) Execute(name string, body []byte, metadata Metadata) (_ []
 	return decided, nil
 }
 
-func (i *instance[S]) Apply(events ...Recorded) error {
-	state, sequence := i.state, i.sequence
-	for _, r := range events {
-		sequence++
-		if r.Sequence != sequence {
-			return i.definition.unreadable(r, fmt.Errorf("expected sequence %d: events of %q are missing or out of order",
-				sequence, i.id))
-		}
-		var err error
-		if state, err = i.definition.evolve(state, r); err != nil {
-			return err
-		}
-	}
-	i.state, i.sequence = state, sequence
-	return nil
-}
-
-// evolve is the state after one stored event.
-func (d *Definition[S]) evolve(state S, r Recorded) (next S, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = d.unreadable(r, panicked(p, "replay"))
-		}
-	}()
-	e, err := d.decodeEvent(r)
-	if err != nil {
-		return state, err
-	}
-	return e.Evolve(state), nil
-}
-
 func (i *instance[S]) Snapshot() (s Snapshot, err error) {
 	codec := i.definition.snapshots
 	defer catch(&err, "snapshot of", i.definition.name, i.id)

@@ -50,6 +50,30 @@ func TestEventsOfEveryVersionAreRead(t *testing.T) {
 	require.Equal(t, incremented(4, 3, `{"by":1}`), decided[0].Recorded)
 }
 
+// A long history is read in several parts at once.
+func TestALongHistoryReadsLikeAShortOne(t *testing.T) {
+	t.Parallel()
+	events := make([]aggregate.Recorded, 4321)
+	total := 0
+	for n := range events {
+		events[n] = incremented(int64(n)+1, 3, fmt.Sprintf(`{"by":%d}`, n))
+		total += n
+	}
+	whole, parts := grown.New("42"), grown.New("42")
+	require.NoError(t, whole.Apply(events...))
+	for _, e := range events {
+		require.NoError(t, parts.Apply(e))
+	}
+	require.Equal(t, aggregate.Root[Counter]{ID: "42", Sequence: 4321, State: Counter{Total: total}}, whole.Root())
+	require.Equal(t, parts.Root(), whole.Root())
+
+	for _, n := range []int{4000, 2160, 1300} { // each before the one before
+		events[n] = incremented(int64(n)+1, 2, `{"n":13}`)
+		event := as[*aggregate.EventError](require.New(t), grown.New("42").Apply(events...))
+		require.EqualValues(t, n+1, event.Sequence, "the first that cannot be read")
+	}
+}
+
 func TestAnUnreadableHistoryIsRefusedWhole(t *testing.T) {
 	t.Parallel()
 	good := incremented(2, 3, `{"by":1}`)
