@@ -5,9 +5,11 @@ ENV CGO_ENABLED=0
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
-# With .git, from which the toolchain stamps version and commit into the programs.
+# With .git, from which the toolchain stamps version and commit into the programs. --build-arg VERSION=v1.2.3 gives them a version
+# that no tag says.
 COPY . .
-RUN go build -trimpath -buildvcs=true -ldflags=-s -o /out/ ./cmd/worker ./cmd/publisher
+ARG VERSION=
+RUN go build -trimpath -buildvcs=true -ldflags="-s -X github.com/maestro-es/maestro/internal/release.version=$VERSION" -o /out/ ./cmd/worker ./cmd/publisher
 
 FROM scratch
 # Authorities, for servers with public certificates.

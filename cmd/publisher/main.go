@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
@@ -46,7 +47,7 @@ func run(args []string) int {
 	var line commandLine
 	parser, err := kong.New(&line, kong.Name("publisher"),
 		kong.Description("Maestro on the command line: send commands, read aggregates, import files, watch events."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": release.Version()},
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&line.shared))
 	if err != nil {
 		return fail(err)
@@ -56,7 +57,7 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "publisher: %s\nTry: %s --help\n", err, selected(err))
 		return 2
 	}
-	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-publisher", Version: version(), Getenv: os.Getenv})
+	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-publisher", Version: release.Version(), Getenv: os.Getenv})
 	if err != nil {
 		return fail(err)
 	}

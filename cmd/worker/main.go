@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/maestro-es/maestro/internal/release"
 )
 
 type commandLine struct {
@@ -37,7 +39,7 @@ func run(args []string) int {
 	parser, err := kong.New(&commandLine{}, kong.Name("worker"),
 		kong.Description("Maestro: event-sourced command processing on NATS and Postgres."),
 		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Vars{"version": version()})
+		kong.Vars{"version": release.Version()})
 	if err != nil {
 		return fail(err)
 	}

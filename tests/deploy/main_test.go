@@ -52,10 +52,18 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-var buildLine = regexp.MustCompile(`(?m)^RUN go (build .*)$`)
+var buildLine = regexp.MustCompile(`(?m)^RUN (go build .*)$`)
 
-// programs builds both programs with the very command of the Dockerfile, once.
-var programs = sync.OnceValues(func() (dir string, err error) {
+// programs are both programs, built once with the very command of the Dockerfile; newer are the same with a version that is newer.
+var (
+	programs = sync.OnceValues(func() (dir string, err error) { return builtAs("") })
+	newer    = sync.OnceValues(func() (dir string, err error) { return builtAs(newVersion) })
+)
+
+const newVersion = "v99.1.0"
+
+// builtAs builds the programs as the Dockerfile does when it is given a version.
+func builtAs(version string) (dir string, err error) {
 	dockerfile, err := os.ReadFile(filepath.Join(top, "Dockerfile"))
 	if err != nil {
 		return "", err
@@ -64,27 +72,18 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 	if line == nil {
 		return "", fmt.Errorf("the Dockerfile has no line like %s", buildLine)
 	}
-	dir = filepath.Join(scratch, "bin")
-	args := strings.Fields(strings.Replace(string(line[1]), "-o /out/", "-o "+dir+"/", 1))
+	dir = filepath.Join(scratch, "bin"+version)
+	command := strings.Replace(string(line[1]), "-o /out/", "-o "+dir+"/", 1)
 	if _, err := commit(); err != nil {
-		args = append([]string{"build", "-buildvcs=false"}, without(args[1:], "-buildvcs=true")...)
+		command = strings.Replace(command, "-buildvcs=true", "-buildvcs=false", 1)
 	}
-	cmd := exec.Command("go", args...)
+	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = top
-	cmd.Env = append(os.Environ(), append(gitTrust, "CGO_ENABLED=0")...)
+	cmd.Env = append(os.Environ(), append(gitTrust, "CGO_ENABLED=0", "VERSION="+version)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		return "", fmt.Errorf("%s: %w\n%s", command, err, out)
 	}
 	return dir, nil
-})
-
-func without(all []string, one string) (rest []string) {
-	for _, s := range all {
-		if s != one {
-			rest = append(rest, s)
-		}
-	}
-	return rest
 }
 
 // program is the path of a built program.

@@ -17,18 +17,20 @@ var rooms = map[string]string{
 	"aggregate":               "",
 	"aggregate/aggregatetest": "aggregate",
 
-	"internal/hlc":        "",
-	"internal/telemetry":  "",
-	"internal/wire":       "aggregate",
-	"internal/connect":    "",
-	"internal/fastbatch":  "",
-	"internal/generate":   "client",
-	"internal/localca":    "",
-	"internal/localnats":  "",
-	"internal/openloop":   "aggregate store internal/wire",
-	"internal/localpg":    "internal/localca",
-	"internal/membership": "internal/wire",
-	"internal/lane":       "aggregate store internal/hlc internal/telemetry internal/wire",
+	"internal/hlc":         "",
+	"internal/telemetry":   "",
+	"internal/wire":        "aggregate",
+	"internal/connect":     "",
+	"internal/atomicbatch": "",
+	"internal/fastbatch":   "",
+	"internal/generate":    "client",
+	"internal/localca":     "",
+	"internal/localnats":   "",
+	"internal/openloop":    "aggregate store internal/wire",
+	"internal/release":     "",
+	"internal/localpg":     "internal/localca",
+	"internal/membership":  "internal/wire",
+	"internal/lane":        "aggregate store internal/hlc internal/telemetry internal/wire",
 
 	"store":           "aggregate internal/hlc internal/wire",
 	"store/storetest": "aggregate store internal/hlc",
@@ -36,15 +38,15 @@ var rooms = map[string]string{
 	"client":      "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"console":     "aggregate store internal/telemetry internal/wire",
 	"consumer":    "aggregate store internal/hlc internal/lane internal/membership internal/telemetry internal/wire",
-	"eventstream": "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
+	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"projections": "aggregate store internal/telemetry",
 
 	"maestro": "aggregate store client console consumer eventstream projections " +
 		"internal/hlc internal/telemetry internal/wire internal/lane",
 
 	"cmd/worker": "maestro aggregate store client console consumer eventstream projections " +
-		"examples/counter examples/declaration internal/connect internal/localnats internal/telemetry internal/wire",
-	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop " +
+		"examples/counter examples/declaration internal/connect internal/localnats internal/release internal/telemetry internal/wire",
+	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop internal/release " +
 		"internal/telemetry internal/wire",
 
 	"examples/counter":     "aggregate projections",
