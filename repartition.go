@@ -21,7 +21,8 @@ import (
 // again for as long as its context lasts). It opens again when the log has moved, or when a worker starts after all.
 //
 // When it is interrupted before the log has moved, nothing has happened; after that, no worker starts until Repartition was
-// called again and has finished. Config.Partitions is not looked at.
+// called again and has finished. Config.Partitions is not looked at; what Config.Commands and Config.Events leave open stays as the
+// streams have it.
 func Repartition(ctx context.Context, c Config, partitions int) (events int64, err error) {
 	c = withDefaults(c)
 	r := repartition{Config: c, namespace: wire.Namespace(c.Namespace)}
@@ -30,6 +31,9 @@ func Repartition(ctx context.Context, c Config, partitions int) (events int64, e
 	}
 	if r.js, err = jetstream.New(c.NATS); err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
+	}
+	if r.Config, err = withLimits(ctx, r.js, r.Config); err != nil {
+		return 0, err
 	}
 	err = store.Repartition(ctx, c.Database, store.Options{Namespace: c.Namespace, Partitions: partitions}, r.drain, r.rebuild)
 	return r.events, err

@@ -1,6 +1,7 @@
 package maestro
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 // Republish empties the namespace's event stream and publishes the whole log anew, each partition's events in the order of their
 // positions. Subscribers see every event again. It returns the number of events in the stream, and refuses to begin while
 // workers run. Where something was published in the last seconds, it waits until the server has forgotten that. When it is
-// interrupted, the next worker or the next call goes on where it was.
+// interrupted, the next worker or the next call goes on where it was. What Config.Events leaves open stays as the stream has it.
 func Republish(ctx context.Context, c Config) (events int64, err error) {
 	c = withDefaults(c)
 	ns := wire.Namespace(c.Namespace)
@@ -31,6 +32,9 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 	js, err := jetstream.New(c.NATS)
 	if err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
+	}
+	if c, err = withLimits(ctx, js, c); err != nil {
+		return 0, err
 	}
 	log, err := openStore(ctx, c)
 	if err != nil {
@@ -45,6 +49,38 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 		return 0, err
 	}
 	return publishAnew(ctx, c, js, stream, log, rows)
+}
+
+// withLimits fills in what a configuration leaves open of the namespace's streams with what they have: whoever mends them
+// need not know how the workers keep them.
+func withLimits(ctx context.Context, js jetstream.JetStream, c Config) (Config, error) {
+	ns := wire.Namespace(c.Namespace)
+	commands, err := configOf(ctx, js, ns.CommandStream())
+	if err != nil {
+		return c, err
+	}
+	c.Commands.Replicas = cmp.Or(c.Commands.Replicas, commands.Replicas)
+	c.Commands.MaxBytes = cmp.Or(c.Commands.MaxBytes, max(commands.MaxBytes, 0))
+	events, err := configOf(ctx, js, ns.EventStream())
+	if err != nil {
+		return c, err
+	}
+	c.Events.Replicas = cmp.Or(c.Events.Replicas, events.Replicas)
+	c.Events.MaxAge = cmp.Or(c.Events.MaxAge, events.MaxAge)
+	c.Events.MaxBytes = cmp.Or(c.Events.MaxBytes, max(events.MaxBytes, 0))
+	return c, nil
+}
+
+// configOf is how a stream is kept: the zero value for one that is not there.
+func configOf(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamConfig, error) {
+	stream, err := js.Stream(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return jetstream.StreamConfig{}, nil
+	case err != nil:
+		return jetstream.StreamConfig{}, fmt.Errorf("look at the stream %s: %w", name, err)
+	}
+	return stream.CachedInfo().Config, nil
 }
 
 // publishAnew empties the event stream and publishes the whole log, of which nothing may count as published.

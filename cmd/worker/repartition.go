@@ -14,7 +14,7 @@ import (
 type repartitionCommand struct {
 	database
 	broker
-	Replicas int `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
+	Replicas int `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do."`
 }
 
 // Help is shown by --help below the usage.

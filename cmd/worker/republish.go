@@ -14,13 +14,14 @@ import (
 type republishCommand struct {
 	database
 	broker
-	Replicas int `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold the stream."`
+	Replicas int `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold the stream. Default: as many as do."`
 }
 
 // Help is shown by --help below the usage.
 func (*republishCommand) Help() string {
-	return `Empties the event stream and publishes the whole log anew, in order. Subscribers see every event again. Where something was
-published in the last ten seconds, it waits until the server has forgotten that, for it would take the events for repetitions.
+	return `Empties the event stream and publishes the whole log anew, in order. Subscribers see every event again. The limits of the
+stream stay as they are. Where something was published in the last ten seconds, it waits until the server has forgotten that, for
+it would take the events for repetitions.
 
 Examples:
   worker republish --database-url postgres://maestro@db/orders --nats-url nats://nats:4222`
