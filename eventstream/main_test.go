@@ -34,22 +34,37 @@ var silence = slog.New(slog.DiscardHandler)
 // rig is a log with one partition, and a server for its event stream.
 type rig struct {
 	*testing.T
-	server *localnats.Server
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	log    *store.Memory
-	n, era int // events so far, in which history of the world
-	last   map[store.Key]int64
+	server  *localnats.Server
+	connect func() *nats.Conn
+	config  eventstream.StreamConfig
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	log     *store.Memory
+	n, era  int // events so far, in which history of the world
+	last    map[store.Key]int64
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	server := localnats.ForTest(t)
-	r := &rig{T: t, server: server, nc: server.Connect(t), log: store.NewMemory(1), last: map[store.Key]int64{}}
-	var err error
-	r.js, err = jetstream.New(r.nc, jetstream.WithDefaultTimeout(5*time.Second))
-	require.NoError(t, err)
+	r := rigOn(t, func() *nats.Conn { return server.Connect(t) })
+	r.server = server
 	return r
+}
+
+// rigOn is a rig on the server that connect connects to.
+func rigOn(t *testing.T, connect func() *nats.Conn) *rig {
+	t.Helper()
+	r := &rig{T: t, connect: connect, nc: connect(), log: store.NewMemory(1), last: map[store.Key]int64{}}
+	r.js = r.jetStream(r.nc)
+	return r
+}
+
+func (r *rig) jetStream(nc *nats.Conn) jetstream.JetStream {
+	r.Helper()
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
+	require.NoError(r, err)
+	return js
 }
 
 // acquire makes a new owner of the partition.
@@ -96,9 +111,7 @@ func (r *rig) publisher(at store.Partition) *eventstream.Publisher {
 
 func (r *rig) publisherOf(log eventstream.Log, at store.Partition, logger *slog.Logger) *eventstream.Publisher {
 	r.Helper()
-	js, err := jetstream.New(r.server.Connect(r), jetstream.WithDefaultTimeout(5*time.Second))
-	require.NoError(r, err)
-	return eventstream.NewPublisher(js, ns, eventstream.StreamConfig{}, log, at, logger)
+	return eventstream.NewPublisher(r.jetStream(r.connect()), ns, r.config, log, at, logger)
 }
 
 // running is a publisher at work.
@@ -146,7 +159,7 @@ func (r *rig) stream() (events []string) {
 			require.ErrorIs(r, err, jetstream.ErrMsgNotFound)
 			continue
 		}
-		if m.Subject == ns.Fence(0) {
+		if strings.HasPrefix(m.Subject, strings.TrimSuffix(ns.Fences(), "*")) {
 			continue
 		}
 		e, err := eventstream.Parse(ns, m.Subject, m.Header, m.Data)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/atomicbatch"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
@@ -31,8 +32,12 @@ const (
 	maxRead      = 64
 )
 
-// requestTimeout bounds one exchange with JetStream.
-const requestTimeout = 5 * time.Second
+// requestTimeout bounds one exchange with JetStream, and leaderTimeout one that may be lost because a stream's leader changes. To ask
+// again too soon costs an exchange and does no harm.
+const (
+	requestTimeout = 5 * time.Second
+	leaderTimeout  = time.Second
+)
 
 // Publisher publishes the committed events of one partition. Make it with NewPublisher, run it with Run.
 type Publisher struct {
@@ -45,6 +50,7 @@ type Publisher struct {
 	partition int
 	epoch     int64
 	watch     *Watch
+	batches   *atomicbatch.Sender
 	queue     queue
 }
 
@@ -52,7 +58,7 @@ type Publisher struct {
 // The stream is made with the given configuration if it is missing.
 func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
-		partition: at.Number, epoch: at.Epoch}
+		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn())}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
 	return p
@@ -66,7 +72,7 @@ func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
 
 // Follow has the publisher begin anew whenever the stream may have lost something. It is to be called before Run.
 func (p *Publisher) Follow(w *Watch) *Publisher {
-	p.watch = w
+	p.watch, p.batches = w, w.batches
 	return p
 }
 

@@ -28,15 +28,16 @@ const duplicateWindow = 10 * time.Second
 // stream any replica answers them, also one that lags behind, and publishers must know what is there.
 func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:              ns.EventStream(),
-		Description:       "Committed events of the Maestro namespace " + string(ns),
-		Subjects:          []string{ns.Events(), ns.Fences()},
-		Replicas:          max(c.Replicas, 1),
-		MaxAge:            c.MaxAge,
-		MaxBytes:          orUnlimited(c.MaxBytes),
-		Duplicates:        duplicateWindow,
-		AllowRollup:       true,
-		AllowBatchPublish: true,
+		Name:               ns.EventStream(),
+		Description:        "Committed events of the Maestro namespace " + string(ns),
+		Subjects:           []string{ns.Events(), ns.Fences()},
+		Replicas:           max(c.Replicas, 1),
+		MaxAge:             c.MaxAge,
+		MaxBytes:           orUnlimited(c.MaxBytes),
+		Duplicates:         duplicateWindow,
+		AllowRollup:        true,
+		AllowBatchPublish:  true,
+		AllowAtomicPublish: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the event stream %s: %w", ns.EventStream(), err)

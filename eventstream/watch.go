@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/atomicbatch"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
@@ -20,6 +21,7 @@ type Watch struct {
 	namespace wire.Namespace
 	config    StreamConfig
 	logger    *slog.Logger
+	batches   *atomicbatch.Sender // of all publishers
 
 	created    time.Time
 	reconnects uint64
@@ -33,7 +35,7 @@ const watchEvery = time.Second
 
 // NewWatch returns a watch that looks while Run runs.
 func NewWatch(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, logger *slog.Logger) *Watch {
-	return &Watch{js: js, namespace: ns, config: c, logger: logger,
+	return &Watch{js: js, namespace: ns, config: c, logger: logger, batches: atomicbatch.NewSender(js.Conn()),
 		reconnects: js.Conn().Stats().Reconnects, lost: make(chan struct{})}
 }
 

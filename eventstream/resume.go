@@ -1,0 +1,124 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// resume makes this publisher the partition's only one and finds the last event that the stream has.
+func (p *Publisher) resume(ctx context.Context) (fence, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	reconnects := p.js.Conn().Stats().Reconnects
+	row, err := p.log.Partition(ctx, p.partition)
+	if err != nil {
+		return fence{}, fmt.Errorf("read partition %d: %w", p.partition, err)
+	}
+	if row.Epoch != p.epoch {
+		return fence{}, fmt.Errorf("publish events of partition %d: %w", p.partition, store.ErrFenced)
+	}
+	stream, err := p.open(ctx)
+	if err != nil {
+		return fence{}, fmt.Errorf("event stream %s: %w", p.namespace.EventStream(), err)
+	}
+	config := stream.CachedInfo().Config
+	f := fence{subject: p.namespace.Fence(p.partition), stream: stream.CachedInfo().Created.UTC().Truncate(time.Microsecond),
+		replicated: config.Replicas > 1, reconnects: reconnects}
+	if f.last, err = p.raise(ctx, f.subject, row); err != nil {
+		return fence{}, err
+	}
+	published, sequence, err := p.lastInStream(ctx, stream, row.Position)
+	if err == nil && f.replicated {
+		f.last, err = p.raise(ctx, f.subject, row, jetstream.WithExpectLastSequenceForSubject(sequence, p.namespace.EventsOf(p.partition)))
+	}
+	if err != nil {
+		return fence{}, err
+	}
+	p.resumeAbove(published, f.stream, bounded(config))
+	if row.Position > p.committed() {
+		p.queue.add(row.Position, nil)
+	}
+	return f, nil
+}
+
+// open returns the stream, which is made if it is missing, and brought up to date if an older version has made it.
+func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := patiently(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+		return p.js.Stream(ctx, p.namespace.EventStream())
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && !stream.CachedInfo().Config.AllowAtomicPublish {
+		return Ensure(ctx, p.js, p.namespace, p.config)
+	}
+	return stream, err
+}
+
+// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream is known to have had.
+func (p *Publisher) resumeAbove(published int64, stream time.Time, bounded bool) {
+	if _, known, of := p.queue.state(); of.Equal(stream) && published < known {
+		if published == 0 && bounded {
+			published = known // the stream has dropped its oldest events, and these were
+		} else {
+			p.logger.Warn("the event stream has lost its end: publishing it again", "partition", p.partition,
+				"from", published+1, "to", known)
+		}
+	}
+	p.queue.mark(published, stream)
+}
+
+// bounded tells whether the stream drops events, the oldest first.
+func bounded(c jetstream.StreamConfig) bool { return c.MaxAge > 0 || c.MaxBytes > 0 || c.MaxMsgs > 0 }
+
+func (p *Publisher) committed() int64 {
+	committed, _, _ := p.queue.state()
+	return committed
+}
+
+// lastInStream is the position of the partition's last event in the stream, 0 if there is none, and that message's sequence. It is an
+// error if the log, which ends at the given position, has another event there: the database is then not the one that the stream was
+// made from.
+func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, end int64) (position int64, sequence uint64, err error) {
+	last, err := patiently(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return stream.GetLastMsgForSubject(ctx, p.namespace.EventsOf(p.partition))
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("last event of partition %d: %w", p.partition, err)
+	}
+	inStream, err := parse(p.namespace, last.Subject, last.Header, last.Data)
+	if err != nil {
+		return 0, 0, p.removeForeign(ctx, stream, last, err)
+	}
+	if inStream.Position > end {
+		return 0, 0, p.diverged(inStream.Position, fmt.Sprintf("the log ends at %d", end))
+	}
+	inLog, err := p.log.Log(ctx, p.partition, inStream.Position-1, 1)
+	switch {
+	case err != nil:
+		return 0, 0, fmt.Errorf("read the log: %w", err)
+	case len(inLog) == 0 || inLog[0].Aggregate != inStream.Aggregate || inLog[0].Sequence != inStream.Sequence ||
+		!inLog[0].RecordedAt.Equal(inStream.RecordedAt):
+		return 0, 0, p.diverged(inStream.Position, "the log has another event there")
+	}
+	return inStream.Position, last.Sequence, nil
+}
+
+// removeForeign takes a message out of the stream that is no event: nobody but publishers may write there, but a client can name a
+// subject of the stream where it wants an answer of the server's. It returns an error, so that the publisher looks again.
+func (p *Publisher) removeForeign(ctx context.Context, stream jetstream.Stream, m *jetstream.RawStreamMsg, why error) error {
+	err := stream.DeleteMsg(ctx, m.Sequence)
+	return errors.Join(fmt.Errorf("message %d of %s was no event and is removed: %w", m.Sequence, p.namespace.EventStream(), why), err)
+}
+
+func (p *Publisher) diverged(position int64, why string) error {
+	return fmt.Errorf("event stream %s has position %d of partition %d, but %s: the database is not the one that the stream "+
+		"was made from, perhaps an older backup; rebuild the stream with `worker republish`",
+		p.namespace.EventStream(), position, p.partition, why)
+}

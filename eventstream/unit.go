@@ -1,0 +1,101 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/atomicbatch"
+	"github.com/maestro-es/maestro/internal/fastbatch"
+	"github.com/maestro-es/maestro/store"
+)
+
+// publish puts a unit of events into the stream. After an error a prefix of them may be there.
+func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) error {
+	if p.js.Conn().Stats().Reconnects != f.reconnects {
+		return errReconnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	messages := make([]*nats.Msg, len(events))
+	for i, e := range events {
+		messages[i] = message(p.namespace, e)
+	}
+	start, done := time.Now(), traced(ctx, p.namespace, events, messages)
+	send := p.send
+	if f.replicated {
+		send = p.sendReplicated
+	}
+	err := send(ctx, f, messages)
+	if done(err); err != nil {
+		return fmt.Errorf("publish positions %d to %d: %w", events[0].Position, events[len(events)-1].Position, err)
+	}
+	p.metrics.Published(time.Since(start), len(events))
+	return nil
+}
+
+// send stores the messages, each behind the fence, in a stream with one replica, which has a prefix of them after an error.
+func (p *Publisher) send(ctx context.Context, f fence, messages []*nats.Msg) error {
+	for _, m := range messages {
+		f.put(m.Header)
+	}
+	if len(messages) == 1 {
+		_, err := p.js.PublishMsg(ctx, messages[0])
+		return err
+	}
+	stored, err := fastbatch.Publish(ctx, p.js.Conn(), messages)
+	if err == nil && stored < len(messages) {
+		err = fmt.Errorf("the stream took %d of %d", stored, len(messages))
+	}
+	return err
+}
+
+// sendReplicated stores the messages in a stream that takes only one message in flight with the same expectation: all of them or none
+// behind one fence. It waits while the stream is not ready for them, and sends fewer at a time to a server that does not take as many.
+func (p *Publisher) sendReplicated(ctx context.Context, f fence, messages []*nats.Msg) error {
+	f.put(messages[0].Header)
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(2*time.Millisecond),
+		backoff.WithMaxInterval(200*time.Millisecond), backoff.WithMaxElapsedTime(0))
+	for {
+		err := p.sendWhole(ctx, messages)
+		var refused *jetstream.APIError
+		switch {
+		case !errors.As(err, &refused):
+			return err
+		case refused.ErrorCode == atomicbatch.ErrCodeTooLarge && len(messages) > 1:
+			half := len(messages) / 2
+			if err := p.sendReplicated(ctx, f, messages[:half]); err != nil {
+				return err
+			}
+			return p.sendReplicated(ctx, f, messages[half:])
+		case !slices.Contains(passing, refused.ErrorCode):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(waits.NextBackOff()):
+		}
+	}
+}
+
+// passing are refusals for a moment: a message with the same expectation, or the next fence, is under way; too many batches are; the
+// stream's leader has changed.
+var passing = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequenceConstant, atomicbatch.ErrCodeTooMany,
+	atomicbatch.ErrCodeIncomplete}
+
+func (p *Publisher) sendWhole(ctx context.Context, messages []*nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
+	defer cancel()
+	if len(messages) > 1 {
+		return p.batches.Publish(ctx, messages)
+	}
+	_, err := p.js.PublishMsg(ctx, messages[0])
+	return err
+}
