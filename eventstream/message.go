@@ -16,7 +16,7 @@ import (
 func message(ns wire.Namespace, e store.Event) *nats.Msg {
 	sequence := strconv.FormatInt(e.Sequence, 10)
 	partition, position := strconv.Itoa(e.Partition), strconv.FormatInt(e.Position, 10)
-	h := make(nats.Header, 16)
+	h := make(nats.Header, headers(e.Metadata))
 	values := make([]string, 0, 18) // one array behind the values of all headers
 	set := func(name, value string) {
 		if value != "" {
@@ -40,6 +40,17 @@ func message(ns wire.Namespace, e store.Event) *nats.Msg {
 	set(wire.HeaderTraceparent, e.Metadata.Traceparent)
 	set(wire.HeaderTracestate, e.Metadata.Tracestate)
 	return &nats.Msg{Subject: ns.Event(e.Partition, e.Aggregate.Type, e.Aggregate.ID, e.Type), Header: h, Data: e.Body}
+}
+
+// headers is how many headers an event has, those of the fence among them. A map of 14 takes half the memory of one of 15.
+func headers(m store.Metadata) int {
+	n := 14
+	for _, optional := range []string{m.CorrelationID, m.Traceparent, m.Tracestate} {
+		if optional != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // parse reads an event from the stream.
