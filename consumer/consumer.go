@@ -131,11 +131,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.roster.Join(working, &group); err != nil {
 		return err
 	}
-	unsubscribe, err := c.takeForwarded()
+	forwarding, err := c.takeForwarded()
 	if err != nil {
 		return err
 	}
-	defer unsubscribe()
+	defer forwarding.close()
 	service, err := c.serve(working)
 	if err != nil {
 		return err
@@ -148,19 +148,21 @@ func (c *Consumer) Run(ctx context.Context) error {
 	steward := newSteward(c, func() { _ = service.Stop() })
 	steward.run(ctx)
 	_ = service.Stop()
+	forwarding.refuse()
 	steward.handOn()
 	c.waiting.close(c)
-	unsubscribe()
-	c.answerRest()
+	forwarding.close()
+	c.catchUp()
+	_ = c.NATS.FlushTimeout(flushPatience)
 	return nil
 }
 
 // flushPatience bounds an exchange with the server that nothing depends on.
 const flushPatience = time.Second
 
-// answerRest has every request answered that has come to this connection, before its owner may close it.
-func (c *Consumer) answerRest() {
-	_ = c.NATS.FlushTimeout(flushPatience) // the server sends no more
+// catchUp returns when everything is handled that the server has sent to this connection until now.
+func (c *Consumer) catchUp() {
+	_ = c.NATS.FlushTimeout(flushPatience)
 	handled := make(chan struct{})
 	if err := c.NATS.Barrier(func() { close(handled) }); err == nil {
 		select {
@@ -168,7 +170,6 @@ func (c *Consumer) answerRest() {
 		case <-time.After(flushPatience): // the connection is not ours alone
 		}
 	}
-	_ = c.NATS.FlushTimeout(flushPatience)
 }
 
 // watchStore tells the other workers when this one has lost the store, so that one that has it takes over, and the lanes

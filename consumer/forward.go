@@ -73,18 +73,26 @@ func (c *Consumer) forward(owner string, r *request) error {
 		Reply: c.forwards.inbox + "." + c.forwards.add(owner, r)})
 }
 
-// takeForwarded begins to take what other workers send on to this one, and what comes back of what it sent on.
-func (c *Consumer) takeForwarded() (unsubscribe func(), err error) {
+// forwarding is taking what other workers send on to this one, and what comes back of what it sent on.
+type forwarding struct{ forwarded, bounced *nats.Subscription }
+
+// refuse has the server tell others at once that nobody takes what they send on to this worker.
+func (f forwarding) refuse() { _ = f.forwarded.Drain() }
+
+func (f forwarding) close() {
+	f.refuse()
+	_ = f.bounced.Drain()
+}
+
+func (c *Consumer) takeForwarded() (f forwarding, err error) {
 	c.forwards.inbox = c.NATS.NewInbox()
-	bounced, err := c.NATS.Subscribe(c.forwards.inbox+".*", c.handleBounced)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to what comes back: %w", err)
+	if f.bounced, err = c.NATS.Subscribe(c.forwards.inbox+".*", c.handleBounced); err != nil {
+		return f, fmt.Errorf("subscribe to what comes back: %w", err)
 	}
-	forwarded, err := c.NATS.Subscribe(c.Namespace.Forward(c.id), c.handleForwarded)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("subscribe to what is sent on: %w", err), bounced.Unsubscribe())
+	if f.forwarded, err = c.NATS.Subscribe(c.Namespace.Forward(c.id), c.handleForwarded); err != nil {
+		return f, errors.Join(fmt.Errorf("subscribe to what is sent on: %w", err), f.bounced.Unsubscribe())
 	}
-	return func() { _ = forwarded.Drain(); _ = bounced.Drain() }, nil
+	return f, nil
 }
 
 // handleBounced takes back a request whose owner is not there any more.

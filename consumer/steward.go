@@ -83,17 +83,22 @@ func (s *steward) run(ctx context.Context) {
 	}
 }
 
-// handOn gives the requests that wait here to those who take over, who may not have said yet that they own the partitions.
+// handOn gives the requests that have come here to those who take over, who may not have said yet that they own the partitions.
+// What is sent on may come back, if its owner has just gone as well: it is done when nothing has waited for two rounds.
 func (s *steward) handOn() {
 	enough := time.After(lastFlushTimeout)
-	for s.waiting.len() > 0 && s.others() {
-		select {
-		case <-s.roster.Changed():
-		case <-time.After(stewardEvery):
-		case <-enough:
-			return
+	for quiet := 0; quiet < 2 && s.others(); quiet++ {
+		s.catchUp()
+		for s.waiting.len() > 0 && s.others() {
+			quiet = -1
+			select {
+			case <-s.roster.Changed():
+			case <-time.After(stewardEvery):
+			case <-enough:
+				return
+			}
+			s.waiting.routeAll(s.Consumer)
 		}
-		s.waiting.routeAll(s.Consumer)
 	}
 }
 

@@ -10,6 +10,7 @@ type waiting struct {
 	mu       sync.Mutex
 	requests map[int][]*request
 	count    int
+	routing  int // those that were taken and are not anywhere else yet
 	closed   bool
 }
 
@@ -36,21 +37,25 @@ func (w *waiting) add(c *Consumer, partition int, r *request, owner string) {
 	}
 }
 
-// take removes and returns what waits for a partition.
-func (w *waiting) take(partition int) []*request {
+// each removes what waits for a partition, and does something with it.
+func (w *waiting) each(partition int, do func(r *request)) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	taken := w.requests[partition]
 	delete(w.requests, partition)
 	w.count -= len(taken)
-	return taken
+	w.routing += len(taken)
+	w.mu.Unlock()
+	for _, r := range taken {
+		do(r)
+	}
+	w.mu.Lock()
+	w.routing -= len(taken)
+	w.mu.Unlock()
 }
 
 // route tries anew what waits for a partition.
 func (w *waiting) route(c *Consumer, partition int) {
-	for _, r := range w.take(partition) {
-		c.routeUnless(r, false)
-	}
+	w.each(partition, func(r *request) { c.routeUnless(r, false) })
 }
 
 // routeAll tries anew everything that waits.
@@ -66,16 +71,15 @@ func (w *waiting) close(c *Consumer) {
 	w.closed = true
 	w.mu.Unlock()
 	for _, partition := range w.partitions() {
-		for _, r := range w.take(partition) {
-			c.refuse(r, errNotOwned)
-		}
+		w.each(partition, func(r *request) { c.refuse(r, errNotOwned) })
 	}
 }
 
+// len is how many have not found an owner yet.
 func (w *waiting) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count
+	return w.count + w.routing
 }
 
 func (w *waiting) partitions() []int {
