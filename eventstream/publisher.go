@@ -51,6 +51,7 @@ type Publisher struct {
 	epoch     int64
 	watch     *Watch
 	batches   *atomicbatch.Sender
+	waiting   *telemetry.Seldom
 	queue     queue
 }
 
@@ -58,7 +59,7 @@ type Publisher struct {
 // The stream is made with the given configuration if it is missing.
 func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
-		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn())}
+		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), waiting: &telemetry.Seldom{}}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
 	return p
@@ -72,7 +73,7 @@ func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
 
 // Follow has the publisher begin anew whenever the stream may have lost something. It is to be called before Run.
 func (p *Publisher) Follow(w *Watch) *Publisher {
-	p.watch, p.batches = w, w.batches
+	p.watch, p.batches, p.waiting = w, w.batches, &w.waiting
 	return p
 }
 
@@ -110,7 +111,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case errors.Is(err, errLost), errors.Is(err, errReconnected):
 			continue
 		}
-		p.logger.Warn("events wait: publishing failed and is tried again", "partition", p.partition, "error", err)
+		p.logger.Log(ctx, p.waiting.Level(slog.LevelWarn), "events wait: publishing failed and is tried again",
+			"partition", p.partition, "error", err)
 		select {
 		case <-ctx.Done():
 			return nil
