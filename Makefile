@@ -51,9 +51,9 @@ fuzz: ## run every fuzz target for a while; FUZZTIME=10s or 1000x (executions) e
 		go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null; \
 	done
 
-bench: ## measure throughput and latency on this machine, beside the program in FLOOR if it is there
+bench: ## measure, beside the program in FLOOR if it is there, and write docs/performance.md; BENCH="-only load -rounds 1", BENCH=-list
 	@./setup
-	@go run ./internal/bench $(if $(FLOOR),-floor $(FLOOR)) $(BENCH)
+	@go run ./internal/bench -write docs/performance.md $(if $(FLOOR),-floor $(FLOOR)) $(BENCH)
 
 faults: ## break a running system for minutes, and check that nothing is lost, doubled or out of order; SEED=1 SEEDS=10
 	@./setup

@@ -6,53 +6,101 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strconv"
 )
 
-// figures are what one side comes to. The names are those that the floor program prints.
-type figures struct {
+// floorFigures is what the floor program prints: microseconds, and commands per second.
+type floorFigures struct {
 	PathPerSecond float64 `json:"path_per_second"`
 	LatencyP50    float64 `json:"latency_p50_us"`
 	LatencyP99    float64 `json:"latency_p99_us"`
-	RequestP50    float64 `json:"request_p50_us"`
-	RequestP99    float64 `json:"request_p99_us"`
 }
 
-// measureFloor runs the floor program, which prints one line of JSON.
-func measureFloor(ctx context.Context, s servers, o options) (f figures, err error) {
-	cmd := exec.CommandContext(ctx, "go", "run", ".", "-nats", s.nats.URL(), "-database", s.postgres.URL(),
-		"-n", strconv.Itoa(o.commands), "-partitions", strconv.Itoa(o.partitions),
-		"-aggregates", strconv.Itoa(o.aggregates), "-latency", strconv.Itoa(o.roundTrips))
-	cmd.Dir, cmd.Stderr = o.floor, os.Stderr
-	line, err := cmd.Output()
-	if err != nil {
-		return f, err
+// buildFloor compiles the floor program and returns the file.
+func buildFloor(ctx context.Context, folder, into string) (file string, err error) {
+	file = filepath.Join(into, "floor")
+	build := exec.CommandContext(ctx, "go", "build", "-o", file, ".")
+	build.Dir, build.Stderr = folder, os.Stderr
+	return file, build.Run()
+}
+
+// runFloor runs the floor program, which has a schema and streams of its own that it removes.
+func (l *lab) runFloor(ctx context.Context, commands, partitions, roundTrips int) (f floorFigures, err error) {
+	if l.floor == "" {
+		return f, nil
 	}
-	if err := json.Unmarshal(line, &f); err != nil {
-		return f, fmt.Errorf("read %q: %w", line, err)
+	cmd := exec.CommandContext(ctx, l.floor, "-nats", l.nats.URL(), "-database", l.postgres.URL(), "-n", strconv.Itoa(commands),
+		"-partitions", strconv.Itoa(partitions), "-aggregates", "10000", "-latency", strconv.Itoa(roundTrips))
+	cmd.Stderr = os.Stderr
+	printed, err := cmd.Output()
+	if err != nil {
+		return f, fmt.Errorf("the floor program: %w", err)
+	}
+	if err := json.Unmarshal(printed, &f); err != nil {
+		return f, fmt.Errorf("the floor program printed %q: %w", printed, err)
 	}
 	return f, nil
 }
 
-// median takes each figure's median over the rounds.
-func median(rounds []figures) (f figures) {
-	of := func(get func(figures) float64) float64 {
-		if len(rounds) == 0 {
-			return 0
+// beside is one number of partitions in the experiment floor: the rates of all rounds.
+type beside struct {
+	partitions                        int
+	floor, maestro, eachRow, batchRow []float64
+}
+
+// besideFloor is the experiment floor.
+func besideFloor(ctx context.Context, l *lab) (r result, err error) {
+	sides := []*beside{{partitions: 4}, {partitions: 16}, {partitions: 64}}
+	for round := range l.rounds {
+		for _, s := range sides {
+			if err := s.round(ctx, l); err != nil {
+				return r, err
+			}
+			l.progressf("round %d of %d, %d partitions: floor %s, Maestro %s commands/s", round+1, l.rounds, s.partitions,
+				count(s.floor[round]), count(s.maestro[round]))
 		}
-		values := make([]float64, len(rounds))
-		for i, r := range rounds {
-			values[i] = get(r)
+	}
+	r.notef("%s commands on 10,000 aggregates, half as many with a read model, median of %d rounds in which the sides take turns. With a read model, each event is also a "+
+		"row in a table of its own, written in the transaction: event by event (`projections.InTransaction`), or a batch at a time "+
+		"(`projections.InTransactionBatch`).", count(float64(2*l.standard().commands)), l.rounds)
+	plain := table{head: []string{"partitions", "floor, commands/s", "Maestro, commands/s", "ratio", "goal"}}
+	rows := table{head: []string{"partitions, with a read model", "event by event", "ratio", "a batch at a time", "ratio", "goal"}}
+	for _, s := range sides {
+		goal := "-"
+		if s.partitions > 4 {
+			goal = "≥ 0.80"
 		}
-		slices.Sort(values)
-		return values[len(values)/2]
+		floor, partitions := median(s.floor), count(float64(s.partitions))
+		plain.add(partitions, orNone(floor, count), count(median(s.maestro)), ratio(median(s.maestro), floor), goal)
+		rows.add(partitions, count(median(s.eachRow)), ratio(median(s.eachRow), floor), count(median(s.batchRow)),
+			ratio(median(s.batchRow), floor), "≥ 0.50")
 	}
-	return figures{
-		PathPerSecond: of(func(f figures) float64 { return f.PathPerSecond }),
-		LatencyP50:    of(func(f figures) float64 { return f.LatencyP50 }),
-		LatencyP99:    of(func(f figures) float64 { return f.LatencyP99 }),
-		RequestP50:    of(func(f figures) float64 { return f.RequestP50 }),
-		RequestP99:    of(func(f figures) float64 { return f.RequestP99 }),
+	r.tables = append(r.tables, plain, rows)
+	return r, nil
+}
+
+// round lets all sides run once.
+func (s *beside) round(ctx context.Context, l *lab) error {
+	d := l.standard()
+	d.partitions = s.partitions
+	floor, err := l.runFloor(ctx, 2*d.commands, d.partitions, 100)
+	if err != nil {
+		return err
 	}
+	s.floor = append(s.floor, floor.PathPerSecond)
+	for _, side := range []struct {
+		rates      *[]float64
+		times      int
+		readModels int
+		batched    bool
+	}{{&s.maestro, 2, 0, false}, {&s.eachRow, 1, 1, false}, {&s.batchRow, 1, 1, true}} {
+		d.commands, d.readModels, d.batched = side.times*l.standard().commands, side.readModels, side.batched
+		rate, err := l.rate(ctx, d)
+		if err != nil {
+			return err
+		}
+		*side.rates = append(*side.rates, rate)
+	}
+	return nil
 }

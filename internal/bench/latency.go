@@ -3,63 +3,134 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidwall/gjson"
 
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// durableLatency sends durable commands one at a time and waits for each outcome. Microseconds.
-func durableLatency(ctx context.Context, nc *nats.Conn, ns wire.Namespace, n int) (p50, p99 float64, err error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return 0, 0, err
+// patience bounds what would otherwise wait for ever if an answer is lost.
+const patience = 5 * time.Minute
+
+// oneByOne is the latency of commands that are sent one at a time, in microseconds.
+type oneByOne struct{ p50, p99, mean float64 }
+
+// oneAtATime is the experiment latency.
+func oneAtATime(ctx context.Context, l *lab) (r result, err error) {
+	var floor, request, durable rounds
+	n := l.scaled(3000)
+	for range l.rounds {
+		f, err := l.runFloor(ctx, 1000, 16, n)
+		if err != nil {
+			return r, err
+		}
+		floor.add(oneByOne{p50: f.LatencyP50, p99: f.LatencyP99})
+		ns := l.namespace()
+		asked, sent, err := l.askOneByOne(ctx, ns, n)
+		if err != nil {
+			return r, err
+		}
+		request.add(asked)
+		durable.add(sent)
+		if err := l.drop(ctx, ns); err != nil {
+			return r, err
+		}
 	}
-	inbox := nats.NewInbox()
-	replies, err := nc.SubscribeSync(inbox)
+	r.notef("%s commands to one aggregate, each after the answer to the one before, median of %d rounds in which the sides take turns. "+
+		"The floor stores its command in JetStream and commits before it answers; both rows are compared with that.",
+		count(float64(n)), l.rounds)
+	t := table{head: []string{"", "p50, µs", "of the floor's", "goal", "p99, µs", "of the floor's"}}
+	row := func(name string, of rounds, goal string) {
+		t.add(name, orNone(median(of.p50), count), ratio(median(of.p50), median(floor.p50)), goal,
+			orNone(median(of.p99), count), ratio(median(of.p99), median(floor.p99)))
+	}
+	row("floor", floor, "")
+	row("request", request, "≤ 1.20")
+	row("durable command with reply", durable, "≤ 1.30")
+	r.tables = append(r.tables, t)
+	return r, nil
+}
+
+// rounds are the figures of all rounds.
+type rounds struct{ p50, p99 []float64 }
+
+func (r *rounds) add(o oneByOne) { r.p50, r.p99 = append(r.p50, o.p50), append(r.p99, o.p99) }
+
+// askOneByOne measures requests, then durable commands, on one aggregate of a new namespace.
+func (l *lab) askOneByOne(ctx context.Context, ns wire.Namespace, n int) (request, durable oneByOne, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: 16}, sampled)
 	if err != nil {
-		return 0, 0, err
+		return request, durable, err
+	}
+	defer w.stop()
+	ctx, release := w.during(ctx)
+	defer release()
+	if err := l.awaitWorker(ctx, ns); err != nil {
+		return request, durable, err
+	}
+	body := payload(1, 0)
+	request, err = measureEach(n, func() (*nats.Msg, error) {
+		return l.conn.RequestWithContext(ctx, ns.Do(tallyType, "one", addCommand), body)
+	})
+	if err != nil {
+		return request, durable, err
+	}
+	inbox := l.conn.NewInbox()
+	replies, err := l.conn.SubscribeSync(inbox)
+	if err != nil {
+		return request, durable, err
 	}
 	defer func() { _ = replies.Unsubscribe() }()
-	return oneAtATime(n, func() (*nats.Msg, error) {
-		msg := nats.NewMsg(ns.Send("counter", "latency", "increment"))
-		msg.Data = []byte(`{"by":1}`)
-		msg.Header.Set(wire.HeaderReply, inbox)
-		if _, err := js.PublishMsg(ctx, msg); err != nil {
+	durable, err = measureEach(n, func() (*nats.Msg, error) {
+		msg := &nats.Msg{Subject: ns.Send(tallyType, "one", addCommand), Data: body, Header: nats.Header{wire.HeaderReply: {inbox}}}
+		if _, err := l.js.PublishMsg(ctx, msg); err != nil {
 			return nil, err
 		}
-		return replies.NextMsg(5 * time.Second)
+		return replies.NextMsgWithContext(ctx)
 	})
+	return request, durable, err
 }
 
-// requestLatency sends requests one at a time. Microseconds.
-func requestLatency(nc *nats.Conn, ns wire.Namespace, n int) (p50, p99 float64, err error) {
-	return oneAtATime(n, func() (*nats.Msg, error) {
-		return nc.Request(ns.Do("counter", "latency", "increment"), []byte(`{"by":1}`), 5*time.Second)
-	})
-}
-
-// oneAtATime leaves out the first tenth, which warms up.
-func oneAtATime(n int, send func() (*nats.Msg, error)) (p50, p99 float64, err error) {
-	var took []time.Duration
-	for i := range n {
-		start := time.Now()
-		reply, err := send()
-		if err != nil {
-			return 0, 0, err
+// awaitWorker waits until a worker handles commands.
+func (l *lab) awaitWorker(ctx context.Context, ns wire.Namespace) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		answer, err := l.conn.RequestWithContext(ctx, ns.Do(tallyType, "first", addCommand), payload(1, 0))
+		if err == nil && gjson.GetBytes(answer.Data, "status").Str == "committed" {
+			return nil
 		}
-		if !strings.Contains(string(reply.Data), `"committed"`) {
-			return 0, 0, fmt.Errorf("a command was not committed: %s", reply.Data)
-		}
-		if i > n/10 {
-			took = append(took, time.Since(start))
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no worker begins: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
 		}
 	}
-	slices.Sort(took)
-	micros := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
-	return micros(took[len(took)/2]), micros(took[len(took)*99/100]), nil
+}
+
+// measureEach does something n times, one after the other. The first tenth warms up.
+func measureEach(n int, do func() (*nats.Msg, error)) (o oneByOne, err error) {
+	h := hdrhistogram.New(1, time.Minute.Microseconds(), 3)
+	for i := range n {
+		start := time.Now()
+		reply, err := do()
+		took := time.Since(start)
+		if err != nil {
+			return o, err
+		}
+		if gjson.GetBytes(reply.Data, "status").Str != "committed" {
+			return o, fmt.Errorf("a command was not committed: %s", reply.Data)
+		}
+		if i >= n/10 {
+			if err := h.RecordValue(took.Microseconds()); err != nil {
+				return o, err
+			}
+		}
+	}
+	return oneByOne{p50: float64(h.ValueAtPercentile(50)), p99: float64(h.ValueAtPercentile(99)), mean: h.Mean()}, nil
 }

@@ -2,99 +2,159 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 
-	"github.com/maestro-es/maestro"
-	"github.com/maestro-es/maestro/aggregate"
-	"github.com/maestro-es/maestro/examples/counter"
+	"github.com/maestro-es/maestro/internal/openloop"
 	"github.com/maestro-es/maestro/internal/wire"
-	"github.com/maestro-es/maestro/store"
 )
 
-// measureLoad is the median time, in milliseconds, to load an aggregate of n events that is not in memory.
-func measureLoad(ctx context.Context, s servers, n int) (float64, error) {
-	pool, err := pgxpool.New(ctx, s.postgres.URL())
-	if err != nil {
-		return 0, err
-	}
-	defer pool.Close()
-	log, err := store.Open(ctx, pool, store.Options{Namespace: "bench_load"})
-	if err != nil {
-		return 0, err
-	}
-	if err := grow(ctx, log, "long", n); err != nil {
-		return 0, err
-	}
-	var took []time.Duration
-	for range 21 {
-		repository, err := maestro.NewRepository(ctx, counter.Definition, log, maestro.RepositoryConfig{})
+// shares are the loads that are measured, as shares of what the system can do.
+var shares = []float64{0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1}
+
+// latencyAgainstLoad is the experiment load.
+func latencyAgainstLoad(ctx context.Context, l *lab) (r result, err error) {
+	r.notef("Open loop: commands come at a steady rate to 10,000 aggregates at random, 16 partitions, whether or not the earlier ones are "+
+		"answered, and each is measured from the moment it was due. Saturation is what the worker does with %s commands in flight all the "+
+		"time. Latencies are in milliseconds.", count(inFlight))
+	for _, mode := range []struct {
+		name, plot string
+		durable    bool
+	}{{"request", "load-request", false}, {"durable command with reply", "load-durable", true}} {
+		reports, capacity, err := l.climb(ctx, mode.durable)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
-		start := time.Now()
-		root, err := repository.Replay(ctx, "long", int64(n))
-		if err != nil {
-			return 0, err
+		t := table{head: []string{mode.name + ", of saturation", "asked, commands/s", "answered", "p50", "p90", "p99", "p99.9", "max", "goal"}}
+		for i, report := range reports {
+			goal := ""
+			if shares[i] == 0.5 {
+				goal = "p99 ≤ 10 ms"
+			}
+			q := report.Latency
+			t.add(fmt.Sprintf("%.0f %%", 100*shares[i]), count(report.Asked), count(report.PerSecond),
+				millis(q.P50), millis(q.P90), millis(q.P99), millis(q.P999), millis(q.Max), goal)
 		}
-		took = append(took, time.Since(start))
-		if root.Sequence != int64(n) {
-			return 0, fmt.Errorf("loaded sequence %d of %d", root.Sequence, n)
-		}
+		r.notef("Saturation, %s: %s commands/s.", mode.name, count(capacity))
+		r.tables = append(r.tables, t)
+		r.plots = append(r.plots, latencyPlot(mode.plot, mode.name, reports))
 	}
-	slices.Sort(took)
-	return float64(took[len(took)/2].Microseconds()) / 1e3, nil
+	return r, nil
 }
 
-// grow writes n events of one aggregate.
-func grow(ctx context.Context, log *store.Postgres, id string, n int) error {
-	partition := wire.Partition(counter.Definition.Name(), id, log.Partitions())
-	row, err := log.Acquire(ctx, partition, "bench")
+// inFlight is how many commands find out what the system can do.
+const inFlight = 1000
+
+// climb finds what a worker can do and then measures at each share of it.
+func (l *lab) climb(ctx context.Context, durable bool) (reports []openloop.Report, capacity float64, err error) {
+	ns := l.namespace()
+	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: 16}, sampled)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	instance, at := counter.Definition.New(id), time.Now().UTC().Truncate(time.Microsecond)
-	commit := &store.Commit{Partition: partition, Epoch: row.Epoch, Position: row.Position}
-	for i := range n {
-		decided, err := instance.Execute("increment", []byte(`{"by":1}`), aggregate.Metadata{Time: at})
+	defer w.stop()
+	ctx, cancel := w.during(ctx)
+	defer cancel()
+	if err := l.awaitWorker(ctx, ns); err != nil {
+		return nil, 0, err
+	}
+	capacity, err = l.saturate(ctx, ns, durable)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.progressf("saturation: %s commands/s", count(capacity))
+	for _, share := range shares {
+		report, err := l.offer(ctx, ns, durable, openloop.Plan{Rate: share * capacity, MaxInFlight: 100_000,
+			WarmUp: l.lasting(time.Second), Duration: l.lasting(5 * time.Second)})
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
-		commit.Events = append(commit.Events, store.Event{Partition: partition, Position: row.Position + int64(i) + 1,
-			Aggregate: store.Key{Type: "counter", ID: id}, Recorded: decided[0].Recorded, RecordedAt: at})
+		l.progressf("at %s commands/s: p50 %s ms, p99 %s ms, of it late p99 %s ms", count(report.Asked), millis(report.Latency.P50),
+			millis(report.Latency.P99), millis(report.Late.P99))
+		reports = append(reports, report)
 	}
-	return log.Commit(ctx, commit)
+	return reports, capacity, nil
 }
 
-// measureMemory drains many commands on 100,000 aggregates and shows the worker's memory as it goes.
-func measureMemory(ctx context.Context, s servers, o options) error {
-	o.commands, o.aggregates = o.memory, 100_000
-	nc, err := nats.Connect(s.nats.URL())
+// newCommands sends commands to 10,000 aggregates.
+func (l *lab) newCommands(ns wire.Namespace, durable bool) (*openloop.Commands, error) {
+	data, err := openloop.ParseData(string(payload(1, 0)))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer nc.Close()
-	if err := fill(ctx, nc, o, "bench_memory"); err != nil {
-		return err
-	}
-	worker, err := startWorker(ctx, s, o, "bench_memory", "-every", fmt.Sprint(o.memory/10))
+	return openloop.NewCommands([]*nats.Conn{l.conn}, string(ns), l.conn.NewInbox(), openloop.Load{Aggregate: tallyType,
+		Command: addCommand, Data: data, Aggregates: 10_000, Durable: durable}, 30*time.Second)
+}
+
+// saturate keeps commands in flight all the time, and returns how many are answered in a second.
+func (l *lab) saturate(ctx context.Context, ns wire.Namespace, durable bool) (float64, error) {
+	commands, err := l.newCommands(ns, durable)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer worker.stop()
-	fmt.Printf("\n%d commands on %d aggregates, the worker's memory\n", o.commands, o.aggregates)
-	for range 10 {
-		r, err := worker.next()
-		if err != nil {
-			return err
+	defer commands.Close()
+	var answered atomic.Int64
+	slots := make(chan struct{}, inFlight)
+	n := 0
+	sendUntil := func(end time.Time) {
+		for ; time.Now().Before(end) && ctx.Err() == nil; n++ {
+			slots <- struct{}{}
+			commands.Send(n, func(openloop.Answer) {
+				answered.Add(1)
+				<-slots
+			})
 		}
-		line, _ := json.Marshal(r)
-		fmt.Println(string(line))
 	}
-	return nil
+	sendUntil(time.Now().Add(l.lasting(2 * time.Second)))
+	began, before := time.Now(), answered.Load()
+	sendUntil(began.Add(l.lasting(6 * time.Second)))
+	rate := float64(answered.Load()-before) / time.Since(began).Seconds()
+	for range inFlight {
+		slots <- struct{}{} // each is answered or given up
+	}
+	return rate, ctx.Err()
+}
+
+// offer puts a steady load on the worker.
+func (l *lab) offer(ctx context.Context, ns wire.Namespace, durable bool, p openloop.Plan) (report openloop.Report, err error) {
+	commands, err := l.newCommands(ns, durable)
+	if err != nil {
+		return report, err
+	}
+	defer commands.Close()
+	report, err = openloop.Run(ctx, p, commands)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil && report.Failed+report.Unanswered+report.Rejected > 0 {
+		err = fmt.Errorf("commands that were not committed: %v", report.Reasons)
+	}
+	return report, err
+}
+
+// latencyPlot shows percentiles against the rate.
+func latencyPlot(name, title string, reports []openloop.Report) plotted {
+	p := plotted{name: name, title: title, x: axis{label: "commands/s"}, y: axis{label: "latency, ms", log: true},
+		lines: []line{{name: "p50"}, {name: "p99"}, {name: "p99.9"}}}
+	for _, r := range reports {
+		for i, y := range []float64{r.Latency.P50, r.Latency.P99, r.Latency.P999} {
+			p.lines[i].points = append(p.lines[i].points, point{r.PerSecond, max(y, 0.001)})
+		}
+	}
+	return p
+}
+
+// millis is a latency with three digits.
+func millis(ms float64) string {
+	switch {
+	case ms < 10:
+		return fmt.Sprintf("%.2f", ms)
+	case ms < 100:
+		return fmt.Sprintf("%.1f", ms)
+	default:
+		return count(ms)
+	}
 }

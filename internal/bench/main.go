@@ -1,51 +1,58 @@
-// Command bench measures Maestro beside the floor: the same data path written by hand, run against the same servers in
-// the same run. The ratio is what counts; the figures depend on the machine.
+// Command bench measures Maestro: a suite of experiments, each with servers of its own, beside the floor where that is to be
+// had: the same data path written by hand. The ratios are what counts; the figures depend on the machine.
 //
-//	go run ./internal/bench -floor ../shared/floor
+//	go run ./internal/bench -floor <folder of the floor program> -write docs/performance.md
+//	go run ./internal/bench -only replay,tracing -scale 0.1
 //
-// It brings its own Postgres and nats-server, runs each worker as a process of its own, and prints one table.
+// main.go, suite.go    flags; the list of experiments
+// lab.go, bulk.go      the servers; a log that is large from the beginning
+// worker.go, work.go   this program again, as the worker process that is measured
+// tally.go             the aggregate and its read models
+// drain.go, sweep.go   the commonest experiment: so many commands wait, how fast do they go through
+// result.go, document.go, draw.go   tables and plots, to the terminal and into the page
+//
+// Each of the other files is an experiment.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"text/tabwriter"
-
-	"github.com/maestro-es/maestro/internal/localnats"
-	"github.com/maestro-es/maestro/internal/localpg"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
 )
 
+// options are the command line.
 type options struct {
-	floor      string
-	commands   int
-	partitions int
-	aggregates int
-	roundTrips int
-	memory     int
-	rounds     int
+	floor  string
+	only   string
+	write  string
+	list   bool
+	scale  float64
+	rounds int
 }
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) > 1 && os.Args[1] == "work" { // this program again, as the worker that is measured
-		work(os.Args[2:])
+	if len(os.Args) > 2 && os.Args[1] == workArgument {
+		work(os.Args[2])
 		return
 	}
 	var o options
 	flag.StringVar(&o.floor, "floor", "", "folder of the floor program; empty measures Maestro alone")
-	flag.IntVar(&o.commands, "n", 100_000, "commands")
-	flag.IntVar(&o.partitions, "partitions", 16, "partitions")
-	flag.IntVar(&o.aggregates, "aggregates", 10_000, "distinct aggregates")
-	flag.IntVar(&o.roundTrips, "latency", 2_000, "commands sent one at a time")
-	flag.IntVar(&o.memory, "memory", 0, "commands of the memory run on 100,000 aggregates, such as 1000000; 0 for none")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often floor and Maestro take turns; the median counts")
+	flag.StringVar(&o.only, "only", "", "names of experiments, separated by commas; empty runs all")
+	flag.StringVar(&o.write, "write", "", "page to write the results into, between its marks; the plots go to the folder plots beside it")
+	flag.BoolVar(&o.list, "list", false, "list the experiments and run none")
+	flag.Float64Var(&o.scale, "scale", 1, "how large the experiments are; results of another size than 1 are shown and not written")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often the sides of a comparison take turns; the median counts")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()
 	if err != nil {
@@ -53,80 +60,55 @@ func main() {
 	}
 }
 
-// servers are what both sides work against.
-type servers struct {
-	nats     *localnats.Server
-	postgres *localpg.Server
-}
-
-func start(ctx context.Context) (s servers, stop func(), err error) {
-	dir, err := os.MkdirTemp("", "maestro-bench-*")
-	if err != nil {
-		return s, nil, err
-	}
-	if s.nats, err = localnats.Start(localnats.Options{Dir: filepath.Join(dir, "jetstream")}); err != nil {
-		return s, nil, err
-	}
-	if s.postgres, err = localpg.Start(ctx, localpg.Options{}); err != nil {
-		s.nats.Stop()
-		return s, nil, err
-	}
-	return s, func() {
-		s.nats.Stop()
-		_ = s.postgres.Stop()
-		_ = os.RemoveAll(dir)
-	}, nil
-}
-
 func run(ctx context.Context, o options) error {
-	s, stop, err := start(ctx)
+	if o.scale <= 0 || o.rounds < 1 || flag.NArg() > 0 {
+		return errors.New("expected a -scale above 0, at least one of -rounds, and nothing but flags")
+	}
+	chosen, err := choose(o.only)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	var floors, ours []figures
-	for round := range o.rounds {
-		if o.floor != "" {
-			f, err := measureFloor(ctx, s, o)
-			if err != nil {
-				return fmt.Errorf("floor: %w", err)
-			}
-			floors = append(floors, f)
+	if o.list {
+		for _, e := range chosen {
+			fmt.Printf("%-12s %s\n", e.name, e.about)
 		}
-		m, err := measureMaestro(ctx, s, o, fmt.Sprintf("bench%d", round))
+		return nil
+	}
+	if o.write != "" && o.scale != 1 {
+		log.Printf("results of -scale %g are not written to %s", o.scale, o.write)
+		o.write = ""
+	}
+	if o.floor != "" {
+		dir, err := os.MkdirTemp("", "maestro-floor-*")
 		if err != nil {
-			return fmt.Errorf("maestro: %w", err)
+			return err
 		}
-		ours = append(ours, m)
+		defer func() { _ = os.RemoveAll(dir) }()
+		if o.floor, err = buildFloor(ctx, o.floor, dir); err != nil {
+			return fmt.Errorf("build the floor program: %w", err)
+		}
 	}
-	show(median(floors), median(ours), o)
-	load, err := measureLoad(ctx, s, 10_000)
-	if err != nil {
-		return fmt.Errorf("load: %w", err)
+	start := time.Now()
+	for _, e := range chosen {
+		if err := e.perform(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
 	}
-	fmt.Printf("\nload of an aggregate of 10,000 events without a snapshot: %.1f ms\n", load)
-	if o.memory > 0 {
-		return measureMemory(ctx, s, o)
-	}
+	log.Printf("all of it took %s", time.Since(start).Round(time.Second))
 	return nil
 }
 
-// show prints both sides and the ratio.
-func show(floor, maestro figures, o options) {
-	fmt.Printf("%d commands, %d aggregates, %d partitions, median of %d rounds\n\n", o.commands, o.aggregates, o.partitions, o.rounds)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\tfloor\tMaestro\tratio")
-	row := func(name string, floor, maestro float64) {
-		if floor == 0 {
-			fmt.Fprintf(w, "%s\t-\t%.0f\t-\n", name, maestro)
-			return
-		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\n", name, floor, maestro, maestro/floor)
+// choose returns the experiments of these names.
+func choose(names string) (chosen []experiment, err error) {
+	if names == "" {
+		return suite, nil
 	}
-	row("whole path, commands/s", floor.PathPerSecond, maestro.PathPerSecond)
-	row("durable command with reply, p50 µs", floor.LatencyP50, maestro.LatencyP50)
-	row("durable command with reply, p99 µs", floor.LatencyP99, maestro.LatencyP99)
-	row("request, p50 µs", floor.LatencyP50, maestro.RequestP50)
-	row("request, p99 µs", floor.LatencyP99, maestro.RequestP99)
-	_ = w.Flush()
+	for name := range strings.SplitSeq(names, ",") {
+		at := slices.IndexFunc(suite, func(e experiment) bool { return e.name == strings.TrimSpace(name) })
+		if at < 0 {
+			return nil, fmt.Errorf("there is no experiment %q: -list shows them", name)
+		}
+		chosen = append(chosen, suite[at])
+	}
+	return chosen, nil
 }

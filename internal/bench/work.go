@@ -1,107 +1,94 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
-	"flag"
 	"log"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
-	"github.com/maestro-es/maestro/eventstream"
-	"github.com/maestro-es/maestro/examples/counter"
-	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
-// work is the worker process: it reports when the event stream holds so many events.
-func work(args []string) {
-	flags := flag.NewFlagSet("work", flag.ExitOnError)
-	natsURL := flags.String("nats", "", "")
-	database := flags.String("database", "", "")
-	namespace := flags.String("namespace", "bench", "")
-	events := flags.Int("n", 0, "")
-	partitions := flags.Int("partitions", 16, "")
-	every := flags.Int("every", 0, "report also each time this many events are out")
-	profile := flags.String("profile", os.Getenv("BENCH_PROFILE"), "write a CPU profile")
-	_ = flags.Parse(args)
+// work is the worker process. It writes a line when it begins, and one for each line that it reads.
+func work(config string) {
+	var c workConfig
+	must(json.Unmarshal([]byte(config), &c))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-bench", Getenv: os.Getenv})
+	must(err)
+	defer func() { _ = recording.Stop(ctx) }()
 
-	pool, err := pgxpool.New(ctx, *database)
+	pool, err := pgxpool.NewWithConfig(ctx, database(c.Database, recording.Traces))
 	must(err)
 	defer pool.Close()
-	nc, err := nats.Connect(*natsURL)
+	nc, err := nats.Connect(c.NATS)
 	must(err)
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	must(err)
-	worker, err := maestro.New(ctx, maestro.Config{NATS: nc, Database: pool, Namespace: *namespace, Partitions: *partitions,
-		Aggregates: []aggregate.Type{counter.Definition}, Projections: counter.Projections(),
+	worker, err := maestro.New(ctx, maestro.Config{NATS: nc, Database: pool, Namespace: string(c.Namespace), Partitions: c.Partitions,
+		Aggregates: []aggregate.Type{tallies}, Projections: readModels(c.ReadModels, c.Batched), CacheBytes: c.CacheBytes,
+		Events: c.Stream,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	must(err)
-	stream, err := eventstream.Ensure(ctx, js, wire.Namespace(*namespace), eventstream.StreamConfig{})
-	must(err)
-	if *profile != "" {
-		f, err := os.Create(*profile)
+	if c.Profile != "" {
+		f, err := os.Create(c.Profile)
 		must(err)
 		must(pprof.StartCPUProfile(f))
+		defer pprof.StopCPUProfile()
 	}
-	begin := time.Now()
-	go watch(ctx, stream, *events, *every, *partitions, begin)
+	go report()
 	must(worker.Run(ctx))
 }
 
-// watch reports as the events come out.
-func watch(ctx context.Context, stream jetstream.Stream, events, every, fences int, begin time.Time) {
-	next := events
-	if every > 0 {
-		next = every
+// connections is the size of the pool, the same as that of the program worker.
+const connections = 8
+
+func database(url string, traces bool) *pgxpool.Config {
+	config, err := pgxpool.ParseConfig(url)
+	must(err)
+	config.MaxConns = connections
+	if traces {
+		config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithDisableConnectionDetailsInAttributes())
 	}
-	for ctx.Err() == nil {
-		info, err := stream.Info(ctx)
-		if err == nil && int(info.State.Msgs)-fences >= next {
-			if next >= events {
-				pprof.StopCPUProfile()
-			}
-			must(json.NewEncoder(os.Stdout).Encode(measured(next, begin)))
-			if next >= events {
-				return
-			}
-			next = min(next+every, events)
-		}
-		<-time.After(5 * time.Millisecond)
+	return config
+}
+
+// report answers questions about memory; the first line says that the work begins.
+func report() {
+	out := json.NewEncoder(os.Stdout)
+	must(out.Encode(memory{}))
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		debug.FreeOSMemory() // collects the garbage first
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		must(out.Encode(memory{Heap: int64(m.HeapAlloc), Resident: resident()}))
 	}
 }
 
-func measured(events int, begin time.Time) report {
-	seconds := time.Since(begin).Seconds()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return report{Events: events, Seconds: seconds, HeapMB: float64(m.HeapAlloc) / (1 << 20), RSSMB: residentMB()}
-}
-
-// residentMB is the memory that the process has from the operating system; 0 where that cannot be read.
-func residentMB() float64 {
+// resident is the memory that the process has from the operating system; 0 where that cannot be read.
+func resident() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
-			kb, _ := strconv.ParseFloat(fields[1], 64)
-			return kb / 1024
+			kib, _ := strconv.ParseInt(fields[1], 10, 64)
+			return kib << 10
 		}
 	}
 	return 0

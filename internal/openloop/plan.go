@@ -22,12 +22,8 @@ type Plan struct {
 
 const defaultMaxInFlight = 10_000
 
-// maxRate is more than anybody can send, and what a closed loop of MaxInFlight commands asks for.
+// maxRate is more than one process can send.
 const maxRate = 10_000_000
-
-// Unbounded is the rate of a plan that keeps MaxInFlight commands in flight, as many callers do who wait for their answers: it finds
-// what the system can do, and its latencies mean little.
-const Unbounded = maxRate
 
 // Check tells whether the plan makes sense.
 func (p Plan) Check() error {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/internal/wire"
+)
+
+// lab is what an experiment works with: servers of its own, and connections to them.
+type lab struct {
+	options
+	dir        string
+	nats       *localnats.Server
+	postgres   *localpg.Server
+	conn       *nats.Conn
+	js         jetstream.JetStream
+	pool       *pgxpool.Pool
+	collector  *httptest.Server // takes spans and throws them away
+	namespaces int
+}
+
+func newLab(ctx context.Context, o options) (l *lab, err error) {
+	l = &lab{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	if l.dir, err = os.MkdirTemp("", "maestro-bench-*"); err != nil {
+		return l, err
+	}
+	if l.nats, err = localnats.Start(localnats.Options{Dir: filepath.Join(l.dir, "jetstream")}); err != nil {
+		return l, err
+	}
+	if l.postgres, err = localpg.Start(ctx, localpg.Options{}); err != nil {
+		return l, err
+	}
+	if l.conn, err = nats.Connect(l.nats.URL()); err != nil {
+		return l, err
+	}
+	if l.js, err = jetstream.New(l.conn); err != nil {
+		return l, err
+	}
+	if l.pool, err = pgxpool.New(ctx, l.postgres.URL()); err != nil {
+		return l, err
+	}
+	l.collector = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	return l, nil
+}
+
+func (l *lab) close() (err error) {
+	if l.collector != nil {
+		l.collector.Close()
+	}
+	if l.pool != nil {
+		l.pool.Close()
+	}
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	if l.postgres != nil {
+		err = l.postgres.Stop()
+	}
+	if l.nats != nil {
+		l.nats.Stop()
+	}
+	return errors.Join(err, os.RemoveAll(l.dir))
+}
+
+// scaled is a number of something that is many, at the size that was asked for.
+func (l *lab) scaled(n int) int { return max(int(float64(n)*l.scale), 1000) }
+
+// lasting is a duration at the size that was asked for.
+func (l *lab) lasting(d time.Duration) time.Duration {
+	return max(time.Duration(float64(d)*l.scale), time.Second)
+}
+
+// namespace is a new one.
+func (l *lab) namespace() wire.Namespace {
+	l.namespaces++
+	return wire.Namespace(fmt.Sprintf("bench%d", l.namespaces))
+}
+
+// drop removes all that a namespace has left behind.
+func (l *lab) drop(ctx context.Context, ns wire.Namespace) error {
+	_ = l.js.DeleteStream(ctx, ns.CommandStream())
+	_ = l.js.DeleteStream(ctx, ns.EventStream())
+	_, err := l.pool.Exec(ctx, `drop schema if exists `+pgx.Identifier{string(ns)}.Sanitize()+` cascade`)
+	return err
+}
+
+// progressf tells whoever waits how it goes.
+func (l *lab) progressf(format string, args ...any) { log.Printf("  "+format, args...) }
+
+// machine says where a result comes from.
+func (l *lab) machine(ctx context.Context) string {
+	postgres := "Postgres"
+	_ = l.pool.QueryRow(ctx, `select 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1)`).Scan(&postgres)
+	return fmt.Sprintf("%s: %d cores, %s, nats-server %s, %s", time.Now().Format(time.DateOnly), runtime.NumCPU(), postgres,
+		l.conn.ConnectedServerVersion(), strings.Replace(runtime.Version(), "go", "Go ", 1))
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/projections"
+)
+
+// tally is the aggregate that is measured: small, and with the events that an experiment asks for.
+type tally struct {
+	Total int `json:"total"`
+}
+
+// add counts up, and leads to as many events as it says, each of them with its text.
+type add struct {
+	By     int    `json:"by"`
+	Events int    `json:"events,omitempty"`
+	Text   string `json:"text,omitempty"`
+}
+
+func (c add) Decide(aggregate.Root[tally]) ([]aggregate.Event[tally], error) {
+	if c.By < 1 {
+		return nil, aggregate.Reject("invalid_amount", "by must be positive, got %d", c.By)
+	}
+	events := make([]aggregate.Event[tally], max(c.Events, 1))
+	for i := range events {
+		events[i] = added{By: c.By, Text: c.Text}
+	}
+	return events, nil
+}
+
+type added struct {
+	By   int    `json:"by"`
+	Text string `json:"text,omitempty"`
+}
+
+func (e added) Evolve(t tally) tally { return tally{t.Total + e.By} }
+
+// The names of the aggregate and its command.
+const (
+	tallyType  = "tally"
+	addCommand = "add"
+)
+
+var tallies = aggregate.Define(tallyType, aggregate.Handles[add](addCommand), aggregate.Emits[added]("added"))
+
+// payload is the JSON of a command whose events have a size in bytes, or the smallest there is for 0.
+func payload(events, size int) []byte {
+	c := add{By: 1}
+	if events > 1 {
+		c.Events = events
+	}
+	if envelope := len(`{"by":1,"text":""}`); size > envelope {
+		c.Text = strings.Repeat("x", size-envelope)
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+// readModels are n projections, each of which writes a row for each event into a table of its own.
+func readModels(n int, batched bool) (all []*projections.Projection) {
+	for i := range n {
+		name := fmt.Sprintf("added_%d", i)
+		setup := projections.Setup(`create table if not exists ` + name +
+			` (partition smallint, position bigint, id text not null, amount bigint not null, primary key (partition, position))`)
+		if batched {
+			all = append(all, projections.InTransactionBatch(name, tallies, insertRows(name), setup))
+		} else {
+			all = append(all, projections.InTransaction(name, tallies, insertRow(name), setup))
+		}
+	}
+	return all
+}
+
+type addedEvent = projections.Event[added]
+
+func insertRow(table string) func(context.Context, pgx.Tx, addedEvent) error {
+	sql := `insert into ` + table + ` values ($1, $2, $3, $4)`
+	return func(ctx context.Context, tx pgx.Tx, e addedEvent) error {
+		_, err := tx.Exec(ctx, sql, e.Partition, e.Position, e.Aggregate.ID, e.Data.By)
+		return err
+	}
+}
+
+func insertRows(table string) func(context.Context, pgx.Tx, []addedEvent) error {
+	sql := `insert into ` + table + ` select unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::bigint[])`
+	return func(ctx context.Context, tx pgx.Tx, events []addedEvent) error {
+		n := len(events)
+		partitions, positions, ids, amounts := make([]int16, n), make([]int64, n), make([]string, n), make([]int64, n)
+		for i, e := range events {
+			partitions[i], positions[i], ids[i], amounts[i] = int16(e.Partition), e.Position, e.Aggregate.ID, int64(e.Data.By)
+		}
+		_, err := tx.Exec(ctx, sql, partitions, positions, ids, amounts)
+		return err
+	}
+}
