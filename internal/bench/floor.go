@@ -61,8 +61,8 @@ func besideFloor(ctx context.Context, l *lab) (r result, err error) {
 				count(s.floor[round]), count(s.maestro[round]))
 		}
 	}
-	r.notef("%s commands on 10,000 aggregates, half as many with a read model, median of %d rounds in which the sides take turns. With a read "+
-		"model, each event is also a row in a table of its own, written in the transaction: event by event "+
+	r.notef("%s commands on 10,000 aggregates, half as many with a read model, median of %d rounds in which the sides take turns. With a "+
+		"read model, each event is also a row in a table of its own, written in the transaction: event by event "+
 		"(`projections.InTransaction`), or a batch at a time (`projections.InTransactionBatch`).",
 		count(float64(2*l.standard().commands)), l.rounds)
 	plain := table{head: []string{"partitions", "floor, commands/s", "Maestro, commands/s", "ratio", "goal"}}
