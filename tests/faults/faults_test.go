@@ -19,11 +19,12 @@ func TestFaults(t *testing.T) {
 	if first == 0 {
 		first, n, duration = 1, 2, 15*time.Second
 	}
-	sum := &total{struck: map[kind]int{}, outcomes: map[string]int{}}
+	sum := &total{struck: map[kind]int{}, commands: map[string]int{}}
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runSeed(t, seed, duration, *faultsFlag, sum) })
+		t.Logf("so far %d of %d seeds, %d faults, %d violations", sum.seeds, n, sum.faults(), sum.violations)
 	}
-	t.Logf("in all, %d seeds:\n%s", n, sum)
+	t.Logf("in all, of %d seeds from %d on:\n%s", n, first, sum)
 }
 
 func runSeed(t *testing.T, seed uint64, duration time.Duration, most int, sum *total) {

@@ -17,40 +17,52 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// TestTheCheckerFindsWhatIsSwitchedOff runs workers that lack one of the protections, in a situation that needs it: the checker
-// must find the guarantee broken. With all protections the same situation does no harm.
+// situation is one that needs a protection: without it the checker must find a guarantee broken, with all of them nothing.
+type situation struct {
+	without string // the build tag that switches the protection off
+	brokers int
+	breaks  string // "" for any guarantee
+	rounds  int    // within which it must have happened
+	bring   func(*stage)
+}
+
+var situations = []situation{
+	{"maestro_unfenced", 1, "", 8, (*stage).wakeAFormerOwner},
+	{"maestro_unreceipted", 1, onceOnly, 1, (*stage).askTwice},
+	{"maestro_unfenced_stream", 1, streamIsLog, 3, (*stage).releaseAnOldPublication},
+	{"maestro_unfenced_stream", 3, streamIsLog, 3, (*stage).releaseAnOldUnit},
+}
+
 func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
 	t.Parallel()
-	for tag, c := range map[string]struct {
-		breaks string // one of several for ""
-		rounds int
-		stage  func(*stage)
-	}{
-		"maestro_unfenced":        {"", 8, (*stage).wakeAFormerOwner},
-		"maestro_unreceipted":     {onceOnly, 1, (*stage).askTwice},
-		"maestro_unfenced_stream": {streamIsLog, 1, (*stage).releaseAnOldPublication},
-	} {
-		for _, off := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s=%t", tag, off), func(t *testing.T) {
-				t.Parallel()
-				s := newStage(t, map[bool]string{true: tag}[off])
-				var found []violation
-				for range map[bool]int{true: c.rounds, false: 1}[off] {
+	for _, situation := range situations {
+		t.Run(fmt.Sprintf("%s/%d", situation.without, situation.brokers), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, situation.brokers, situation.without)
+			var found []violation
+			for len(found) == 0 && s.round < situation.rounds {
+				s.round++
+				situation.bring(s)
+				found = s.check()
+			}
+			require.True(t, slices.ContainsFunc(found, func(v violation) bool {
+				return situation.breaks == "" || v.guarantee == situation.breaks
+			}), "found: %v", found)
+			t.Logf("found in round %d: %v", s.round, found)
+		})
+	}
+	for _, brokers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("nothing/%d", brokers), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, brokers, "")
+			for _, situation := range situations {
+				if situation.brokers == brokers {
 					s.round++
-					c.stage(s)
-					found = s.check()
-					if len(found) > 0 {
-						break
-					}
+					situation.bring(s)
 				}
-				if !off {
-					require.Empty(t, found)
-					return
-				}
-				require.True(t, slices.ContainsFunc(found, func(v violation) bool { return c.breaks == "" || v.guarantee == c.breaks }), "found: %v", found)
-				t.Logf("found in round %d: %v", s.round, found)
-			})
-		}
+			}
+			require.Empty(t, s.check())
+		})
 	}
 }
 
@@ -60,8 +72,9 @@ type stage struct {
 	round int
 }
 
-func newStage(t *testing.T, tag string) *stage {
-	w := newWorld(t, shape{brokers: 1, workers: 2, started: 2, partitions: 4, tag: tag, calm: 6 * time.Second})
+func newStage(t *testing.T, brokers int, tag string) *stage {
+	t.Helper()
+	w := newWorld(t, shape{brokers: brokers, workers: 2, started: 2, partitions: 4, tag: tag, calm: 6 * time.Second})
 	l := &load{world: w, history: history{now: w.now}, give: make(chan struct{})}
 	return &stage{loader: &loader{load: l, Client: w.client(w.nats, 500*ms), random: rand.New(rand.NewPCG(1, 1))}}
 }
@@ -126,17 +139,34 @@ func (s *stage) wakeAFormerOwner() {
 func (s *stage) releaseAnOldPublication() {
 	s.do(s.op("increment", `{}`))
 	former := s.ownerOtherThan(nil)
-	for _, p := range former.nats {
-		p.hold(toServer)
-	}
+	former.hold(toServer)
 	o := s.op("increment", `{"by":2}`)
 	var waiting sync.WaitGroup
 	waiting.Go(func() { s.do(o) })
+	s.releaseWhenReplaced(former, &waiting)
+}
+
+// releaseAnOldUnit does the same with several events, which an owner commits and publishes together because they waited for it together.
+func (s *stage) releaseAnOldUnit() {
+	s.do(s.op("increment", `{}`))
+	former := s.ownerOtherThan(nil)
+	former.signal(syscall.SIGSTOP)
+	var waiting sync.WaitGroup
+	for range 20 {
+		o := s.op("increment", `{"by":2}`)
+		one := &loader{load: s.load, Client: s.client(s.nats, 500*ms), random: rand.New(rand.NewPCG(1, uint64(o.number)))}
+		waiting.Go(func() { one.do(o) })
+	}
+	pause(s.Context(), 200*ms) // less than makes it count as dead
+	former.hold(toServer)
+	former.signal(syscall.SIGCONT)
+	s.releaseWhenReplaced(former, &waiting)
+}
+
+func (s *stage) releaseWhenReplaced(former *worker, waiting *sync.WaitGroup) {
 	s.ownerOtherThan(former)
 	waiting.Wait()
 	pause(s.Context(), 12*time.Second) // the stream's window for duplicates is 10 s
-	for _, p := range former.nats {
-		p.heal()
-	}
+	former.heal()
 	pause(s.Context(), 300*ms)
 }

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +10,11 @@ import (
 
 // total is what was run, and what came of it.
 type total struct {
+	seeds      int
+	took       time.Duration
 	struck     map[kind]int
-	outcomes   map[string]int
+	commands   map[string]int // by the outcome that the client was told first
+	reads      int
 	calls      int
 	attempts   int
 	events     int
@@ -20,17 +24,18 @@ type total struct {
 }
 
 func count(w *world, l *load, s *storm, e evidence, found []violation) *total {
-	t := &total{struck: s.struck, outcomes: map[string]int{}, takeovers: s.takeovers, events: len(e.log), violations: len(found)}
+	t := &total{seeds: 1, took: w.now(), struck: s.struck, commands: map[string]int{}, takeovers: s.takeovers, events: len(e.log),
+		violations: len(found)}
 	for _, o := range l.all() {
 		t.calls++
 		t.attempts += o.attempts
 		switch {
-		case o.returned == 0:
-			t.outcomes["given up by the client"]++
 		case o.how == byRead:
-			t.outcomes["read"]++
+			t.reads++
+		case o.returned == 0:
+			t.commands["given up by the client"]++
 		default:
-			t.outcomes[string(o.outcomes[0].Status)]++
+			t.commands[string(o.outcomes[0].Status)]++
 		}
 	}
 	for _, v := range w.workers {
@@ -43,12 +48,15 @@ func count(w *world, l *load, s *storm, e evidence, found []violation) *total {
 }
 
 func (t *total) add(o *total) {
+	t.seeds += o.seeds
+	t.took += o.took
 	for k, n := range o.struck {
 		t.struck[k] += n
 	}
-	for k, n := range o.outcomes {
-		t.outcomes[k] += n
+	for k, n := range o.commands {
+		t.commands[k] += n
 	}
+	t.reads += o.reads
 	t.calls += o.calls
 	t.attempts += o.attempts
 	t.events += o.events
@@ -57,20 +65,27 @@ func (t *total) add(o *total) {
 	t.violations += o.violations
 }
 
+func (t *total) faults() (n int) {
+	for _, one := range t.struck {
+		n += one
+	}
+	return n
+}
+
 // String is a summary for people.
 func (t *total) String() string {
 	var b strings.Builder
-	n := 0
-	for _, o := range options {
-		n += t.struck[o.kind]
-	}
-	fmt.Fprintf(&b, "%d faults\n", n)
+	fmt.Fprintf(&b, "%d seeds in %s, %d faults\n", t.seeds, t.took.Round(time.Second), t.faults())
 	for _, o := range options {
 		if n := t.struck[o.kind]; n > 0 {
-			fmt.Fprintf(&b, "  %4d  %s\n", n, o.kind)
+			fmt.Fprintf(&b, "  %6d  %s\n", n, o.kind)
 		}
 	}
-	fmt.Fprintf(&b, "%d calls, sent %d times: %v\n%d events\n", t.calls, t.attempts, t.outcomes, t.events)
+	fmt.Fprintf(&b, "%d commands and reads, sent %d times\n", t.calls, t.attempts)
+	for _, outcome := range slices.Sorted(maps.Keys(t.commands)) {
+		fmt.Fprintf(&b, "  %6d  %s\n", t.commands[outcome], outcome)
+	}
+	fmt.Fprintf(&b, "  %6d  reads\n%d events\n", t.reads, t.events)
 	fmt.Fprintf(&b, "%d workers could not start while a server was away, and were started again\n", t.crashes)
 	if all := slices.Sorted(slices.Values(t.takeovers)); len(all) > 0 {
 		fmt.Fprintf(&b, "%d takeovers after kill -9, other faults at the same time: median %s, longest %s\n", len(all),

@@ -131,6 +131,13 @@ func (w *worker) current() (node string, pid int) {
 	return w.node, w.cmd.Process.Pid
 }
 
+// hold keeps back what the worker and the NATS servers send each other.
+func (w *worker) hold(directions ...int) {
+	for _, p := range w.nats {
+		p.hold(directions...)
+	}
+}
+
 // heal makes the wires whole.
 func (w *worker) heal() {
 	for _, p := range w.nats {
