@@ -14,7 +14,7 @@ func withProjections(ctx context.Context, l *lab) (r result, err error) {
 				continue
 			}
 			v := variant{name: fmt.Sprintf("%d read models", n), drain: l.standard()}
-			v.readModels, v.batched = n, batched
+			v.commands, v.readModels, v.batched = l.standard().commands/2, n, batched
 			if batched {
 				v.name += ", a batch at a time"
 			} else if n > 0 {
@@ -28,7 +28,7 @@ func withProjections(ctx context.Context, l *lab) (r result, err error) {
 		return r, err
 	}
 	r.notef("%s commands on 10,000 aggregates, 16 partitions. Each read model writes a row for each event, with `projections.InTransaction` "+
-		"or `projections.InTransactionBatch`.", count(float64(l.standard().commands)))
+		"or `projections.InTransactionBatch`.", count(float64(l.standard().commands/2)))
 	t := table{head: []string{"", "commands/s", "of that without"}}
 	for i, v := range variants {
 		t.add(v.name, count(rates[i]), ratio(rates[i], rates[0]))

@@ -19,7 +19,7 @@ func againstPartitions(ctx context.Context, l *lab) (r result, err error) {
 
 // againstAggregates is the experiment aggregates.
 func againstAggregates(ctx context.Context, l *lab) (r result, err error) {
-	variants := l.varied("aggregates", []int{10, 100, 1_000, 10_000, 100_000}, func(d *drain, n int) { d.aggregates = n })
+	variants := l.varied("aggregates", []int{100, 1_000, 10_000, 100_000}, func(d *drain, n int) { d.aggregates = n })
 	rates, err := l.compare(ctx, variants)
 	if err != nil {
 		return r, err

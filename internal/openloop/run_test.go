@@ -147,3 +147,16 @@ func TestWatchIsToldHowItGoes(t *testing.T) {
 	require.Positive(t, seen.Failed)
 	require.GreaterOrEqual(t, seen.Elapsed, 900*time.Millisecond)
 }
+
+// A generator that cannot keep up ends soon after its time, and says how much it owes.
+func TestASlowSenderEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 1000, Duration: 50 * time.Millisecond},
+		senderFunc(func(_ int, done func(openloop.Answer)) {
+			<-time.After(100 * time.Millisecond)
+			done(committed)
+		}))
+	require.NoError(t, err)
+	require.LessOrEqual(t, report.Commands, 11, "more would need longer than the second of grace")
+	require.Equal(t, 50, report.Commands+report.Unsent)
+}
