@@ -92,8 +92,8 @@ func (c *benchCommand) Run(ctx context.Context, s *shared) error {
 		return err
 	}
 	defer commands.Close()
-	fmt.Fprintf(os.Stderr, "%s %s for %s after a warm-up of %s, to namespace %s: this writes real events\n",
-		perSecond(c.Rate), c.Command, c.Duration, c.WarmUp, s.Namespace)
+	fmt.Fprintf(os.Stderr, "%g commands a second for %s after a warm-up of %s, to namespace %s: this writes real events\n",
+		c.Rate, c.Duration, c.WarmUp, s.Namespace)
 	live := newBenchLive(c.WarmUp + c.Duration)
 	plan := c.plan()
 	plan.Watch = live.show

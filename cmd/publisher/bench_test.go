@@ -68,6 +68,6 @@ func TestBenchThatIsInterruptedTellsWhatItMeasured(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	got := finish()
 	require.Equal(t, 0, got.status, got.err)
-	require.Regexp(t, `^\d+ commands in \d+\.\d s: \d+ a second, asked for 500 a second, ended early\n`, got.out)
+	require.Regexp(t, `^\d+ commands in \d+\.\d s: \d+ a second, asked for 500, ended early\n`, got.out)
 	require.Regexp(t, `committed [1-9]\d*, rejected 0, failed 0, unanswered 0`, got.out)
 }

@@ -46,8 +46,7 @@ func (l benchLive) finish() {
 // benchInWords is the report as a table.
 func benchInWords(r openloop.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d commands in %.1f s: %.0f a second", r.Commands, r.Seconds, r.PerSecond)
-	fmt.Fprintf(&b, ", asked for %s", perSecond(r.Asked))
+	fmt.Fprintf(&b, "%d commands in %.1f s: %.0f a second, asked for %g", r.Commands, r.Seconds, r.PerSecond, r.Asked)
 	if r.Stopped {
 		b.WriteString(", ended early")
 	}
@@ -91,8 +90,6 @@ func inMillis(ms float64) string {
 		return fmt.Sprintf("%.2f s", ms/1e3)
 	}
 }
-
-func perSecond(rate float64) string { return fmt.Sprintf("%g a second", rate) }
 
 // benchFailure is the error of a load that did not go well.
 func benchFailure(r openloop.Report, maxInFlight int) error {

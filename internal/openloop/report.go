@@ -2,7 +2,6 @@ package openloop
 
 import (
 	"context"
-	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -56,23 +55,22 @@ func (r *run) report(ctx context.Context, sent int) Report {
 	t := r.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	began := r.start.Add(r.WarmUp)
 	ended := r.start.Add(r.WarmUp + r.Duration)
 	stopped := ctx.Err() != nil && sent < r.commands
 	if stopped || t.lastOne.After(ended) {
 		ended = t.lastOne
 	}
 	report := Report{
-		Asked: r.Rate, Commands: max(sent-r.warmUp, 0), Stopped: stopped,
+		Asked: r.Rate, Commands: r.measured, Stopped: stopped,
 		Committed: t.answers[store.Committed], Rejected: t.answers[store.Rejected],
 		Failed: t.answers[store.Failed], Unanswered: t.answers[Unanswered],
 		Held: t.held, Resent: t.resent, Reasons: t.reasons, Latency: quantiles(t.latency), Late: quantiles(t.late),
 	}
 	if !stopped {
-		report.Unsent = r.commands - max(sent, r.warmUp)
+		report.Unsent = r.commands - sent
 	}
-	if elapsed := ended.Sub(began); elapsed > time.Duration(0) {
-		report.Seconds = elapsed.Seconds()
+	if r.measured > 0 {
+		report.Seconds = ended.Sub(r.began).Seconds()
 		report.PerSecond = float64(report.Commands-report.Unanswered) / report.Seconds
 	}
 	return report

@@ -46,6 +46,8 @@ type run struct {
 	warmUp, commands int
 	slots            chan struct{} // one is taken for each command in flight
 	answers          sync.WaitGroup
+	measured         int       // commands sent since the warm-up
+	began            time.Time // when the first of them was sent
 }
 
 // grace is how late a command may still be sent when the time is over: a machine that is busy for a moment loses none.
@@ -70,15 +72,19 @@ func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 			<-r.slots
 			return n, nil
 		}
-		r.launch(n, due, now.Sub(due), held)
+		r.launch(n, due, now, held)
 	}
 	return r.commands, nil
 }
 
-// launch sends a command, so much later than it was due.
-func (r *run) launch(n int, due time.Time, late time.Duration, held bool) {
-	measured := n >= r.warmUp
+// launch sends a command. One of the warm-up is measured only where the system is so far behind that there would be nothing else.
+func (r *run) launch(n int, due, now time.Time, held bool) {
+	late := now.Sub(due)
+	measured := n >= r.warmUp || late > grace && now.After(r.start.Add(r.WarmUp))
 	if measured {
+		if r.measured++; r.measured == 1 {
+			r.began = now
+		}
 		r.tally.sent(late, held)
 	}
 	r.answers.Add(1)

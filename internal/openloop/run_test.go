@@ -113,7 +113,25 @@ func TestWhatCannotBeSentIsTold(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 5, report.Commands)
 	require.Equal(t, 5, report.Committed)
+	require.Zero(t, report.Held, "nobody got a place that was waited for")
 	require.Equal(t, 45, report.Unsent)
+}
+
+// The warm-up asks for more than can be sent. What is late by more than the grace is measured, since there is nothing else.
+func TestAnOverloadIsMeasuredThoughItIsStillInTheWarmUp(t *testing.T) {
+	t.Parallel()
+	report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 10_000, WarmUp: 100 * time.Millisecond, Duration: 1900 * time.Millisecond},
+		senderFunc(func(_ int, done func(openloop.Answer)) {
+			<-time.After(20 * time.Millisecond)
+			done(committed)
+		}))
+	require.NoError(t, err)
+	require.Positive(t, report.Commands)
+	require.Equal(t, report.Commands, report.Committed)
+	require.Positive(t, report.PerSecond)
+	require.LessOrEqual(t, report.PerSecond, 50.)
+	require.Positive(t, report.Unsent)
+	require.GreaterOrEqual(t, report.Latency.P50, 999.)
 }
 
 func TestStoppedItTellsWhatWasMeasured(t *testing.T) {
