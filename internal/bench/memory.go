@@ -27,7 +27,7 @@ func memoryOfCache(ctx context.Context, l *lab) (r result, err error) {
 	t := table{head: []string{"aggregates", "heap, MiB", "bytes for each", "resident, MiB", "goal"}}
 	p := plotted{name: "memory", x: axis{label: "aggregates in memory"}, y: axis{label: "MiB"},
 		lines: []line{{name: "heap"}, {name: "resident"}}}
-	var empty memory
+	var empty usage
 	for step := range steps + 1 {
 		from, to := max(step-1, 0)*n/steps, step*n/steps
 		m, err := l.remember(ctx, w, ns, from, to)
@@ -51,19 +51,19 @@ func memoryOfCache(ctx context.Context, l *lab) (r result, err error) {
 }
 
 // remember has a worker handle a command of each of the aggregates from one number to another, and asks what it takes then.
-func (l *lab) remember(ctx context.Context, w *worker, ns wire.Namespace, from, to int) (m memory, err error) {
+func (l *lab) remember(ctx context.Context, w *worker, ns wire.Namespace, from, to int) (u usage, err error) {
 	d := drain{commands: to - from, aggregates: max(to-from, 1), partitions: 16, id: func(n int) string { return strconv.Itoa(from + n) }}
 	if err := l.fill(ctx, ns, "c-"+strconv.Itoa(from), d); err != nil {
-		return m, err
+		return u, err
 	}
 	stream, err := eventstream.Ensure(ctx, l.js, ns, eventstream.StreamConfig{})
 	if err != nil {
-		return m, err
+		return u, err
 	}
 	if err := awaitEvents(ctx, stream, ns, to, nil); err != nil {
-		return m, err
+		return u, err
 	}
-	return w.memory()
+	return w.usage()
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%d", bytes>>20) }

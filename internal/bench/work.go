@@ -13,6 +13,8 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -67,16 +69,24 @@ func database(url string, traces bool) *pgxpool.Config {
 	return config
 }
 
-// report answers questions about memory; the first line says that the work begins.
+// report answers questions about the process; the first line says that the work begins.
 func report() {
 	out := json.NewEncoder(os.Stdout)
-	must(out.Encode(memory{}))
+	must(out.Encode(usage{}))
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		cpu := processorTime()
 		debug.FreeOSMemory() // collects the garbage first
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		must(out.Encode(memory{Heap: int64(m.HeapAlloc), Resident: resident()}))
+		must(out.Encode(usage{Heap: int64(m.HeapAlloc), Resident: resident(), CPU: cpu}))
 	}
+}
+
+// processorTime is what the process has used, in all threads.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // resident is the memory that the process has from the operating system; 0 where that cannot be read.

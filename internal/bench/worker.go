@@ -36,10 +36,11 @@ type worker struct {
 	ended chan struct{}
 }
 
-// memory is what a worker process takes, after a collection of its garbage.
-type memory struct {
-	Heap     int64 `json:"heap"`
-	Resident int64 `json:"resident"`
+// usage is what a worker process takes: bytes, after a collection of its garbage, and processor time since its start.
+type usage struct {
+	Heap     int64         `json:"heap"`
+	Resident int64         `json:"resident"`
+	CPU      time.Duration `json:"cpu"`
 }
 
 // startWorker starts a worker and returns when it begins to work.
@@ -68,7 +69,7 @@ func (l *lab) startWorker(ctx context.Context, c workConfig, t tracing) (*worker
 		return nil, err
 	}
 	w := &worker{cmd: cmd, ask: json.NewEncoder(in), lines: json.NewDecoder(out), ended: make(chan struct{})}
-	var first memory
+	var first usage
 	if err := w.lines.Decode(&first); err != nil {
 		_ = cmd.Process.Kill()
 		return nil, fmt.Errorf("the worker process did not begin: %w", err)
@@ -93,15 +94,15 @@ func (w *worker) during(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { end(nil) }
 }
 
-// memory asks the process what it takes.
-func (w *worker) memory() (m memory, err error) {
-	if err := w.ask.Encode("memory"); err != nil {
-		return m, err
+// usage asks the process what it takes.
+func (w *worker) usage() (u usage, err error) {
+	if err := w.ask.Encode("usage"); err != nil {
+		return u, err
 	}
-	if err := w.lines.Decode(&m); err != nil {
-		return m, fmt.Errorf("the worker process ended: %w", err)
+	if err := w.lines.Decode(&u); err != nil {
+		return u, fmt.Errorf("the worker process ended: %w", err)
 	}
-	return m, nil
+	return u, nil
 }
 
 // stop ends the process in order.
