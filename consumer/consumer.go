@@ -146,6 +146,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	group.Go(func() { c.prune(working) })
 	group.Go(func() { c.Lane.Snapshots.Run(working) })
 	steward := newSteward(c, func() { _ = service.Stop() })
+	c.roster.Activate()
 	steward.run(ctx)
 	_ = service.Stop()
 	forwarding.refuse()

@@ -23,6 +23,8 @@ const (
 	// lostPause is how long a partition that somebody took is left alone, if nobody owns up to it: workers that share the
 	// store and do not hear each other would take it from one another without end.
 	lostPause = 2 * time.Second
+	// acquireGrace is how long the store may take to answer when a partition that is being acquired is not wanted any more.
+	acquireGrace = time.Second
 	// stewardEvery is how often the steward looks without being told.
 	stewardEvery = 50 * time.Millisecond
 )
@@ -34,7 +36,7 @@ type steward struct {
 	held      map[int]*holding
 	ended     chan *holding
 	acquiring chan struct{}
-	lost      map[int]time.Time // when somebody took a partition that was this worker's
+	lost      map[int]loss // of partitions that somebody took
 }
 
 // holding is a partition that this worker owns or is about to.
@@ -42,13 +44,20 @@ type holding struct {
 	partition int
 	stop      context.CancelFunc
 	stopping  bool
-	fenced    bool      // set before it is ended
+	fenced    bool      // set before it is ended, like epoch
+	epoch     int64     // 0 if it was not acquired
 	since     time.Time // when it began to stop
+}
+
+// loss is when this worker lost a partition, and the epoch that it had.
+type loss struct {
+	at    time.Time
+	epoch int64
 }
 
 func newSteward(c *Consumer, refuseNew func()) *steward {
 	return &steward{Consumer: c, refuseNew: refuseNew, held: map[int]*holding{}, ended: make(chan *holding),
-		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]time.Time{}}
+		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]loss{}}
 }
 
 // run works until ctx ends, and then until everything is handed over.
@@ -71,7 +80,7 @@ func (s *steward) run(ctx context.Context) {
 			delete(s.held, h.partition)
 			switch {
 			case h.fenced:
-				s.lost[h.partition] = time.Now()
+				s.lost[h.partition] = loss{time.Now(), h.epoch}
 			case h.stopping:
 				s.Lane.Metrics.HandedOver(time.Since(h.since))
 			}
@@ -105,7 +114,7 @@ func (s *steward) handOn() {
 // others tells whether somebody is there to hand over to.
 func (s *steward) others() bool {
 	for _, m := range s.roster.Members() {
-		if m.ID != s.id && m.State == membership.Active {
+		if m.ID != s.id && (m.State == membership.Active || m.State == membership.Joining) {
 			return true
 		}
 	}
@@ -116,9 +125,9 @@ func (s *steward) others() bool {
 func (s *steward) reconcile(ctx context.Context, leaving bool) {
 	members := s.roster.Members()
 	owners, assigned := membership.Owners(len(s.lanes), members), membership.Assign(len(s.lanes), members)
-	able := map[string]bool{"": false}
+	able, joining := map[string]bool{"": false}, map[string]bool{}
 	for _, m := range members {
-		able[m.ID] = m.State != membership.Unable
+		able[m.ID], joining[m.ID] = m.State != membership.Unable, m.State == membership.Joining
 	}
 	moves := 0
 	for _, h := range s.held {
@@ -129,16 +138,24 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 	for p := range assigned {
 		h, mine := s.held[p], assigned[p] == s.id && !leaving
 		switch {
-		case h == nil && mine && !able[owners[p]] && time.Since(s.lost[p]) > lostPause:
+		case h == nil && mine && !able[owners[p]] && s.mayTake(p):
 			s.begin(ctx, p)
 		case h == nil || h.stopping:
 		case s.lanes[p].Load() != nil && owners[p] != s.id: // another has a higher epoch
 			s.end(h)
+		case joining[assigned[p]]: // it stays here as long as its next owner could not take it
 		case !mine && (moves < maxMoves || !s.others()): // with nobody to hand over to, all end at once
 			s.end(h)
 			moves++
 		}
 	}
+}
+
+// mayTake tells whether nobody is in the way who does not show: whoever took the partition from this worker has owned up to
+// it, or had time to.
+func (s *steward) mayTake(partition int) bool {
+	lost, was := s.lost[partition]
+	return !was || lost.epoch > 0 && s.roster.Claimed(partition) > lost.epoch || time.Since(lost.at) > lostPause
 }
 
 func (s *steward) end(h *holding) {
@@ -153,7 +170,7 @@ func (s *steward) begin(ctx context.Context, partition int) {
 	s.held[partition] = h
 	go func() {
 		defer stop()
-		if err := s.own(ctx, partition); err != nil && !errors.Is(err, context.Canceled) {
+		if err := s.own(ctx, h); err != nil && !errors.Is(err, context.Canceled) {
 			h.fenced = true
 			s.Logger.Info("a partition has another owner now", "partition", partition, "error", err)
 		}
@@ -162,11 +179,17 @@ func (s *steward) begin(ctx context.Context, partition int) {
 }
 
 // own acquires a partition and works on it. It returns nil when ctx has ended and the partition is left in order.
-func (s *steward) own(ctx context.Context, partition int) error {
-	start := time.Now()
+func (s *steward) own(ctx context.Context, h *holding) error {
+	start, partition := time.Now(), h.partition
 	at, err := s.acquire(ctx, partition)
 	if err != nil {
 		return err
+	}
+	h.epoch = at.Epoch
+	if ctx.Err() != nil { // it is not wanted any more; whoever had it has lost it, and hears that nobody has it
+		s.roster.Claim(partition, at.Epoch)
+		s.roster.Release(partition)
+		return nil
 	}
 	publisher := s.Publisher(at)
 	l := lane.New(s.Lane, at, publisher)
@@ -214,16 +237,22 @@ func (s *steward) flush(publisher Publisher, partition int) {
 	}
 }
 
-// acquire becomes the partition's owner, however long the store takes to answer.
+// acquire becomes the partition's owner, however long the store takes to answer. When ctx ends it waits a moment for that answer: it
+// says who the owner is, and what became of an exchange that is cut off nobody knows.
 func (s *steward) acquire(ctx context.Context, partition int) (at store.Partition, err error) {
 	select {
 	case s.acquiring <- struct{}{}:
 		defer func() { <-s.acquiring }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return at, ctx.Err()
 	}
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(acquireGrace, cancel) })()
 	err = s.retry(ctx, "acquire a partition", func() error {
-		at, err = s.Store.Acquire(ctx, partition, s.Worker)
+		at, err = s.Store.Acquire(asking, partition, s.Worker)
 		return err
 	})
 	return at, err

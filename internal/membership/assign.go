@@ -12,6 +12,8 @@ type State string
 
 // The states of a member.
 const (
+	// Joining members have a share that they cannot take yet: who owns it keeps it until they are active.
+	Joining State = "joining"
 	// Active members share the partitions.
 	Active State = "active"
 	// Leaving members hand over what they own.
@@ -48,7 +50,7 @@ func Owners(partitions int, members []Member) []string {
 
 // Assign tells for each partition which member is to own it. Loads differ by one at most, and no more partitions change hands
 // than that takes: each active member keeps what it owns up to its quota, and what is over or has no active owner goes, by
-// rendezvous hashing, to those below theirs. Without an active member everything stays as it is.
+// rendezvous hashing, to those below theirs. Those that join count as active. Without an active member everything stays as it is.
 func Assign(partitions int, members []Member) []string {
 	owners := Owners(partitions, members)
 	shares := sharesOf(members)
@@ -83,10 +85,10 @@ type share struct {
 
 type shares []*share
 
-// sharesOf returns the active members in the order of their ids.
+// sharesOf returns the members that are active, or about to be, in the order of their ids.
 func sharesOf(members []Member) (all shares) {
 	for _, m := range members {
-		if m.State == Active {
+		if m.State == Active || m.State == Joining {
 			all = append(all, &share{id: m.ID})
 		}
 	}

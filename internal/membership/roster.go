@@ -38,6 +38,7 @@ type Roster struct {
 	partitions int
 	logger     *slog.Logger
 
+	telling sync.Mutex // beats go out in their order
 	mu      sync.Mutex
 	self    Member
 	peers   map[string]*peer
@@ -61,14 +62,14 @@ type beat struct {
 // New returns the roster of a worker that is not a member yet; see Run.
 func New(nc *nats.Conn, ns wire.Namespace, partitions int, id, node string, logger *slog.Logger) *Roster {
 	r := &Roster{nc: nc, namespace: ns, partitions: partitions, logger: logger,
-		self:  Member{ID: id, Node: node, State: Active, Owned: map[int]int64{}},
+		self:  Member{ID: id, Node: node, State: Joining, Owned: map[int]int64{}},
 		peers: map[string]*peer{}, highest: map[int]int64{}, changed: make(chan struct{}, 1)}
 	r.refresh()
 	return r
 }
 
-// Join makes the worker a member, and returns when it has had time to hear of the others. It is a member until ctx ends;
-// the others are told then, by a goroutine of the group.
+// Join makes the worker a member that others keep a share for, and returns when it has had time to hear of them. It is a member
+// until ctx ends; the others are told then, by a goroutine of the group.
 func (r *Roster) Join(ctx context.Context, group *sync.WaitGroup) error {
 	heard, err := r.nc.Subscribe(r.namespace.Beat(), r.hear)
 	if err != nil {
@@ -212,6 +213,8 @@ func (r *Roster) ask(p *peer) {
 
 // tell tells the others of this worker.
 func (r *Roster) tell(hello bool) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	r.mu.Lock()
 	body, err := json.Marshal(beat{Member: r.self, Hello: hello})
 	r.mu.Unlock()
@@ -244,6 +247,13 @@ func (r *Roster) refresh() {
 // Owner is the id of the member that owns a partition, "" if nobody is known to.
 func (r *Roster) Owner(partition int) string { return (*r.owners.Load())[partition] }
 
+// Claimed is the highest epoch of a partition that anybody has claimed, 0 if nobody has.
+func (r *Roster) Claimed(partition int) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.highest[partition]
+}
+
 // Members are all that are known to be there, this worker among them.
 func (r *Roster) Members() []Member {
 	r.mu.Lock()
@@ -275,6 +285,9 @@ func (r *Roster) Claim(partition int, epoch int64) {
 func (r *Roster) Release(partition int) {
 	r.update(func(self *Member) { delete(self.Owned, partition) })
 }
+
+// Activate tells the others that this worker, which has joined, can take its share.
+func (r *Roster) Activate() { r.setState(Active, Joining) }
 
 // Leave tells the others that this worker hands over what it owns, for good.
 func (r *Roster) Leave() { r.setState(Leaving) }

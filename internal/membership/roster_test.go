@@ -36,6 +36,7 @@ func join(t *testing.T, server *localnats.Server, id string) *worker {
 	w.stop = func() { cancel(); group.Wait() }
 	t.Cleanup(w.stop)
 	require.NoError(t, w.Join(ctx, &group))
+	w.Activate()
 	return w
 }
 
@@ -82,6 +83,16 @@ func TestWorkersHearOfEachOther(t *testing.T) {
 
 	b.stop()
 	sees(t, a, "a active 0")
+}
+
+func TestANewcomerIsKnownBeforeItTakesAnything(t *testing.T) {
+	server := localnats.ForTest(t)
+	a := join(t, server, "a")
+	require.NoError(t, a.nc.Publish("test.worker.beat", []byte(`{"id":"b","node":"b","state":"joining","owned":{}}`)))
+	sees(t, a, "a active 0", "b joining 0")
+	assigned := membership.Assign(partitions, a.Members())
+	require.Contains(t, assigned, "a")
+	require.Contains(t, assigned, "b")
 }
 
 // A worker that was frozen hears all at once that another took its partition and gave it away again.

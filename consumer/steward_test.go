@@ -1,0 +1,79 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/internal/membership"
+	"github.com/maestro-es/maestro/store"
+)
+
+// A newcomer says that it is there before it can work. Until it can, nobody gives anything up for it: that would have no owner.
+func TestPartitionsWaitForTheNewcomerWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	s := store.NewMemory(4)
+	c := b.newConsumer(s, s)
+	b.start(c)
+	tell := func(state membership.State) {
+		t.Helper()
+		beat, err := json.Marshal(membership.Member{ID: "newcomer", State: state, Owned: map[int]int64{}})
+		require.NoError(t, err)
+		require.NoError(t, b.nc.Publish(c.Namespace.Beat(), beat))
+	}
+	_, err := b.nc.Subscribe(c.Namespace.Worker("newcomer"), func(m *nats.Msg) { _ = m.Respond(nil) })
+	require.NoError(t, err)
+	tell(membership.Joining)
+	require.Eventually(t, func() bool { return len(c.roster.Members()) == 2 }, 20*time.Second, time.Millisecond)
+	require.Never(t, func() bool { return c.Owned() < 4 }, 4*stewardEvery, time.Millisecond)
+	tell(membership.Active)
+	require.Eventually(t, func() bool { return c.Owned() == 2 }, 20*time.Second, time.Millisecond)
+}
+
+// unwanted is a store that ends a context while it acquires a partition.
+type unwanted struct {
+	*store.Memory
+	end context.CancelFunc
+}
+
+func (s unwanted) Acquire(ctx context.Context, partition int, owner string) (store.Partition, error) {
+	s.end()
+	at, err := s.Memory.Acquire(ctx, partition, owner)
+	if ctx.Err() != nil { // as when the answer does not come in time
+		return store.Partition{}, ctx.Err()
+	}
+	return at, err
+}
+
+// Two workers want a partition, and one thinks better of it when it hears of the other; but in the store it is the owner by then. The
+// other has lost it, and takes it again as soon as it hears by whom.
+func TestWhoTakesAPartitionOwnsUpToIt(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	s := store.NewMemory(4)
+	ctx, end := context.WithCancel(t.Context())
+	hasty := newSteward(b.newConsumer(unwanted{s, end}, s), nil)
+	before, err := s.Acquire(t.Context(), 1, "the other")
+	require.NoError(t, err)
+	h := &holding{partition: 1}
+	require.NoError(t, hasty.own(ctx, h))
+	require.Equal(t, before.Epoch+1, h.epoch)
+	require.Equal(t, h.epoch, hasty.roster.Claimed(1))
+	require.Empty(t, hasty.roster.Owner(1), "it has given it up again")
+
+	other := newSteward(b.newConsumer(s, s), nil)
+	require.True(t, other.mayTake(1))
+	other.lost[1] = loss{time.Now(), before.Epoch}
+	require.False(t, other.mayTake(1), "somebody has it who does not say so")
+	other.roster.Claim(1, h.epoch)
+	require.True(t, other.mayTake(1))
+	other.lost[1] = loss{at: time.Now()}
+	require.False(t, other.mayTake(1), "it could not be acquired")
+	other.lost[1] = loss{time.Now().Add(-2 * lostPause), h.epoch}
+	require.True(t, other.mayTake(1))
+}
