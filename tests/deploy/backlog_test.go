@@ -1,13 +1,12 @@
 package deploy
 
 import (
-	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/expr-lang/expr"
 	"github.com/nats-io/nats-server/v2/server"
@@ -75,17 +74,10 @@ func TestTheScaledObjectSeesTheBacklog(t *testing.T) {
 	work := func(until float64) { // until the figure is this
 		t.Helper()
 		worker := startWorker(t, asWorker...)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		look := time.NewTicker(50 * time.Millisecond)
-		defer look.Stop()
-		for value, _ := figure(t, scaled, s); value != until; value, _ = figure(t, scaled, s) {
-			select {
-			case <-look.C:
-			case <-ctx.Done():
-				t.Fatalf("the figure is %v, not %v", value, until)
-			}
-		}
+		eventually(t, fmt.Sprint("a figure of ", until), func() bool {
+			value, _ := figure(t, scaled, s)
+			return value == until
+		})
 		worker.stop()
 	}
 	work(0)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -212,17 +211,13 @@ func subscribe(t *testing.T, n connect.NATS, count int) (events []string) {
 // trimmed waits until the workers have removed what is handled from the command stream.
 func trimmed(t *testing.T, n connect.NATS) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	js, err := jetstream.New(dial(t, n))
 	require.NoError(t, err)
-	for look := time.NewTicker(50 * time.Millisecond); ; <-look.C {
-		stream, err := js.Stream(ctx, "MAESTRO_COMMANDS")
+	eventually(t, "a trimmed stream", func() bool {
+		stream, err := js.Stream(t.Context(), "MAESTRO_COMMANDS")
 		require.NoError(t, err)
-		if stream.CachedInfo().State.Msgs == 1 {
-			return
-		}
-	}
+		return stream.CachedInfo().State.Msgs == 1
+	})
 }
 
 // A worker may write what clients may not: it must not do so in their name. The subject of an answer is the client's choice.

@@ -16,6 +16,22 @@ import (
 // patience bounds every wait: far more than anything takes, so that only what will never happen fails.
 const patience = 90 * time.Second
 
+// eventually waits until something is the case.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			t.Fatal("waited in vain: ", what)
+		}
+	}
+}
+
 // process is a program that runs. What it writes is shown when the test fails.
 type process struct {
 	t    *testing.T
