@@ -96,7 +96,7 @@ func (c *benchCommand) Run(ctx context.Context, s *shared) error {
 		c.Rate, c.Duration, c.WarmUp, s.Namespace)
 	live := newBenchLive(c.WarmUp + c.Duration)
 	plan := c.plan()
-	plan.Watch = live.show
+	plan.Watch, plan.Grace = live.show, s.Timeout
 	report, err := openloop.Run(ctx, plan, commands)
 	live.finish()
 	if err != nil {

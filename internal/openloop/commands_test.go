@@ -53,7 +53,7 @@ func commands(t *testing.T, timeout time.Duration, load openloop.Load, conns ...
 	return c
 }
 
-var short = openloop.Plan{Rate: 500, Duration: 100 * time.Millisecond}
+var short = openloop.Plan{Rate: 500, Duration: 100 * time.Millisecond, Grace: patience}
 
 func TestCommandsAreCommittedOnceEach(t *testing.T) {
 	t.Parallel()
@@ -113,7 +113,7 @@ func TestCommandsWaitForAWorker(t *testing.T) {
 			notice := sync.OnceFunc(func() { close(noticed) })
 			c := commands(t, patience, load, s.Connect(t))
 			go func() {
-				report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 20, Duration: 3 * time.Second,
+				report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 20, Duration: 3 * time.Second, Grace: patience,
 					Watch: func(openloop.Moment) { notice() }}, c)
 				assert.NoError(t, err)
 				done <- report

@@ -16,11 +16,17 @@ type Plan struct {
 	// MaxInFlight bounds the commands without an answer; 0 stands for 10,000. Beyond it a command that is due waits, which counts as
 	// latency.
 	MaxInFlight int
+	// Grace is how late a command may still be sent when the time is over; 0 stands for 1 s. Later ones are unsent.
+	Grace time.Duration
 	// Every second, if it is not nil, Watch is told how it goes.
 	Watch func(Moment)
 }
 
-const defaultMaxInFlight = 10_000
+// Defaults of a plan. With the grace, a machine that is busy for a moment loses no command.
+const (
+	defaultMaxInFlight = 10_000
+	defaultGrace       = time.Second
+)
 
 // maxRate is more than one process can send.
 const maxRate = 10_000_000

@@ -1,6 +1,7 @@
 package openloop
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -18,9 +19,8 @@ func Run(ctx context.Context, p Plan, s Sender) (Report, error) {
 	if err := p.Check(); err != nil {
 		return Report{}, err
 	}
-	if p.MaxInFlight == 0 {
-		p.MaxInFlight = defaultMaxInFlight
-	}
+	p.MaxInFlight = cmp.Or(p.MaxInFlight, defaultMaxInFlight)
+	p.Grace = cmp.Or(p.Grace, defaultGrace)
 	r := &run{Plan: p, sender: s, tally: newTally(), slots: make(chan struct{}, p.MaxInFlight)}
 	r.warmUp = p.commandsIn(p.WarmUp)
 	r.commands = r.warmUp + p.commandsIn(p.Duration)
@@ -29,8 +29,8 @@ func Run(ctx context.Context, p Plan, s Sender) (Report, error) {
 		return Report{}, err
 	}
 	defer pace.close()
-	stop := r.watch()
 	r.start = time.Now()
+	stop := r.watch()
 	sent, err := r.send(ctx, pace)
 	r.answers.Wait()
 	stop()
@@ -50,13 +50,10 @@ type run struct {
 	began            time.Time // when the first of them was sent
 }
 
-// grace is how late a command may still be sent when the time is over: a machine that is busy for a moment loses none.
-const grace = time.Second
-
 // send sends each command when it is due, and returns how many it came to before the time was over.
 func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 	end := r.start.Add(r.WarmUp + r.Duration)
-	over, cancel := context.WithDeadline(ctx, end.Add(grace))
+	over, cancel := context.WithDeadline(ctx, end.Add(r.Grace))
 	defer cancel()
 	for n := range r.commands {
 		due := r.start.Add(r.due(n))
@@ -68,7 +65,7 @@ func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 			return n, nil
 		}
 		now := time.Now()
-		if now.After(end) && now.Sub(due) > grace {
+		if now.After(end) && now.Sub(due) > r.Grace {
 			<-r.slots
 			return n, nil
 		}
@@ -80,7 +77,7 @@ func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 // launch sends a command. One of the warm-up is measured only where the system is so far behind that there would be nothing else.
 func (r *run) launch(n int, due, now time.Time, held bool) {
 	late := now.Sub(due)
-	measured := n >= r.warmUp || late > grace && now.After(r.start.Add(r.WarmUp))
+	measured := n >= r.warmUp || late > r.Grace && now.After(r.start.Add(r.WarmUp))
 	if measured {
 		if r.measured++; r.measured == 1 {
 			r.began = now
@@ -136,13 +133,13 @@ func (r *run) watch() (stop func()) {
 	go func() {
 		defer close(stopped)
 		defer tick.Stop()
-		for began := time.Now(); ; {
+		for {
 			select {
 			case <-done:
 				return
 			case now := <-tick.C:
 				m := r.tally.moment()
-				m.Elapsed, m.InFlight = now.Sub(began), len(r.slots)
+				m.Elapsed, m.InFlight = now.Sub(r.start), len(r.slots)
 				r.Watch(m)
 			}
 		}
