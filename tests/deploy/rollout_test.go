@@ -28,6 +28,9 @@ func TestARollingUpdateFailsNobody(t *testing.T) {
 	}
 	clients.more(20)
 	c.exactlyOnce(clients.end())
+	for _, w := range workers {
+		require.NotContains(t, w.out.String(), "counter", "a worker's log is not for single commands")
+	}
 }
 
 // deploy starts as many workers as the Deployment has.
