@@ -121,7 +121,7 @@ func (b *broker) start() error {
 	return nil
 }
 
-// stop ends the server with a signal and waits until it is gone.
+// stop ends the server with a signal, by force if that takes long, and waits until it is gone.
 func (b *broker) stop(s syscall.Signal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,7 +130,9 @@ func (b *broker) stop(s syscall.Signal) {
 	}
 	_ = b.cmd.Process.Signal(s)
 	_ = b.stdin.Close()
+	force := time.AfterFunc(patience/3, func() { _ = b.cmd.Process.Kill() })
 	_ = b.cmd.Wait()
+	force.Stop()
 	b.cmd = nil
 }
 

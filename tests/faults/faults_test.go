@@ -19,7 +19,7 @@ func TestFaults(t *testing.T) {
 	if first == 0 {
 		first, n, duration = 1, 2, 15*time.Second
 	}
-	sum := &total{struck: map[kind]int{}, commands: map[string]int{}}
+	sum := &total{struck: map[kind]int{}, outlasted: map[int]int{}, commands: map[string]int{}}
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runSeed(t, seed, duration, *faultsFlag, sum) })
 		t.Logf("so far %d of %d seeds, %d faults, %d violations", sum.seeds, n, sum.faults(), sum.violations)

@@ -55,8 +55,11 @@ type option struct {
 
 const ms = time.Millisecond
 
+// duplicateWindow is how long the event stream remembers message ids.
+const duplicateWindow = 10 * time.Second
+
 // options: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for
-// an exchange with JetStream; its window for duplicates is 10 s.
+// an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window for duplicates.
 var options = []option{
 	{kind: killWorker, weight: 16, atLeast: 0, atMost: 1500 * ms},
 	{kind: terminateWorker, weight: 10, atLeast: 0, atMost: 500 * ms},

@@ -23,7 +23,7 @@ type storm struct {
 	mu        sync.Mutex
 	struck    map[kind]int
 	takeovers []time.Duration // from the death of a worker until all it owned has another owner
-	faults    int
+	outlasted int             // how many faults were longer than the event stream's memory of message ids
 }
 
 func newStorm(w *world, l *load) *storm {
@@ -50,7 +50,9 @@ func (s *storm) with(lock *sync.Mutex, f fault, do func()) {
 	defer lock.Unlock()
 	s.mu.Lock()
 	s.struck[f.kind]++
-	s.faults++
+	if (f.kind == freezeWorker || f.kind == holdNATS) && f.length > duplicateWindow {
+		s.outlasted++
+	}
 	s.mu.Unlock()
 	s.Logf("%6.2fs  %s", s.now().Seconds(), f)
 	do()
@@ -179,16 +181,12 @@ func (s *storm) strikeNATS(ctx context.Context, f fault) {
 		pause(ctx, f.length)
 		b.signal(syscall.SIGCONT)
 	case stepDown:
-		for _, stream := range []string{s.namespace.CommandStream(), s.namespace.EventStream()} {
+		s.eachStream(ctx, func(ctx context.Context, stream string) {
 			_, _ = s.nats.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
-		}
+		})
 	case deleteStreams:
 		s.losing(func() {
-			for _, stream := range []string{s.namespace.CommandStream(), s.namespace.EventStream()} {
-				try, cancel := context.WithTimeout(ctx, 2*time.Second)
-				_ = s.js.DeleteStream(try, stream)
-				cancel()
-			}
+			s.eachStream(ctx, func(ctx context.Context, stream string) { _ = s.js.DeleteStream(ctx, stream) })
 		})
 	case wipeNATS:
 		s.losing(func() {
@@ -204,6 +202,15 @@ func (s *storm) strikeNATS(ctx context.Context, f fault) {
 			pause(ctx, f.length)
 			s.must(f, b.start())
 		})
+	}
+}
+
+// eachStream does something to both streams, unless nobody answers because there is no leader just now.
+func (s *storm) eachStream(ctx context.Context, do func(ctx context.Context, stream string)) {
+	for _, stream := range []string{s.namespace.CommandStream(), s.namespace.EventStream()} {
+		try, cancel := context.WithTimeout(ctx, 2*time.Second)
+		do(try, stream)
+		cancel()
 	}
 }
 

@@ -166,7 +166,7 @@ func (s *stage) releaseAnOldUnit() {
 func (s *stage) releaseWhenReplaced(former *worker, waiting *sync.WaitGroup) {
 	s.ownerOtherThan(former)
 	waiting.Wait()
-	pause(s.Context(), 12*time.Second) // the stream's window for duplicates is 10 s
+	pause(s.Context(), duplicateWindow+2*time.Second)
 	former.heal()
 	pause(s.Context(), 300*ms)
 }

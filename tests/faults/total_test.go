@@ -13,6 +13,7 @@ type total struct {
 	seeds      int
 	took       time.Duration
 	struck     map[kind]int
+	outlasted  map[int]int    // freezes and holds longer than the window for duplicates, by the stream's replicas
 	commands   map[string]int // by the outcome that the client was told first
 	reads      int
 	calls      int
@@ -26,6 +27,7 @@ type total struct {
 func count(w *world, l *load, s *storm, e evidence, found []violation) *total {
 	t := &total{seeds: 1, took: w.now(), struck: s.struck, commands: map[string]int{}, takeovers: s.takeovers, events: len(e.log),
 		violations: len(found)}
+	t.outlasted = map[int]int{len(w.brokers): s.outlasted}
 	for _, o := range l.all() {
 		t.calls++
 		t.attempts += o.attempts
@@ -52,6 +54,9 @@ func (t *total) add(o *total) {
 	t.took += o.took
 	for k, n := range o.struck {
 		t.struck[k] += n
+	}
+	for k, n := range o.outlasted {
+		t.outlasted[k] += n
 	}
 	for k, n := range o.commands {
 		t.commands[k] += n
@@ -81,6 +86,8 @@ func (t *total) String() string {
 			fmt.Fprintf(&b, "  %6d  %s\n", n, o.kind)
 		}
 	}
+	fmt.Fprintf(&b, "%d freezes and holds were longer than the event stream remembers message ids, %d of them with a replicated stream\n",
+		t.outlasted[1]+t.outlasted[3], t.outlasted[3])
 	fmt.Fprintf(&b, "%d commands and reads, sent %d times\n", t.calls, t.attempts)
 	for _, outcome := range slices.Sorted(maps.Keys(t.commands)) {
 		fmt.Fprintf(&b, "  %6d  %s\n", t.commands[outcome], outcome)
