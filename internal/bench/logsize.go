@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -10,6 +12,9 @@ import (
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/internal/wire"
 )
+
+// logSizes are the numbers of events that logs have.
+var logSizes = []int{10_000, 1_000_000, 10_000_000}
 
 // ofLog is a log of some size, and what was measured with it.
 type ofLog struct {
@@ -19,19 +24,9 @@ type ofLog struct {
 
 // againstLog is the experiment log: what the log holds already must not matter to a command.
 func againstLog(ctx context.Context, l *lab) (r result, err error) {
-	var logs []*ofLog
-	for _, eventPartitions := range []int{0, 16} {
-		for _, events := range []int{10_000, 1_000_000, 10_000_000} {
-			logs = append(logs, &ofLog{bulk: bulk{ns: l.namespace(), events: max(l.scaled(events), bulkAggregates),
-				eventPartitions: eventPartitions}})
-		}
-	}
-	for _, log := range logs {
-		start := time.Now()
-		if err := l.fillLog(ctx, log.bulk); err != nil {
-			return r, fmt.Errorf("fill a log with %d events: %w", log.events, err)
-		}
-		l.progressf("filled a log with %s events in %s", count(float64(log.events)), time.Since(start).Round(time.Second))
+	logs, err := l.fillLogs(ctx)
+	if err != nil {
+		return r, err
 	}
 	for round := range l.rounds {
 		for _, log := range logs {
@@ -48,16 +43,41 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 	p := plotted{name: "log", x: axis{label: "events in the log", log: true}, y: axis{label: "commands/s"},
 		lines: []line{{name: "plain tables"}, {name: "16 tables by hash"}}}
 	for i, log := range logs {
-		side, goal := i/3, ""
-		if i%3 == 2 {
+		side, goal := i/len(logSizes), ""
+		if i%len(logSizes) == len(logSizes)-1 {
 			goal = "≤ 1.15"
 		}
-		rate, smallest := median(log.rates), median(logs[3*side].rates)
+		rate, smallest := median(log.rates), median(logs[len(logSizes)*side].rates)
 		t.add(count(float64(log.events)), p.lines[side].name, count(rate), ratio(smallest, rate), goal, count(median(log.starts)))
 		p.lines[side].points = append(p.lines[side].points, point{float64(log.events), rate})
 	}
 	r.tables, r.plots = append(r.tables, t), append(r.plots, p)
 	return r, nil
+}
+
+// fillLogs makes a log of each size, first on plain tables, then on such as are divided by hash. The two sides are filled at the same time.
+func (l *lab) fillLogs(ctx context.Context) (logs []*ofLog, err error) {
+	for _, eventPartitions := range []int{0, 16} {
+		for _, events := range logSizes {
+			logs = append(logs, &ofLog{bulk: bulk{ns: l.namespace(), events: max(l.scaled(events), bulkAggregates),
+				eventPartitions: eventPartitions}})
+		}
+	}
+	var filled sync.WaitGroup
+	var failed [2]error
+	for side := range failed {
+		filled.Go(func() {
+			for _, log := range logs[side*len(logSizes) : (side+1)*len(logSizes)] {
+				start := time.Now()
+				if failed[side] = l.fillLog(ctx, log.bulk); failed[side] != nil {
+					return
+				}
+				l.progressf("filled a log with %s events in %s", count(float64(log.events)), time.Since(start).Round(time.Second))
+			}
+		})
+	}
+	filled.Wait()
+	return logs, errors.Join(failed[:]...)
 }
 
 // round measures a start, then a drain.

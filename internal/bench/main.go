@@ -90,12 +90,17 @@ func run(ctx context.Context, o options) error {
 	}
 	start := time.Now()
 	for _, e := range chosen {
-		if err := e.perform(ctx, o); err != nil {
-			return fmt.Errorf("%s: %w", e.name, err)
+		failed := e.perform(ctx, o)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		if failed != nil { // the others may go well
+			log.Printf("%s: %s", e.name, failed)
+			err = errors.Join(err, fmt.Errorf("%s: %w", e.name, failed))
 		}
 	}
 	log.Printf("all of it took %s", time.Since(start).Round(time.Second))
-	return nil
+	return err
 }
 
 // choose returns the experiments of these names.
