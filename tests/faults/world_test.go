@@ -133,7 +133,7 @@ func (w *world) shutDown() {
 	if !w.Failed() {
 		return
 	}
-	kept := filepath.Join(os.TempDir(), fmt.Sprintf("maestro-faults-failed-%d", os.Getpid()))
+	kept := filepath.Join(os.TempDir(), fmt.Sprintf("maestro-faults-failed-%d", os.Getpid()), w.Name())
 	if err := os.CopyFS(kept, os.DirFS(w.dir)); err == nil {
 		w.Logf("the workers' logs are in %s", kept)
 	}
