@@ -1,10 +1,12 @@
 package observe
 
 import (
+	"context"
 	"encoding/hex"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 )
@@ -52,6 +54,12 @@ func TestTraceFromPublisherToSubscriber(t *testing.T) {
 		last, err := info.GetLastMsgForSubject(t.Context(), "maestro.evt.*.counter.42.incremented")
 		require.NoError(t, err)
 		require.Contains(t, last.Header.Get("traceparent"), hexOf(send.TraceId))
+		conn, err := pgx.Connect(t.Context(), s.database)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close(context.Background()) }()
+		var stored string
+		require.NoError(t, conn.QueryRow(t.Context(), `select metadata->>'traceparent' from maestro.events`).Scan(&stored))
+		require.Contains(t, stored, hexOf(send.TraceId))
 	})
 }
 
