@@ -18,6 +18,7 @@ import (
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/examples/counter"
 	"github.com/maestro-es/maestro/examples/declaration"
+	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/store"
@@ -62,6 +63,7 @@ func (r *runCommand) Run(ctx context.Context) error {
 }
 
 func (r *runCommand) run(ctx context.Context) error {
+	heap.Reserve(32 << 20)
 	logger := slog.New(telemetry.LogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: r.LogLevel})))
 	recording, err := startRecording(ctx, logger)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
@@ -29,6 +30,7 @@ import (
 func work(config string) {
 	var c workConfig
 	must(json.Unmarshal([]byte(config), &c))
+	heap.Reserve(32 << 20) // as the program worker does
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-bench", Getenv: os.Getenv})
