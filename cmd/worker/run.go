@@ -37,8 +37,8 @@ type runCommand struct {
 	MaxBatch   int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
 	Node       string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
 	Replicas   int           `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
-	MaxBytes   int64         `env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
-	EventsAge  time.Duration `env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
+	MaxBytes   int64         `name:"commands-max-bytes" env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
+	EventsAge  time.Duration `name:"events-max-age" env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
 	Retention  time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
 	LogLevel   slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 }
