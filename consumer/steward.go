@@ -193,8 +193,8 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	}
 	publisher := s.Publisher(at)
 	l := lane.New(s.Lane, at, publisher)
-	working, stop := context.WithCancel(ctx)
-	defer stop()
+	working, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
 	var feeding, published sync.WaitGroup
@@ -202,7 +202,7 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	feeding.Go(func() { s.feed(working, l, at) })
 	published.Go(func() {
 		if publishErr = publisher.Run(publishing); publishErr != nil {
-			stop()
+			stop(publishErr)
 		}
 	})
 	s.roster.Claim(partition, at.Epoch) // before the lane is seen: a lane without a claim is one that another worker took
@@ -212,8 +212,9 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	s.waiting.route(s.Consumer, partition)
 	laneErr := l.Run(working)
 	s.lanes[partition].Store(nil)
-	stop()
-	if laneErr == nil && publishErr == nil {
+	replaced := errors.Is(context.Cause(working), store.ErrFenced) // and the publisher has ended
+	stop(nil)
+	if laneErr == nil && !replaced {
 		s.flush(publisher, partition)
 	}
 	s.owned.Add(-1)
