@@ -19,7 +19,8 @@ type fence struct {
 	subject string
 	last    string
 	stream  time.Time
-	// replicated streams take only one message in flight with the same expectation, and read from a server that may have been replaced.
+	// replicated: the stream takes only one message in flight with the same expectation, and a server may answer that does not lead
+	// it any more.
 	replicated bool
 	// reconnects is of the connection that the fence was written through. A server that comes back may have lost its end,
 	// and then knows the fence but not the events after it.
