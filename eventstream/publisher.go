@@ -51,7 +51,7 @@ type Publisher struct {
 	epoch     int64
 	watch     *Watch
 	batches   *atomicbatch.Sender
-	waiting   *telemetry.Seldom
+	complains *complaints
 	queue     queue
 }
 
@@ -59,7 +59,7 @@ type Publisher struct {
 // The stream is made with the given configuration if it is missing.
 func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
-		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), waiting: &telemetry.Seldom{}}
+		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), complains: &complaints{}}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
 	return p
@@ -73,7 +73,7 @@ func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
 
 // Follow has the publisher begin anew whenever the stream may have lost something. It is to be called before Run.
 func (p *Publisher) Follow(w *Watch) *Publisher {
-	p.watch, p.batches, p.waiting = w, w.batches, &w.waiting
+	p.watch, p.batches, p.complains = w, w.batches, &w.complains
 	return p
 }
 
@@ -111,7 +111,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case errors.Is(err, errLost), errors.Is(err, errReconnected):
 			continue
 		}
-		p.logger.Log(ctx, p.waiting.Level(slog.LevelWarn), "events wait: publishing failed and is tried again",
+		p.logger.Log(ctx, p.complains.level(err), "events wait: publishing failed and is tried again",
 			"partition", p.partition, "error", err)
 		select {
 		case <-ctx.Done():
@@ -119,6 +119,16 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case <-time.After(waits.NextBackOff()):
 		}
 	}
+}
+
+// complaints keep publishers from saying all at once what stands in the way of each. What a person must mend is apart from the rest.
+type complaints struct{ passing, lasting telemetry.Seldom }
+
+func (c *complaints) level(err error) slog.Level {
+	if errors.Is(err, errDiverged) {
+		return c.lasting.Level(slog.LevelError)
+	}
+	return c.passing.Level(slog.LevelWarn)
 }
 
 // publishConnected publishes until something fails, or the connection was lost and is there again: the answer to what was asked over the

@@ -117,8 +117,11 @@ func (p *Publisher) removeForeign(ctx context.Context, stream jetstream.Stream, 
 	return errors.Join(fmt.Errorf("message %d of %s was no event and is removed: %w", m.Sequence, p.namespace.EventStream(), why), err)
 }
 
+// errDiverged does not pass by itself.
+var errDiverged = errors.New("the event stream is not the log's")
+
 func (p *Publisher) diverged(position int64, why string) error {
-	return fmt.Errorf("event stream %s has position %d of partition %d, but %s: the database is not the one that the stream "+
+	return fmt.Errorf("%w: %s has position %d of partition %d, but %s: the database is not the one that the stream "+
 		"was made from, perhaps an older backup; rebuild the stream with `worker republish`",
-		p.namespace.EventStream(), position, p.partition, why)
+		errDiverged, p.namespace.EventStream(), position, p.partition, why)
 }

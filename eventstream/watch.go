@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/internal/atomicbatch"
-	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
@@ -23,7 +22,7 @@ type Watch struct {
 	config    StreamConfig
 	logger    *slog.Logger
 	batches   *atomicbatch.Sender // of all publishers
-	waiting   telemetry.Seldom    // of them too: one speaks for all
+	complains complaints          // of them too: one speaks for all
 
 	created    time.Time
 	reconnects uint64
