@@ -52,20 +52,29 @@ func TestBytesComeNearToTheMemoryInUse(t *testing.T) {
 		state := fill(n)
 		estimate := bagOf(state).Bytes()
 		took := bytesTaken(func() any { return bagOf(fill(n)) })
-		require.InDelta(t, took, estimate, float64(took)/2+500, name)
+		require.InDelta(t, took, estimate, float64(took)/2+2000, name) // with the definition of each
 	}
 }
 
-// bytesTaken is what a value takes of the heap.
+// bytesTaken is what a value takes of the heap: many of them, so that what else is on the heap does not matter.
 func bytesTaken(build func() any) int {
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	value := build()
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	runtime.KeepAlive(value)
-	return int(after.HeapAlloc) - int(before.HeapAlloc)
+	values := make([]any, 100)
+	before := heapInUse()
+	for i := range values {
+		values[i] = build()
+	}
+	after := heapInUse()
+	runtime.KeepAlive(values)
+	return (after - before) / len(values)
+}
+
+func heapInUse() int {
+	var m runtime.MemStats
+	for range 3 { // what is pooled outlives one collection
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 func TestBytesOfACircleHaveAnEnd(t *testing.T) {
