@@ -19,6 +19,7 @@ func TestTraceFromPublisherToSubscriber(t *testing.T) {
 	s.publisher("send", "counter", "42", "increment", `{"by": 1}`, "--id", "c-1", "--correlation-id", "order-7")
 
 	s.await(t, "of the subscriber", named("subscriber", "process"))
+	s.await(t, "of the publication", named("worker", "publish"))
 	process := s.await(t, "of the command", named("worker", "process"))
 	commit := s.await(t, "of the commit", named("worker", "commit"))
 	batch := s.await(t, "of the batch", named("worker", "batch"))
