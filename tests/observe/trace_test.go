@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 )
@@ -99,11 +101,17 @@ func TestTraceGoesOnInTheWorkerThatTakesOver(t *testing.T) {
 	s := newSystem(t)
 	first := s.worker("first")
 	s.subscriber()
-	stream, err := s.js.Stream(t.Context(), "MAESTRO_EVENTS")
-	require.NoError(t, err)
-	config := stream.CachedInfo().Config
+	var config jetstream.StreamConfig
+	require.Eventually(t, func() bool { // the subscriber reads: nats-server does not like a consumer and an update at the same time
+		stream, err := s.js.Stream(t.Context(), "MAESTRO_EVENTS")
+		if err != nil {
+			return false
+		}
+		config = stream.CachedInfo().Config
+		return stream.CachedInfo().State.Consumers > 0
+	}, 20*time.Second, time.Millisecond)
 	config.Subjects = []string{"maestro.fence.*"} // takes no events until a worker starts and mends it
-	_, err = s.js.UpdateStream(t.Context(), config)
+	_, err := s.js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
 
 	require.Contains(t, s.publisher("request", "counter", "42", "increment", "--json"), `"committed"`)
