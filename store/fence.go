@@ -2,5 +2,7 @@
 
 package store
 
-// advanceStatement is the first of every commit: it moves the partition on, if that is where the owner believes it to be.
-const advanceStatement = `select maestro.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+// advanceStatement is the first of every commit: it moves partitions on, if that is where their owner believes them to be.
+const advanceStatement = `select maestro.advance(unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
+	unnest($5::bigint[]), unnest($6::timestamptz[]), unnest($7::timestamptz[]), unnest($8::bigint[]), unnest($9::timestamptz[]),
+	unnest($10::timestamptz[]))`

@@ -3,6 +3,9 @@
 package store
 
 // Without the fence tests/faults has to find what goes wrong.
-const advanceStatement = `update maestro.partitions set position = $4, published_position = $5, event_stream = $6, command_stream = $7,
-	command_cursor = $8, cursor_time = $9, recorded_at = coalesce($10, recorded_at)
-	where partition = $1 and ($2::bigint, $3::bigint) is not null`
+const advanceStatement = `update maestro.partitions p set position = c.position, published_position = c.published, event_stream = c.event_stream,
+	command_stream = c.command_stream, command_cursor = c.cursor, cursor_time = c.cursor_time, recorded_at = coalesce(c.at, recorded_at)
+	from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],
+		$9::timestamptz[], $10::timestamptz[])
+		as c (partition, epoch, former, position, published, event_stream, command_stream, cursor, cursor_time, at)
+	where p.partition = c.partition`

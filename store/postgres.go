@@ -49,6 +49,7 @@ type Postgres struct {
 	namespace  string
 	partitions int
 	sql        statements
+	groups     groups
 }
 
 var _ Store = (*Postgres)(nil)
@@ -69,7 +70,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 }
 
 func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
-	return &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace)}
+	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace)}
+	s.groups.limit, s.groups.commit = max(1, int(pool.Config().MaxConns)/4), s.commitTogether
+	return s
 }
 
 // Partitions is the number of partitions.

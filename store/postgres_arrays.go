@@ -5,42 +5,80 @@ import (
 	"time"
 )
 
-// eventArrays are the arguments of the statement that inserts events: the partition, then one array for each column.
+// advanceArrays are the arguments of the statement that moves partitions on: one array for each column.
+func advanceArrays(group []*Commit) []any {
+	n := len(group)
+	partitions, epochs, from, to := make([]int16, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	published, eventStreams, commandStreams := make([]int64, n), make([]*time.Time, n), make([]*time.Time, n)
+	cursors, cursorTimes, recorded := make([]int64, n), make([]*time.Time, n), make([]*time.Time, n)
+	for i, c := range group {
+		partitions[i], epochs[i], from[i], to[i] = int16(c.Partition), c.Epoch, c.Position, c.Position+int64(len(c.Events))
+		published[i], eventStreams[i] = c.Published, nullTime(c.EventStream)
+		commandStreams[i], cursors[i], cursorTimes[i] = nullTime(c.Cursor.Stream), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time)
+		if last := len(c.Events) - 1; last >= 0 {
+			recorded[i] = nullTime(c.Events[last].RecordedAt)
+		}
+	}
+	return []any{partitions, epochs, from, to, published, eventStreams, commandStreams, cursors, cursorTimes, recorded}
+}
+
+// eventArrays are the arguments of the statement that inserts events: one array for each column, nil if there are none.
 // Arrays of strings that Postgres casts to jsonb are the quickest form of those that BenchmarkForms compares.
-func eventArrays(partition int, events []Event) []any {
-	n := len(events)
-	positions, sequences, versions := make([]int64, n), make([]int64, n), make([]int32, n)
+func eventArrays(group []*Commit) []any {
+	n := 0
+	for _, c := range group {
+		n += len(c.Events)
+	}
+	if n == 0 {
+		return nil
+	}
+	partitions, positions, sequences, versions := make([]int16, n), make([]int64, n), make([]int64, n), make([]int32, n)
 	aggregates, ids, types := make([]string, n), make([]string, n), make([]string, n)
 	bodies, metadata, times := make([]string, n), make([]string, n), make([]time.Time, n)
 	var scratch []byte
-	for i := range events {
-		e := &events[i]
-		positions[i], sequences[i], versions[i] = e.Position, e.Sequence, int32(e.Version)
-		aggregates[i], ids[i], types[i] = e.Aggregate.Type, e.Aggregate.ID, e.Type
-		bodies[i], times[i] = string(e.Body), e.RecordedAt
-		if i > 0 && e.Metadata == events[i-1].Metadata { // events of one command
-			metadata[i] = metadata[i-1]
-		} else {
-			scratch = e.Metadata.appendJSON(scratch[:0])
-			metadata[i] = string(scratch)
+	row := 0
+	for _, c := range group {
+		for i := range c.Events {
+			e := &c.Events[i]
+			partitions[row] = int16(c.Partition)
+			positions[row], sequences[row], versions[row] = e.Position, e.Sequence, int32(e.Version)
+			aggregates[row], ids[row], types[row] = e.Aggregate.Type, e.Aggregate.ID, e.Type
+			bodies[row], times[row] = string(e.Body), e.RecordedAt
+			if i > 0 && e.Metadata == c.Events[i-1].Metadata { // events of one command
+				metadata[row] = metadata[row-1]
+			} else {
+				scratch = e.Metadata.appendJSON(scratch[:0])
+				metadata[row] = string(scratch)
+			}
+			row++
 		}
 	}
-	return []any{partition, positions, aggregates, ids, sequences, types, versions, bodies, metadata, times}
+	return []any{partitions, positions, aggregates, ids, sequences, types, versions, bodies, metadata, times}
 }
 
-// receiptArrays are the arguments of the statement that inserts receipts.
-func receiptArrays(partition int, receipts []Receipt) []any {
-	n := len(receipts)
-	types, ids, commands, statuses := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	sequences, positions, events := make([]int64, n), make([]int64, n), make([]int32, n)
-	problems, times := make([]*string, n), make([]time.Time, n)
-	for i := range receipts {
-		r := &receipts[i]
-		types[i], ids[i], commands[i], statuses[i] = r.Aggregate.Type, r.Aggregate.ID, r.CommandID, string(r.Status)
-		sequences[i], positions[i], events[i] = r.Sequence, r.Position, int32(r.Events)
-		problems[i], times[i] = r.Error.json(), r.At
+// receiptArrays are the arguments of the statement that inserts receipts, nil if there are none.
+func receiptArrays(group []*Commit) []any {
+	n := 0
+	for _, c := range group {
+		n += len(c.Receipts)
 	}
-	return []any{partition, types, ids, commands, statuses, sequences, positions, events, problems, times}
+	if n == 0 {
+		return nil
+	}
+	partitions, types, ids, commands := make([]int16, n), make([]string, n), make([]string, n), make([]string, n)
+	statuses, sequences, positions, events := make([]string, n), make([]int64, n), make([]int64, n), make([]int32, n)
+	problems, times := make([]*string, n), make([]time.Time, n)
+	row := 0
+	for _, c := range group {
+		for i := range c.Receipts {
+			r := &c.Receipts[i]
+			partitions[row], types[row], ids[row], commands[row] = int16(c.Partition), r.Aggregate.Type, r.Aggregate.ID, r.CommandID
+			statuses[row], sequences[row], positions[row], events[row] = string(r.Status), r.Sequence, r.Position, int32(r.Events)
+			problems[row], times[row] = r.Error.json(), r.At
+			row++
+		}
+	}
+	return []any{partitions, types, ids, commands, statuses, sequences, positions, events, problems, times}
 }
 
 // json is the error as JSON, nil for none.

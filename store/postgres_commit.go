@@ -1,16 +1,19 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
-// the first error undoes. With Project it takes another one for the commit, and those of Project itself.
+// the first error undoes. Commits of several partitions share a transaction when they come at the same time. With Project a commit has its
+// own, and takes another round trip for its end, and those of Project itself.
 func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
@@ -18,11 +21,16 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if c.Project != nil {
 		return s.commitProjected(ctx, c)
 	}
+	return s.explain(s.groups.do(ctx, c))
+}
+
+// commitTogether makes commits in one transaction. The error is as Postgres gave it.
+func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) error {
 	var batch pgx.Batch
-	if err := s.queue(&batch, c); err != nil {
+	if err := s.queue(&batch, group); err != nil {
 		return err
 	}
-	return s.explain(s.pool.SendBatch(ctx, &batch).Close())
+	return s.pool.SendBatch(ctx, &batch).Close()
 }
 
 func (s *Postgres) commitProjected(ctx context.Context, c *Commit) error {
@@ -33,7 +41,7 @@ func (s *Postgres) commitProjected(ctx context.Context, c *Commit) error {
 	defer conn.Release()
 	var batch pgx.Batch
 	batch.BeginTx(pgx.TxOptions{})
-	if err := s.queue(&batch, c); err != nil {
+	if err := s.queue(&batch, []*Commit{c}); err != nil {
 		return err
 	}
 	batch.Queue(s.sql.scope)
@@ -75,28 +83,26 @@ func (c *Commit) check(partitions int) error {
 	return checkPartition(c.Partition, partitions)
 }
 
-// queue puts the statements of a commit into a batch.
-func (s *Postgres) queue(batch *pgx.Batch, c *Commit) error {
-	recordedAt := time.Time{}
-	if n := len(c.Events); n > 0 {
-		recordedAt = c.Events[n-1].RecordedAt
+// queue puts the statements of commits into a batch, in the order of their partitions: transactions that lock rows in the same order do
+// not wait for each other in a circle.
+func (s *Postgres) queue(batch *pgx.Batch, group []*Commit) error {
+	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
+	batch.Queue(s.sql.advance, advanceArrays(group)...)
+	if args := receiptArrays(group); keepsReceipts && args != nil {
+		batch.Queue(s.sql.receipts, args...)
 	}
-	batch.Queue(s.sql.advance, c.Partition, c.Epoch, c.Position, c.Position+int64(len(c.Events)), c.Published,
-		nullTime(c.EventStream), nullTime(c.Cursor.Stream), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time),
-		nullTime(recordedAt))
-	if keepsReceipts && len(c.Receipts) > 0 {
-		batch.Queue(s.sql.receipts, receiptArrays(c.Partition, c.Receipts)...)
+	if args := eventArrays(group); args != nil {
+		batch.Queue(s.sql.events, args...)
 	}
-	if len(c.Events) > 0 {
-		batch.Queue(s.sql.events, eventArrays(c.Partition, c.Events)...)
-	}
-	for _, d := range c.DeadLetters {
-		headers, err := json.Marshal(d.Headers)
-		if err != nil {
-			return fmt.Errorf("headers of dead letter %s: %w", d.ID, err)
+	for _, c := range group {
+		for _, d := range c.DeadLetters {
+			headers, err := json.Marshal(d.Headers)
+			if err != nil {
+				return fmt.Errorf("headers of dead letter %s: %w", d.ID, err)
+			}
+			batch.Queue(s.sql.dead, c.Partition, d.ID, d.Subject, string(headers), notNil(d.Body), int64(d.Sequence),
+				d.CommandID, d.Code, d.Message, d.At)
 		}
-		batch.Queue(s.sql.dead, c.Partition, d.ID, d.Subject, string(headers), notNil(d.Body), int64(d.Sequence),
-			d.CommandID, d.Code, d.Message, d.At)
 	}
 	return nil
 }

@@ -28,12 +28,12 @@ func BenchmarkForms(b *testing.B) {
 	jsonbArrays := strings.NewReplacer("unnest($8::text[])::jsonb", "unnest($8::jsonb[])",
 		"unnest($9::text[])::jsonb", "unnest($9::jsonb[])").Replace(s.sql.events)
 	fromClause := `insert into maestro.events (partition, ` + eventColumns + `)
-		select $1::smallint, position, aggregate_type, aggregate_id, sequence, type, version, body::jsonb, metadata::jsonb, at
-		from unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::integer[], $8::text[], $9::text[],
-			$10::timestamptz[]) as e (position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, at)`
+		select partition, position, aggregate_type, aggregate_id, sequence, type, version, body::jsonb, metadata::jsonb, at
+		from unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::integer[], $8::text[], $9::text[],
+			$10::timestamptz[]) as e (partition, position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, at)`
 	send := func(sql string, change func(args []any)) func([]Event) error {
 		return func(events []Event) error {
-			args := eventArrays(0, events)
+			args := eventArrays([]*Commit{{Events: events}})
 			change(args)
 			_, err := pool.Exec(b.Context(), sql, args...)
 			return err

@@ -42,11 +42,11 @@ func newStatements(namespace string) statements {
 		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10% quicker.
 		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
 				position, events, error, at)
-			select $1::smallint, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+			select unnest($1::smallint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
 				unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::integer[]), unnest($9::text[])::jsonb,
 				unnest($10::timestamptz[])`),
 		events: in(`insert into maestro.events (partition, ` + eventColumns + `)
-			select $1::smallint, unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
+			select unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
 				unnest($6::text[]), unnest($7::integer[]), unnest($8::text[])::jsonb, unnest($9::text[])::jsonb,
 				unnest($10::timestamptz[])`),
 		snapshots: in(snapshotsStatement),

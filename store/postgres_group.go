@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A transaction and its flush to disk cost as much for one command as for a hundred. Where several partitions have something to commit, it
+// is therefore one transaction for all of them: what comes while a transaction is under way waits for the next.
+
+// maxGroupRows and maxGroupBytes end a group, so that no commit waits long for those that it happens to be with.
+const (
+	maxGroupRows  = 2048
+	maxGroupBytes = 4 << 20
+)
+
+// groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not wait for its end.
+const groupTimeout = 30 * time.Second
+
+// errAlone says that Postgres has refused the transaction of a group, which does not tell whose fault it was.
+var errAlone = errors.New("commit alone")
+
+// groups brings commits together. None of them waits while fewer than limit transactions are under way.
+type groups struct {
+	limit  int
+	commit func(ctx context.Context, group []*Commit) error
+
+	mu      sync.Mutex
+	waiting []*member
+	running int
+}
+
+// member is a commit that waits for its transaction.
+type member struct {
+	ctx     context.Context //nolint:containedctx // its caller waits, and may give up
+	commit  *Commit
+	outcome chan error
+}
+
+// do commits together with others, or alone if that is refused. When ctx ends before, the commit is not made, or not known to be made.
+func (g *groups) do(ctx context.Context, c *Commit) error {
+	m := &member{ctx: ctx, commit: c, outcome: make(chan error, 1)}
+	g.join(m)
+	select {
+	case err := <-m.outcome:
+		if errors.Is(err, errAlone) {
+			return g.commit(ctx, []*Commit{c})
+		}
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (g *groups) join(m *member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, m)
+	if g.running < g.limit {
+		g.running++
+		go g.run()
+	}
+}
+
+// run commits group after group, until nothing waits.
+func (g *groups) run() {
+	for members := g.next(); len(members) > 0; members = g.next() {
+		group := make([]*Commit, len(members))
+		for i, m := range members {
+			group[i] = m.commit
+		}
+		err := g.together(context.WithoutCancel(members[0].ctx), group)
+		for _, m := range members {
+			m.outcome <- err
+		}
+	}
+}
+
+func (g *groups) together(ctx context.Context, group []*Commit) error {
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	err := g.commit(ctx, group)
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(group) > 1 {
+		return errAlone
+	}
+	return err
+}
+
+// next takes the commits of a group, in the order in which they came. None of them is of a caller that has given up.
+func (g *groups) next() (members []*member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rows, bytes, taken := 0, 0, 0
+	for _, m := range g.waiting {
+		if m.ctx.Err() == nil {
+			if rows, bytes = rows+m.commit.rows(), bytes+m.commit.bytes(); len(members) > 0 && (rows > maxGroupRows || bytes > maxGroupBytes) {
+				break
+			}
+			members = append(members, m)
+		}
+		taken++
+	}
+	g.waiting = append([]*member(nil), g.waiting[taken:]...)
+	if len(members) == 0 {
+		g.running--
+	}
+	return members
+}
+
+func (c *Commit) rows() int { return len(c.Events) + len(c.Receipts) + len(c.DeadLetters) }
+
+func (c *Commit) bytes() (n int) {
+	for i := range c.Events {
+		n += len(c.Events[i].Body)
+	}
+	for i := range c.DeadLetters {
+		n += len(c.DeadLetters[i].Body)
+	}
+	return n
+}

@@ -1,0 +1,217 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// patience bounds the wait for what happens soon, tick is how often it is looked for.
+const patience, tick = 30 * time.Second, time.Millisecond
+
+// crowd is a store that makes one transaction at a time, while somebody else can hold one up.
+type crowd struct {
+	*testing.T
+	pool    *pgxpool.Pool
+	store   *store.Postgres
+	blocker pgx.Tx
+	// outcomes are those of the commits of partitions 0, 1 ..., of which the first is under way.
+	outcomes []chan error
+}
+
+func newCrowd(t *testing.T) *crowd {
+	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 7 })
+	return &crowd{T: t, pool: pool, store: open(t, pool, store.Options{Partitions: 8})}
+}
+
+// in is the first commit of a partition.
+func in(partition int) *store.Commit {
+	c := commitOf()
+	c.Partition = partition
+	return c
+}
+
+// gather begins commits, the first of which cannot end before release, and waits until the others wait for it.
+func (c *crowd) gather(ctx context.Context, commits ...*store.Commit) {
+	var err error
+	c.blocker, err = c.pool.Begin(c.Context())
+	require.NoError(c, err)
+	_, err = c.blocker.Exec(c.Context(), `lock table maestro.events`)
+	require.NoError(c, err)
+	for i, commit := range commits {
+		outcome := make(chan error, 1)
+		c.outcomes = append(c.outcomes, outcome)
+		go func() { outcome <- c.store.Commit(ctx, commit) }()
+		if i == 0 {
+			c.awaitBlocked()
+		} else {
+			require.Eventually(c, func() bool { return c.store.Waiting() == i }, patience, tick)
+		}
+	}
+}
+
+func (c *crowd) awaitBlocked() {
+	require.Eventually(c, func() (blocked bool) {
+		err := c.blocker.QueryRow(c.Context(), `select exists (select from pg_locks where not granted
+			and relation = 'maestro.events'::regclass)`).Scan(&blocked)
+		return err == nil && blocked
+	}, patience, tick)
+}
+
+func (c *crowd) release() { require.NoError(c, c.blocker.Rollback(c.Context())) }
+
+// transactions counts those that have written events of the partitions.
+func (c *crowd) transactions(partitions ...int) (n int) {
+	require.NoError(c, c.pool.QueryRow(c.Context(), `select count(distinct xmin::text) from maestro.events where partition = any ($1)`,
+		partitions).Scan(&n))
+	return n
+}
+
+func TestCommitsThatComeTogetherShareATransaction(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	c.gather(t.Context(), in(5), in(3), in(1), in(2), in(0), in(4))
+	c.release()
+	for i, outcome := range c.outcomes {
+		require.NoError(t, <-outcome, i)
+	}
+	require.Equal(t, 1, c.transactions(0, 1, 2, 3, 4))
+	require.Equal(t, 2, c.transactions(0, 1, 2, 3, 4, 5))
+	for partition := range 6 {
+		at, err := c.store.Partition(t.Context(), partition)
+		require.NoError(t, err)
+		require.Equal(t, int64(1), at.Position)
+	}
+	var receipts, letters int
+	require.NoError(t, c.pool.QueryRow(t.Context(), `select (select count(*) from maestro.receipts),
+		(select count(*) from maestro.dead_letters)`).Scan(&receipts, &letters))
+	require.Equal(t, []int{6, 6}, []int{receipts, letters})
+}
+
+// Whatever is wrong with a commit is wrong with it alone.
+func TestARefusedCommitLeavesItsCompanyAlone(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	first := in(4)
+	first.DeadLetters = nil
+	require.NoError(t, c.store.Commit(t.Context(), first))
+	_, err := c.store.Acquire(t.Context(), 1, "another")
+	require.NoError(t, err)
+
+	duplicate := in(4)
+	duplicate.Position, duplicate.Events[0].Position, duplicate.Events[0].Sequence = 1, 2, 2
+	unstorable := in(5)
+	unstorable.Events[0].Body = []byte(`{"text":"\u0000"}`)
+	behind := in(3)
+	behind.Position, behind.Events[0].Position = 7, 8
+	c.gather(t.Context(), in(0), in(1), in(2), behind, duplicate, unstorable, in(6))
+	c.release()
+
+	require.NoError(t, <-c.outcomes[0])
+	require.ErrorIs(t, <-c.outcomes[1], store.ErrFenced)
+	require.NoError(t, <-c.outcomes[2])
+	require.ErrorIs(t, <-c.outcomes[3], store.ErrConflict)
+	require.ErrorIs(t, <-c.outcomes[4], store.ErrDuplicate)
+	var data *store.DataError
+	require.ErrorAs(t, <-c.outcomes[5], &data)
+	require.NoError(t, <-c.outcomes[6])
+	require.Equal(t, 3, c.transactions(0, 1, 2, 3, 5, 6))
+}
+
+// Two commits for the same place are in one group: one of them is refused, as if they had come one after the other.
+func TestCommitsForTheSamePlaceInOneGroup(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	one, other := in(1), in(1)
+	other.Receipts[0].CommandID, other.DeadLetters = "d", nil
+	c.gather(t.Context(), in(0), one, other)
+	c.release()
+	require.NoError(t, <-c.outcomes[0])
+	errs := []error{<-c.outcomes[1], <-c.outcomes[2]}
+	if errs[0] != nil {
+		errs[0], errs[1] = errs[1], errs[0]
+	}
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], store.ErrConflict)
+}
+
+func TestACommitIsNotMadeWhoseCallerGaveUpBefore(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c.gather(ctx, in(0), in(1), in(2))
+	cancel()
+	for _, outcome := range c.outcomes {
+		require.ErrorIs(t, <-outcome, context.Canceled)
+	}
+	last := make(chan error, 1)
+	go func() { last <- c.store.Commit(t.Context(), in(3)) }()
+	require.Eventually(t, func() bool { return c.store.Waiting() == 3 }, patience, tick)
+	c.release()
+	require.NoError(t, <-last)
+	require.Equal(t, 0, c.transactions(1, 2), "they still waited")
+	require.Equal(t, 1, c.transactions(0), "it was under way")
+}
+
+func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	require.NoError(t, c.store.Commit(t.Context(), in(7)))
+	c.gather(t.Context(), in(0), in(1), in(2))
+	var ended int // the session of the first; then that of the two others
+	for want := range 2 {
+		c.awaitBlocked()
+		require.NoError(t, c.blocker.QueryRow(t.Context(), `select count(pg_terminate_backend(pid, 60000)) from pg_locks
+			where not granted and relation = 'maestro.events'::regclass`).Scan(&ended))
+		require.Equal(t, 1, ended)
+		if want == 0 {
+			require.True(t, store.IsTransient(<-c.outcomes[0]))
+		}
+	}
+	// A session that is ended tells why, so the two try again, each for itself.
+	c.release()
+	for _, outcome := range c.outcomes[1:] {
+		require.NoError(t, <-outcome)
+	}
+	require.Equal(t, 0, c.transactions(0))
+	require.Equal(t, 2, c.transactions(1, 2))
+}
+
+// Many writers on all partitions of one store, each of which commits one event after the other.
+func TestGroupsUnderLoad(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	const each = 50
+	outcome := make(chan error)
+	for partition := range 8 {
+		go func() {
+			for n := range int64(each) {
+				commit := &store.Commit{Partition: partition, Position: n, Events: []store.Event{{Position: n + 1, Aggregate: key,
+					Recorded: aggregate.Recorded{Sequence: n + 1, Type: "e", Version: 1, Body: []byte(`{}`)}}},
+					Receipts: []store.Receipt{{Aggregate: key, CommandID: fmt.Sprint(n), Status: store.Committed}}}
+				if err := c.store.Commit(t.Context(), commit); err != nil {
+					outcome <- err
+					return
+				}
+			}
+			outcome <- nil
+		}()
+	}
+	for range 8 {
+		require.NoError(t, <-outcome)
+	}
+	var events, receipts int
+	require.NoError(t, c.pool.QueryRow(t.Context(), `select (select count(*) from maestro.events),
+		(select count(*) from maestro.receipts)`).Scan(&events, &receipts))
+	require.Equal(t, []int{8 * each, 8 * each}, []int{events, receipts})
+	require.Less(t, c.transactions(0, 1, 2, 3, 4, 5, 6, 7), 8*each)
+}
