@@ -25,6 +25,8 @@ type Options struct {
 	BinDir string
 	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a durable cluster.
 	Unsafe bool
+	// Settings are parameters of the server, as name=value without spaces.
+	Settings []string
 	// TLS refuses connections without TLS. The URL then says which authority to trust.
 	TLS bool
 }
@@ -85,6 +87,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 // settings are the server's command line.
 func settings(port int, options Options) string {
 	s := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200", port)
+	for _, setting := range options.Settings {
+		s += " -c " + setting
+	}
 	if options.Unsafe {
 		s += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 	}

@@ -44,16 +44,19 @@ func TestAClusterIsDurableAndLeavesNothingBehind(t *testing.T) {
 	require.NoDirExists(t, s.dir)
 }
 
-func TestDataOutlivesARestart(t *testing.T) {
+func TestDataAndSettingsOutliveARestart(t *testing.T) {
 	t.Parallel()
-	s, err := Start(t.Context(), Options{})
+	s, err := Start(t.Context(), Options{Settings: []string{"work_mem=5MB", "min_wal_size=96MB"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Stop()) }()
 	_, err = connect(t, s.URL()).Exec(t.Context(), "create table kept as select 1 as n")
 	require.NoError(t, err)
 	for _, mode := range []Mode{Fast, Immediate} {
 		require.NoError(t, s.Restart(mode))
-		require.Equal(t, 1, query[int](t, connect(t, s.URL()), "select n from kept"))
+		conn := connect(t, s.URL())
+		require.Equal(t, 1, query[int](t, conn, "select n from kept"))
+		require.Equal(t, "5MB", query[string](t, conn, "show work_mem"))
+		require.Equal(t, "96MB", query[string](t, conn, "show min_wal_size"))
 	}
 	require.NoError(t, s.Halt(Fast))
 	_, err = pgx.Connect(t.Context(), s.URL())
