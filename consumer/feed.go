@@ -20,15 +20,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// feedMessages and feedBytes bound what the server sends ahead to one partition.
+// feedMessages and feedBytes bound what the server sends ahead to one partition. The messages are more than a lane takes at once: the
+// client asks for more when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand
+// over all that it has in the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
 const (
-	feedMessages = 1000
+	feedMessages = 2000
 	feedBytes    = 8 << 20
 )
 
-// heartbeat is how often the server says that it has nothing to send. After two without, the feed reads anew: a pull that gets lost on
-// the way, which happens now and then under load, is a pause of two seconds and not of ten.
-const heartbeat = time.Second
+// heartbeat is how often the server tells an idle feed that it is there. After two without, the feed reads anew.
+const heartbeat = 500 * time.Millisecond
 
 // inactiveAfter is when the server removes a consumer that nobody reads from.
 const inactiveAfter = 30 * time.Second
