@@ -21,7 +21,7 @@ const (
 // groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not wait for its end.
 const groupTimeout = 30 * time.Second
 
-// errAlone says that Postgres has refused the transaction of a group, which does not tell whose fault it was.
+// errAlone says that Postgres has refused what one of a group wants, and not whose that was.
 var errAlone = errors.New("commit alone")
 
 // groups brings commits together. None of them waits while fewer than limit transactions are under way.
@@ -84,10 +84,10 @@ func (g *groups) together(ctx context.Context, group []*Commit) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	err := g.commit(ctx, group)
-	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(group) > 1 {
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(group) > 1 && !IsTransient(err) {
 		return errAlone
 	}
-	return err
+	return err // of which, if the session or the server has ended, nobody knows whether it was committed before
 }
 
 // next takes the commits of a group, in the order in which they came. None of them is of a caller that has given up.

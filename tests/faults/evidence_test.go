@@ -62,8 +62,22 @@ type place struct {
 	Position  int64
 }
 
-// collect reads everything, when the system has come to rest.
+// collect reads everything, when the system has come to rest. A request that its client has given up may still be on its way, so what was
+// read counts only if the log is the same afterwards.
 func (w *world) collect(ctx context.Context) (e evidence, err error) {
+	for {
+		events := 0
+		if e, err = w.readAll(ctx); err == nil {
+			err = w.pool.QueryRow(ctx, "select count(*) from "+w.table("events")).Scan(&events)
+		}
+		if err != nil || events == len(e.log) {
+			return e, err
+		}
+	}
+}
+
+// readAll reads the log, then the event stream. What is committed in between is in the stream alone.
+func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 	rows, _ := w.pool.Query(ctx, `select partition, position, aggregate_type, aggregate_id, sequence, type, version, body,
 		metadata->>'command_id', recorded_at from `+w.table("events")+` order by partition, position`)
 	if e.log, err = pgx.CollectRows(rows, pgx.RowToStructByPos[row]); err != nil {
