@@ -18,7 +18,7 @@ func TestTheMarkIsNoBacklog(t *testing.T) {
 		rows, err := log.Rows(t.Context())
 		require.NoError(t, err)
 		c.notice(rows)
-		require.NoError(t, c.trimOnce(t.Context()))
+		require.NoError(t, c.trimOnce(t.Context(), &look{}))
 		n, err := c.inStream(t.Context())
 		require.NoError(t, err)
 		return n

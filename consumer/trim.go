@@ -18,6 +18,7 @@ const trimEvery = 2 * time.Second
 func (c *Consumer) trim(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
+	var seen look
 	for {
 		select {
 		case <-ctx.Done():
@@ -27,20 +28,44 @@ func (c *Consumer) trim(ctx context.Context) {
 		if c.lanes[0].Load() == nil {
 			continue
 		}
-		if err := c.trimOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := c.trimOnce(ctx, &seen); err != nil && ctx.Err() == nil {
 			c.Logger.Debug("the command stream was not trimmed", "error", err)
 		}
 	}
 }
 
+// look is what a look at the stream has shown: where it ended, and the partitions that nothing waited for.
+type look struct {
+	stream     time.Time
+	last       uint64
+	partitions map[int]bool
+}
+
+// upTo is the sequence up to which nothing waits for a partition that has just been found idle. A replicated stream may be read from
+// a server that does not know yet that it leads no more and lacks the newest messages. It finds that out at once, so two looks with a pause
+// between them are not both mistaken, and what counts is the end of the stream at the first.
+func (l *look) upTo(partition int, stream jetstream.Stream, last, cursor uint64) uint64 {
+	info := stream.CachedInfo()
+	switch {
+	case info.Config.Replicas == 1:
+		return last
+	case l.partitions[partition] && l.stream.Equal(info.Created):
+		return max(cursor, min(l.last, last))
+	default:
+		return cursor
+	}
+}
+
 // trimOnce removes what every partition has handled, but keeps the message with the highest committed cursor: by that a lost
-// tail of the stream is noticed.
-func (c *Consumer) trimOnce(ctx context.Context) error {
+// tail of the stream is noticed. Seen is what it saw the last time.
+func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
 	if err != nil {
 		return err
 	}
+	before := *seen
 	last := stream.CachedInfo().State.LastSeq
+	*seen = look{stream: stream.CachedInfo().Created, last: last, partitions: map[int]bool{}}
 	rows, err := c.Store.Rows(ctx)
 	if err != nil {
 		return err
@@ -56,9 +81,13 @@ func (c *Consumer) trimOnce(ctx context.Context) error {
 			return err
 		}
 		highest = max(highest, cursor.Sequence)
-		handled, err := c.handled(ctx, stream, row.Number, cursor.Sequence, last)
+		handled, waits, err := c.handled(ctx, stream, row.Number, cursor.Sequence, last)
 		if err != nil {
 			return err
+		}
+		if !waits {
+			seen.partitions[row.Number] = true
+			handled = before.upTo(row.Number, stream, last, cursor.Sequence)
 		}
 		lowest = min(lowest, handled)
 	}
@@ -73,19 +102,21 @@ func (c *Consumer) trimOnce(ctx context.Context) error {
 }
 
 // handled is the sequence up to which a partition has handled the stream: its cursor, or more where nothing of its own comes
-// after that. Last is the stream's end at a moment before.
-func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partition int, cursor, last uint64) (uint64, error) {
+// next. Waits is false where nothing of its own comes after the cursor at all. Last is the stream's end at a moment before.
+func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partition int, cursor, last uint64) (
+	upTo uint64, waits bool, err error,
+) {
 	if cursor >= last {
-		return last, nil
+		return last, true, nil
 	}
 	next, err := stream.GetMsg(ctx, cursor+1, jetstream.WithGetMsgSubject(c.Namespace.CommandsOf(partition)))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return last, nil
+		return last, false, nil
 	case err != nil:
-		return 0, fmt.Errorf("next command of partition %d: %w", partition, err)
+		return 0, false, fmt.Errorf("next command of partition %d: %w", partition, err)
 	}
-	return min(next.Sequence-1, last), nil
+	return min(next.Sequence-1, last), true, nil
 }
 
 // known is the cursor, or one before the first message where the cursor speaks of another stream, or of a message that the

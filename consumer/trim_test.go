@@ -54,7 +54,7 @@ func handledUpTo(t *testing.T, log *store.Memory, stream jetstream.Stream, parti
 
 func firstOf(t *testing.T, c *Consumer, stream jetstream.Stream) uint64 {
 	t.Helper()
-	require.NoError(t, c.trimOnce(t.Context()))
+	require.NoError(t, c.trimOnce(t.Context(), &look{}))
 	info, err := stream.Info(t.Context())
 	require.NoError(t, err)
 	return info.State.FirstSeq
@@ -99,4 +99,30 @@ func TestACursorOfALostMessageTrimsNothing(t *testing.T) {
 			require.EqualValues(t, 2, firstOf(t, c, stream), "partition 1 has yet to handle message 2")
 		})
 	}
+}
+
+// seenAs is a stream as it was said to be.
+type seenAs struct {
+	jetstream.Stream
+	jetstream.StreamInfo
+}
+
+func (s *seenAs) CachedInfo() *jetstream.StreamInfo { return &s.StreamInfo }
+
+// One server of several may not know of the newest messages: that a partition has none of its own counts when it was so before, and
+// then for what the stream had before.
+func TestOneLookAtAReplicatedStreamIsNotEnough(t *testing.T) {
+	t.Parallel()
+	var stream, other seenAs
+	stream.Created, stream.Config.Replicas = time.Unix(1, 0), 3
+	other.Created, other.Config.Replicas = time.Unix(2, 0), 3
+	const last, cursor = 20, 5
+	nothing, once := &look{}, &look{stream: stream.Created, last: 12, partitions: map[int]bool{1: true}}
+	require.EqualValues(t, cursor, nothing.upTo(1, &stream, last, cursor))
+	require.EqualValues(t, 12, once.upTo(1, &stream, last, cursor))
+	require.EqualValues(t, 15, once.upTo(1, &stream, last, 15), "what is handled is handled")
+	require.EqualValues(t, cursor, once.upTo(2, &stream, last, cursor), "another partition")
+	require.EqualValues(t, cursor, once.upTo(1, &other, last, cursor), "another stream")
+	stream.Config.Replicas = 1
+	require.EqualValues(t, last, nothing.upTo(1, &stream, last, cursor), "a single server knows")
 }

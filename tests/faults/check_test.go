@@ -219,22 +219,28 @@ func positionsOf(events []row) (positions []int64) {
 
 // checkOrder: what one client stored for one aggregate one after the other was handled in that order.
 func (c *checker) checkOrder() {
-	sequences := map[store.CommandKey]int64{}
+	events := map[store.CommandKey]row{}
 	for _, e := range c.log {
-		sequences[store.CommandKey{Key: e.key(), CommandID: e.CommandID}] = e.Sequence
+		events[store.CommandKey{Key: e.key(), CommandID: e.CommandID}] = e
 	}
 	last := map[int]*operation{}
 	for _, o := range c.operations { // in the order in which they were begun
-		sequence := sequences[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
-		if o.group == 0 || sequence == 0 {
+		e, did := events[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
+		if o.group == 0 || !did {
 			continue
 		}
-		if before := last[o.group]; before != nil && sequences[store.CommandKey{Key: before.key, CommandID: before.command.ID}] > sequence {
-			c.violatedf(inOrder, "%v: command %s was stored after %s and handled before it", o.key, o.command.ID, before.command.ID)
+		if before := last[o.group]; before != nil {
+			if b := events[store.CommandKey{Key: before.key, CommandID: before.command.ID}]; b.Sequence > e.Sequence {
+				c.violatedf(inOrder, "%v: command %s was stored after %s and handled before it, at position %d of partition %d at %s and not after %d at %s",
+					o.key, o.command.ID, before.command.ID, e.Position, e.Partition, clock(e.RecordedAt), b.Position, clock(b.RecordedAt))
+			}
 		}
 		last[o.group] = o
 	}
 }
+
+// clock is a time as the workers' logs have it.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }
 
 func (c *checker) checkStream() {
 	streamed, logged := map[int][]message{}, map[int][]row{}
@@ -259,7 +265,9 @@ func (c *checker) checkStream() {
 			}
 		}
 		if more := len(streamed[p]) - len(logged[p]); more > 0 {
-			c.violatedf(streamIsLog, "partition %d: the stream has %d events too many", p, more)
+			extra := streamed[p][len(logged[p])]
+			c.violatedf(streamIsLog, "partition %d: the log has %d events, the stream %d more, the first of them %s (%s) at position %d",
+				p, len(logged[p]), more, extra.subject, extra.id, extra.Position)
 		}
 	}
 }

@@ -102,6 +102,13 @@ func (h *history) group() int {
 	return h.groups
 }
 
+// ungroup says that an operation may come before those of its group.
+func (h *history) ungroup(o *operation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o.group = 0
+}
+
 // all is every operation so far.
 func (h *history) all() []*operation {
 	h.mu.Lock()

@@ -186,6 +186,7 @@ func (c *loader) again() {
 	if c.random.IntN(3) == 0 {
 		way = bySend
 	}
+	c.ungroup(o) // as a request it may come before what is still in the stream
 	c.try(o, way, attemptTimeout)
 }
 
