@@ -86,14 +86,12 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 
 // settings are the server's command line.
 func settings(port int, options Options) string {
-	s := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200", port)
-	for _, setting := range options.Settings {
-		s += " -c " + setting
-	}
+	all := append([]string{fmt.Sprintf("port=%d", port), "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"},
+		options.Settings...)
 	if options.Unsafe {
-		s += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+		all = append(all, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	return s
+	return "-c " + strings.Join(all, " -c ")
 }
 
 // run starts the keeper and waits until it says that the cluster is ready.
