@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A transaction and its flush to disk cost as much for one command as for a hundred. Where several partitions have something to commit, it
@@ -21,7 +19,7 @@ const (
 // groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not wait for its end.
 const groupTimeout = 30 * time.Second
 
-// errAlone says that Postgres has refused what one of a group wants, and not whose that was.
+// errAlone says that something is wrong with one of a group, and not with which.
 var errAlone = errors.New("commit alone")
 
 // groups brings commits together. None of them waits while fewer than limit transactions are under way.
@@ -84,7 +82,7 @@ func (g *groups) together(ctx context.Context, group []*Commit) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	err := g.commit(ctx, group)
-	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(group) > 1 && !IsTransient(err) {
+	if err != nil && len(group) > 1 && !IsTransient(err) {
 		return errAlone
 	}
 	return err // of which, if the session or the server has ended, nobody knows whether it was committed before
