@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/internal/atomicbatch"
+	"github.com/maestro-es/maestro/internal/fastbatch"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
@@ -51,6 +52,7 @@ type Publisher struct {
 	epoch     int64
 	watch     *Watch
 	batches   *atomicbatch.Sender
+	fast      *fastbatch.Sender // while it publishes
 	complains *complaints
 	queue     queue
 }
@@ -158,6 +160,10 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 	if err != nil {
 		return err
 	}
+	if p.fast, err = fastbatch.NewSender(p.js.Conn(), maxUnit); err != nil {
+		return err
+	}
+	defer p.fast.Close()
 	for {
 		events, above, err := p.queue.take(ctx, lost)
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/internal/atomicbatch"
-	"github.com/maestro-es/maestro/internal/fastbatch"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -49,7 +48,7 @@ func (p *Publisher) send(ctx context.Context, f fence, messages []*nats.Msg) err
 		_, err := p.js.PublishMsg(ctx, messages[0])
 		return err
 	}
-	stored, err := fastbatch.Publish(ctx, p.js.Conn(), messages)
+	stored, err := p.fast.Publish(ctx, messages)
 	if err == nil && stored < len(messages) {
 		err = fmt.Errorf("the stream took %d of %d", stored, len(messages))
 	}

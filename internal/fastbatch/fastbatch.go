@@ -16,12 +16,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
-// The reply subject of each message is <inbox>.<messages between two notes on the flow>.fail.<number>.<operation>.$FI.
+// The reply subject of each message is <inbox>.<batch>.<messages between two notes on the flow>.fail.<number>.<operation>.$FI.
 const (
 	prefix = ".65535.fail."
 	suffix = ".$FI"
@@ -31,33 +33,55 @@ const (
 	commit = "2"
 )
 
-// Publish sends the messages, whose Reply it sets, and waits for the stream's word: how many of them, from the first on, are
-// stored. Fewer than all is no error. After an error a prefix of them may be stored; one of the stream's is a *jetstream.APIError.
-func Publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (stored int, err error) {
-	broken := nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
-	defer nc.RemoveStatusListener(broken)
+// Sender sends one batch after the other. It is not safe for concurrent use.
+type Sender struct {
+	nc      *nats.Conn
+	inbox   string
+	answers chan *nats.Msg
+	sub     *nats.Subscription
+	broken  chan nats.Status
+}
+
+// NewSender returns a sender of batches of at most so many messages. It listens on the connection until Close.
+func NewSender(nc *nats.Conn, most int) (*Sender, error) {
+	s := &Sender{nc: nc, inbox: nc.NewInbox() + ".", answers: make(chan *nats.Msg, 2*most+8)} // with notes on the batch before
+	var err error
+	if s.sub, err = nc.ChanSubscribe(s.inbox+">", s.answers); err != nil {
+		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
+	}
+	s.broken = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	return s, nil
+}
+
+// Close ends what listens for answers.
+func (s *Sender) Close() {
+	s.nc.RemoveStatusListener(s.broken)
+	_ = s.sub.Unsubscribe()
+}
+
+// Publish sends the messages, whose Reply it sets, and waits for the stream's word: how many of them, from the first on,
+// are stored. Fewer than all is no error. After an error a prefix of them may be stored; one of the stream's is a *jetstream.APIError.
+func (s *Sender) Publish(ctx context.Context, messages []*nats.Msg) (stored int, err error) {
 	switch {
-	case nc.IsClosed():
+	case s.nc.IsClosed():
 		return 0, nats.ErrConnectionClosed
-	case !nc.IsConnected():
+	case !s.nc.IsConnected():
 		return 0, nats.ErrDisconnected // what is buffered now would be stored later, in vain
 	}
-	inbox, answers := nc.NewInbox(), make(chan *nats.Msg, len(messages)+8)
-	sub, err := nc.ChanSubscribe(inbox+".>", answers)
-	if err != nil {
-		return 0, fmt.Errorf("subscribe to acknowledgements: %w", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := send(nc, inbox, messages); err != nil {
+	batch := s.inbox + nuid.Next()
+	if err := s.send(batch, messages); err != nil {
 		return 0, err
 	}
 	for {
 		select {
-		case answer := <-answers:
+		case answer := <-s.answers:
+			if !strings.HasPrefix(answer.Subject, batch) {
+				continue // a note on an earlier batch
+			}
 			if stored, ends, err := read(answer); ends {
 				return stored, err
 			}
-		case <-broken:
+		case <-s.broken:
 			return 0, nats.ErrDisconnected
 		case <-ctx.Done():
 			return 0, ctx.Err()
@@ -65,7 +89,17 @@ func Publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (stored i
 	}
 }
 
-func send(nc *nats.Conn, inbox string, messages []*nats.Msg) error {
+// Publish sends a single batch, as [Sender.Publish] does.
+func Publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (stored int, err error) {
+	s, err := NewSender(nc, len(messages))
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	return s.Publish(ctx, messages)
+}
+
+func (s *Sender) send(batch string, messages []*nats.Msg) error {
 	for n, msg := range messages {
 		operation := add
 		switch n {
@@ -74,8 +108,8 @@ func send(nc *nats.Conn, inbox string, messages []*nats.Msg) error {
 		case 0:
 			operation = start
 		}
-		msg.Reply = inbox + prefix + strconv.Itoa(n+1) + "." + operation + suffix
-		if err := nc.PublishMsg(msg); err != nil {
+		msg.Reply = batch + prefix + strconv.Itoa(n+1) + "." + operation + suffix
+		if err := s.nc.PublishMsg(msg); err != nil {
 			return err
 		}
 	}
