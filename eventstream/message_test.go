@@ -21,7 +21,7 @@ func TestAnEventIsACloudEvent(t *testing.T) {
 		Recorded:   aggregate.Recorded{Sequence: 7, Type: "incremented", Version: 2, Body: []byte(`{"by":1}`)},
 		Metadata:   store.Metadata{CommandID: "c-1", CorrelationID: "ü", Traceparent: "00-a-b-01", Tracestate: "x=1"},
 		RecordedAt: time.Date(2026, 2, 3, 4, 5, 6, 789012000, time.UTC)}
-	m := eventstream.Message(ns, e)
+	m := eventstream.Message(ns, &e)
 	require.Equal(t, "maestro.evt.5.counter.42.incremented", m.Subject)
 	require.Equal(t, `{"by":1}`, string(m.Data))
 	require.Equal(t, nats.Header{"Nats-Msg-Id": {"5.19"}, "ce-specversion": {"1.0"}, "ce-id": {"counter.42.7"},
@@ -37,7 +37,7 @@ func TestAnEventIsACloudEvent(t *testing.T) {
 
 func TestWhatIsNoEventIsNotRead(t *testing.T) {
 	t.Parallel()
-	good := eventstream.Message(ns, store.Event{Position: 1, Aggregate: store.Key{Type: "counter", ID: "42"},
+	good := eventstream.Message(ns, &store.Event{Position: 1, Aggregate: store.Key{Type: "counter", ID: "42"},
 		Recorded: aggregate.Recorded{Sequence: 1, Type: "incremented", Version: 1}, RecordedAt: time.Unix(1, 0).UTC()})
 	for name, c := range map[string]struct{ subject, header, value, want string }{
 		"another subject":  {"maestro.fence.0", "x", "", "is not the subject of an event"},
@@ -79,7 +79,7 @@ func FuzzParse(f *testing.F) {
 		require.Positive(t, e.Position)
 		require.Positive(t, e.Sequence)
 		require.True(t, strings.HasPrefix(subject, string(ns)+".evt."))
-		m := eventstream.Message(ns, e)
+		m := eventstream.Message(ns, &e)
 		require.Equal(t, subject, m.Subject)
 		again, err := eventstream.Parse(ns, m.Subject, m.Header, m.Data)
 		require.NoError(t, err)

@@ -22,7 +22,7 @@ type StreamConfig struct {
 
 // duplicateWindow is how long the server remembers message ids. The fence and the resumption do the real work, and the
 // server keeps every id of the window in memory, so it is short.
-const duplicateWindow = 10 * time.Second
+const duplicateWindow = time.Second
 
 // Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads stay off: on a replicated
 // stream any replica answers them, also one that lags behind, and publishers must know what is there.

@@ -22,16 +22,19 @@ func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	messages := make([]*nats.Msg, len(events))
-	for i, e := range events {
-		messages[i] = message(p.namespace, e)
+	unit := make([]*nats.Msg, len(events))
+	for i := range events {
+		unit[i] = message(p.namespace, &events[i])
 	}
-	start, done := time.Now(), traced(ctx, p.namespace, events, messages)
+	start, done := time.Now(), traced(ctx, p.namespace, events, unit)
 	send := p.send
 	if f.replicated {
 		send = p.sendReplicated
 	}
-	err := send(ctx, f, messages)
+	err := send(ctx, f, unit)
+	for _, m := range unit {
+		messages.Put(m)
+	}
 	if done(err); err != nil {
 		return fmt.Errorf("publish positions %d to %d: %w", events[0].Position, events[len(events)-1].Position, err)
 	}

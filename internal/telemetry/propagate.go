@@ -17,7 +17,7 @@ func Extract(ctx context.Context, parent, state string) context.Context {
 	if parent == "" {
 		return ctx
 	}
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceparent: parent, tracestate: state})
+	return propagation.TraceContext{}.Extract(ctx, &headers{parent, state})
 }
 
 // Inject returns the two headers of the trace that ctx is part of, empty if it is part of none.
@@ -25,10 +25,37 @@ func Inject(ctx context.Context) (parent, state string) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return "", ""
 	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier[traceparent], carrier[tracestate]
+	var h headers
+	propagation.TraceContext{}.Inject(ctx, &h)
+	return h.parent, h.state
 }
+
+// headers are a carrier of the two headers, and of no other.
+type headers struct{ parent, state string }
+
+// Get implements [propagation.TextMapCarrier].
+func (h *headers) Get(key string) string {
+	switch key {
+	case traceparent:
+		return h.parent
+	case tracestate:
+		return h.state
+	}
+	return ""
+}
+
+// Set implements [propagation.TextMapCarrier].
+func (h *headers) Set(key, value string) {
+	switch key {
+	case traceparent:
+		h.parent = value
+	case tracestate:
+		h.state = value
+	}
+}
+
+// Keys implements [propagation.TextMapCarrier].
+func (h *headers) Keys() []string { return []string{traceparent, tracestate} }
 
 // Sampled tells, without reading it in full, whether the trace of a header is one that is recorded. It is what keeps the
 // others free of charge.
