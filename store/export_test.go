@@ -1,5 +1,13 @@
 package store
 
+import "time"
+
+// Patient has commits wait for a transaction under way, however long it takes.
+func (s *Postgres) Patient() *Postgres {
+	s.groups.patience = time.Hour
+	return s
+}
+
 // Waiting is how many commits wait for a transaction.
 func (s *Postgres) Waiting() int {
 	s.groups.mu.Lock()

@@ -71,7 +71,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 
 func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
 	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace)}
-	s.groups.limit, s.groups.commit = max(1, int(pool.Config().MaxConns)/4), s.commitTogether
+	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(pool.Config().MaxConns)/4), defaultPatience, s.commitTogether
 	return s
 }
 

@@ -8,7 +8,8 @@ import (
 )
 
 // A transaction and its flush to disk cost as much for one command as for a hundred. Where several partitions have something to commit, it
-// is therefore one transaction for all of them: what comes while a transaction is under way waits for the next.
+// is therefore one transaction for all of them: what comes while a transaction is under way waits for the next. Another beside it begins
+// only when so much waits that it is worth one: smaller transactions at the same time take more of the processors and are not sooner done.
 
 // maxGroupRows and maxGroupBytes end a group, so that no commit waits long for those that it happens to be with.
 const (
@@ -16,19 +17,29 @@ const (
 	maxGroupBytes = 4 << 20
 )
 
+// enoughRows is what is worth a transaction beside one that is under way.
+const enoughRows = maxGroupRows / 4
+
+// defaultPatience is how long a transaction may hold up those that wait: it may be waiting for a lock, or for a connection that is none any
+// more, which is no concern of the other partitions.
+const defaultPatience = 100 * time.Millisecond
+
 // groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not wait for its end.
 const groupTimeout = 30 * time.Second
 
 // errAlone says that something is wrong with one of a group, and not with which.
 var errAlone = errors.New("commit alone")
 
-// groups brings commits together. None of them waits while fewer than limit transactions are under way.
+// groups brings commits together, in at most limit transactions at a time, not counting those that take longer than patience. A commit
+// waits for no other while no transaction is under way.
 type groups struct {
-	limit  int
-	commit func(ctx context.Context, group []*Commit) error
+	limit    int
+	patience time.Duration
+	commit   func(ctx context.Context, group []*Commit) error
 
 	mu      sync.Mutex
 	waiting []*member
+	rows    int // of those that wait
 	running int
 }
 
@@ -58,15 +69,17 @@ func (g *groups) join(m *member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, m)
-	if g.running < g.limit {
+	g.rows += m.commit.rows()
+	if g.running == 0 || g.running < g.limit && g.rows >= enoughRows {
 		g.running++
 		go g.run()
 	}
 }
 
-// run commits group after group, until nothing waits.
+// run commits group after group, until nothing waits. When a group takes too long, another run takes its place.
 func (g *groups) run() {
 	for members := g.next(); len(members) > 0; members = g.next() {
+		replace := time.AfterFunc(g.patience, g.run)
 		group := make([]*Commit, len(members))
 		for i, m := range members {
 			group[i] = m.commit
@@ -74,6 +87,9 @@ func (g *groups) run() {
 		err := g.together(context.WithoutCancel(members[0].ctx), group)
 		for _, m := range members {
 			m.outcome <- err
+		}
+		if !replace.Stop() {
+			return
 		}
 	}
 }
@@ -101,6 +117,7 @@ func (g *groups) next() (members []*member) {
 			members = append(members, m)
 		}
 		taken++
+		g.rows -= m.commit.rows()
 	}
 	g.waiting = append([]*member(nil), g.waiting[taken:]...)
 	if len(members) == 0 {

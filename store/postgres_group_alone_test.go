@@ -14,7 +14,7 @@ func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 	t.Parallel()
 	odd := errors.New("odd")
 	begun, proceed := make(chan struct{}), make(chan struct{})
-	g := &groups{limit: 1, commit: func(_ context.Context, group []*Commit) error {
+	g := &groups{limit: 1, patience: time.Hour, commit: func(_ context.Context, group []*Commit) error {
 		if group[0].Partition == 0 {
 			close(begun)
 			<-proceed
@@ -47,4 +47,64 @@ func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 			require.NoError(t, <-outcome)
 		}
 	}
+}
+
+// held is a groups whose transactions tell of how many commits they are, and end when they may.
+func held(limit int, patience time.Duration) (g *groups, begun <-chan int, end chan<- struct{}) {
+	begins, ends := make(chan int, 100), make(chan struct{})
+	return &groups{limit: limit, patience: patience, commit: func(_ context.Context, group []*Commit) error {
+		begins <- len(group)
+		<-ends
+		return nil
+	}}, begins, ends
+}
+
+func (g *groups) begin(t *testing.T, rows int) <-chan error {
+	outcome := make(chan error, 1)
+	g.join(&member{ctx: t.Context(), commit: &Commit{Receipts: make([]Receipt, rows)}, outcome: outcome})
+	return outcome
+}
+
+// Transactions go on beside each other only where there is enough for both.
+func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
+	t.Parallel()
+	g, begun, end := held(2, time.Hour)
+	outcomes := []<-chan error{g.begin(t, 1)}
+	require.Equal(t, 1, <-begun)
+	outcomes = append(outcomes, g.begin(t, 1), g.begin(t, enoughRows-2))
+	require.Equal(t, 1, g.underWay(), "one row is missing")
+	outcomes = append(outcomes, g.begin(t, 1))
+	require.Equal(t, 3, <-begun)
+	outcomes = append(outcomes, g.begin(t, enoughRows))
+	require.Equal(t, 2, g.underWay(), "and no more than the limit")
+	close(end)
+	for _, outcome := range outcomes {
+		require.NoError(t, <-outcome)
+	}
+	require.Equal(t, 1, <-begun)
+	require.Eventually(t, func() bool { return g.underWay() == 0 }, 30*time.Second, time.Millisecond)
+	require.Zero(t, g.rows)
+}
+
+// A transaction that stands still is not waited for.
+func TestATransactionThatStandsStillHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	g, begun, end := held(1, 10*time.Millisecond)
+	var outcomes []<-chan error
+	for range 3 {
+		outcomes = append(outcomes, g.begin(t, 1))
+		require.Equal(t, 1, <-begun, "while those before it stand still")
+	}
+	close(end)
+	for _, outcome := range outcomes {
+		require.NoError(t, <-outcome)
+	}
+	require.Eventually(t, func() bool { return g.underWay() == 0 }, 30*time.Second, time.Millisecond)
+	require.NoError(t, <-g.begin(t, 1), "it goes on as before")
+}
+
+func (g *groups) underWay() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running
 }

@@ -29,7 +29,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T) *crowd {
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 7 })
-	return &crowd{T: t, pool: pool, store: open(t, pool, store.Options{Partitions: 8})}
+	return &crowd{T: t, pool: pool, store: open(t, pool, store.Options{Partitions: 8}).Patient()}
 }
 
 // in is the first commit of a partition.
@@ -209,4 +209,27 @@ func TestGroupsUnderLoad(t *testing.T) {
 		(select count(*) from maestro.receipts)`).Scan(&events, &receipts))
 	require.Equal(t, []int{8 * each, 8 * each}, []int{events, receipts})
 	require.Less(t, c.transactions(0, 1, 2, 3, 4, 5, 6, 7), 8*each)
+}
+
+// A commit that has to wait for somebody holds up its own partition, and no other.
+func TestACommitThatHasToWaitHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 4 }) // one transaction at a time
+	s := open(t, pool, store.Options{Partitions: 8})
+	blocker, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = blocker.Exec(t.Context(), `select from maestro.partitions where partition = 5 for update`)
+	require.NoError(t, err)
+	waits := make(chan error, 1)
+	go func() { waits <- s.Commit(t.Context(), in(5)) }()
+	require.Eventually(t, func() (blocked bool) {
+		err := pool.QueryRow(t.Context(), `select exists (select from pg_locks where not granted and pid in
+			(select pid from pg_stat_activity where datname = current_database()))`).Scan(&blocked)
+		return err == nil && blocked
+	}, patience, tick)
+	require.NoError(t, s.Commit(t.Context(), in(3)))
+	require.NoError(t, s.Commit(t.Context(), in(6)))
+	require.Empty(t, waits)
+	require.NoError(t, blocker.Rollback(t.Context()))
+	require.NoError(t, <-waits)
 }
