@@ -32,3 +32,12 @@ func TestAReserveMakesCollectionsRare(t *testing.T) {
 	require.LessOrEqual(t, seldom, much/reserve+1)
 	require.Less(t, seldom, often)
 }
+
+func TestALimitLeavesRoom(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(400 << 20))
+	Reserve(256 << 20)
+	defer reserved.Store(nil)
+	require.EqualValues(t, 100<<20, Reserved())
+	Reserve(-1) // a mistake that somebody else reports
+	require.Zero(t, Reserved())
+}
