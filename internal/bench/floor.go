@@ -30,7 +30,7 @@ func (l *lab) runFloor(ctx context.Context, commands, partitions, roundTrips int
 	if l.floor == "" {
 		return f, nil
 	}
-	cmd := exec.CommandContext(ctx, l.floor, "-nats", l.nats.URL(), "-database", l.postgres.URL(), "-n", strconv.Itoa(commands),
+	cmd := exec.CommandContext(ctx, l.floor, "-nats", l.nats.url, "-database", l.postgres.URL(), "-n", strconv.Itoa(commands),
 		"-partitions", strconv.Itoa(partitions), "-aggregates", "10000", "-latency", strconv.Itoa(roundTrips))
 	cmd.Stderr = os.Stderr
 	printed, err := cmd.Output()

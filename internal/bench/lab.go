@@ -19,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
 )
@@ -28,7 +27,7 @@ import (
 type lab struct {
 	options
 	dir        string
-	nats       *localnats.Server
+	nats       *natsServer
 	postgres   *localpg.Server
 	conn       *nats.Conn
 	js         jetstream.JetStream
@@ -47,13 +46,13 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "maestro-bench-*"); err != nil {
 		return l, err
 	}
-	if l.nats, err = localnats.Start(localnats.Options{Dir: filepath.Join(l.dir, "jetstream")}); err != nil {
+	if l.nats, err = startNATS(ctx, filepath.Join(l.dir, "jetstream")); err != nil {
 		return l, err
 	}
 	if l.postgres, err = localpg.Start(ctx, localpg.Options{Settings: settings}); err != nil {
 		return l, err
 	}
-	if l.conn, err = nats.Connect(l.nats.URL()); err != nil {
+	if l.conn, err = nats.Connect(l.nats.url); err != nil {
 		return l, err
 	}
 	if l.js, err = jetstream.New(l.conn); err != nil {
@@ -72,7 +71,7 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 }
 
 // settings are what docs/operations.md asks of a Postgres that is to be quick.
-var settings = []string{"shared_buffers=1GB", "min_wal_size=2GB", "max_wal_size=8GB"}
+var settings = []string{"shared_buffers=1GB", "min_wal_size=2GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
 
 // age makes a new cluster one that has worked for a while: it has files of the write-ahead log to use again, and need not make them.
 func (l *lab) age(ctx context.Context) error {
@@ -109,7 +108,7 @@ func (l *lab) close() (err error) {
 		err = l.postgres.Stop()
 	}
 	if l.nats != nil {
-		l.nats.Stop()
+		l.nats.stop()
 	}
 	return errors.Join(err, os.RemoveAll(l.dir))
 }

@@ -28,7 +28,7 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	for round := range l.rounds {
+	for round := range 1 + l.rounds {
 		for _, log := range logs {
 			if err := log.round(ctx, l, round); err != nil {
 				return r, fmt.Errorf("%d events: %w", log.events, err)
@@ -36,10 +36,12 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 		}
 	}
 	r.notef("The log is filled by SQL, with one event and one receipt for each aggregate, then vacuumed. %s commands go to %s aggregates "+
-		"that are spread over it; the cost of a command is set against that with the smallest log. The start is from the start "+
-		"of the process to the outcome of a command that waited in the stream. 16 partitions, median of %d rounds in which the logs take turns.",
-		count(float64(l.standard().commands)), count(bulkAggregates), l.rounds)
-	t := table{head: []string{"events in the log", "tables", "commands/s", "cost of a command", "goal", "start, ms"}}
+		"that are spread over it; the cost of a command is set against that with the smallest log. In the first round each page of the indexes "+
+		"is changed for the first time since the checkpoint, and goes into the write-ahead log whole; the others are what lasts. The start is "+
+		"from the start of the process to the outcome of a command that waited in the stream. 16 partitions, median of %d rounds after the "+
+		"first, in which the logs take turns.",
+		count(float64(longer(l.standard()).commands)), count(bulkAggregates), l.rounds)
+	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "commands/s", "cost of a command", "goal", "start, ms"}}
 	p := plotted{name: "log", x: axis{label: "events in the log", log: true}, y: axis{label: "commands/s"},
 		lines: []line{{name: "plain tables"}, {name: "16 tables by hash"}}}
 	for i, log := range logs {
@@ -47,8 +49,9 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 		if i%len(logSizes) == len(logSizes)-1 {
 			goal = "≤ 1.15"
 		}
-		rate, smallest := median(log.rates), median(logs[len(logSizes)*side].rates)
-		t.add(count(float64(log.events)), p.lines[side].name, count(rate), ratio(smallest, rate), goal, count(median(log.starts)))
+		rate, smallest := median(log.rates[1:]), median(logs[len(logSizes)*side].rates[1:])
+		t.add(count(float64(log.events)), p.lines[side].name, count(log.rates[0]), count(rate), ratio(smallest, rate), goal,
+			count(median(log.starts)))
 		p.lines[side].points = append(p.lines[side].points, point{float64(log.events), rate})
 	}
 	r.tables, r.plots = append(r.tables, t), append(r.plots, p)
@@ -80,9 +83,15 @@ func (l *lab) fillLogs(ctx context.Context) (logs []*ofLog, err error) {
 	return logs, errors.Join(failed[:]...)
 }
 
+// longer is a drain in which the noise of the machine matters less.
+func longer(d drain) drain {
+	d.commands *= 2
+	return d
+}
+
 // round measures a start, then a drain.
 func (o *ofLog) round(ctx context.Context, l *lab, round int) error {
-	d := l.standard()
+	d := longer(l.standard())
 	d.id, d.stream = o.known, bounded
 	start, err := l.startUp(ctx, o.ns, fmt.Sprintf("start-%d", round), o.known(0))
 	if err != nil {
@@ -93,7 +102,7 @@ func (o *ofLog) round(ctx context.Context, l *lab, round int) error {
 		return err
 	}
 	o.rates, o.starts = append(o.rates, rate), append(o.starts, start)
-	l.progressf("round %d of %d, %s events, %d tables: %s commands/s, start %.0f ms", round+1, l.rounds, count(float64(o.events)),
+	l.progressf("round %d of %d, %s events, %d tables: %s commands/s, start %.0f ms", round, l.rounds, count(float64(o.events)),
 		max(o.eventPartitions, 1), count(rate), start)
 	return nil
 }

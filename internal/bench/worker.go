@@ -49,7 +49,7 @@ func (l *lab) startWorker(ctx context.Context, c workConfig, t tracing) (*worker
 	if err != nil {
 		return nil, err
 	}
-	c.NATS, c.Database, c.Profile = l.nats.URL(), l.postgres.URL(), os.Getenv("BENCH_PROFILE")
+	c.NATS, c.Database, c.Profile = l.nats.url, l.postgres.URL(), os.Getenv("BENCH_PROFILE")
 	config, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
