@@ -3,11 +3,13 @@ package fastbatch
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/internal/localnats"
@@ -52,6 +54,65 @@ func TestAllAreStoredInOrder(t *testing.T) {
 			require.Equal(t, fmt.Sprintf("s.%d", i+1), msg.Subject)
 		}
 	}
+}
+
+// Senders share a connection and a stream; each hears of its own batches only, also after one that was refused.
+func TestSendersSendBatchAfterBatch(t *testing.T) {
+	nc := localnats.ForTest(t).Connect(t)
+	s := stream(t, nc)
+	const senders, batches, most = 8, 25, 20
+	var all sync.WaitGroup
+	for i := range senders {
+		all.Go(func() {
+			sender, err := NewSender(nc, most)
+			if !assert.NoError(t, err) {
+				return
+			}
+			defer sender.Close()
+			for n := range batches {
+				batch := messages(1 + (i+n)%most)
+				want := len(batch)
+				if n%5 == 4 { // refused in its middle
+					want /= 2
+					batch[want].Header.Set(jetstream.ExpectedLastSubjSeqHeader, "999999")
+				}
+				stored, err := sender.Publish(t.Context(), batch)
+				if want == 0 {
+					assert.Error(t, err)
+					continue
+				}
+				assert.NoError(t, err)
+				assert.Equal(t, want, stored)
+			}
+		})
+	}
+	all.Wait()
+	want := 0
+	for i := range senders {
+		for n := range batches {
+			if size := 1 + (i+n)%most; n%5 == 4 {
+				want += size / 2
+			} else {
+				want += size
+			}
+		}
+	}
+	require.Equal(t, want, count(t, s))
+}
+
+func TestASenderEndsWithItsConnection(t *testing.T) {
+	server := localnats.ForTest(t)
+	nc := server.Connect(t)
+	stream(t, nc)
+	sender, err := NewSender(nc, 10)
+	require.NoError(t, err)
+	defer sender.Close()
+	_, err = sender.Publish(t.Context(), messages(3))
+	require.NoError(t, err)
+	server.Stop()
+	require.Eventually(t, func() bool { return !nc.IsConnected() }, 30*time.Second, time.Millisecond)
+	_, err = sender.Publish(t.Context(), messages(3))
+	require.ErrorIs(t, err, nats.ErrDisconnected)
 }
 
 func TestARefusedMessageLeavesThePrefixBeforeIt(t *testing.T) {
