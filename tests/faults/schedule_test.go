@@ -56,7 +56,7 @@ type option struct {
 const ms = time.Millisecond
 
 // duplicateWindow is how long the event stream remembers message ids.
-const duplicateWindow = 10 * time.Second
+const duplicateWindow = time.Second
 
 // options: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for
 // an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window for duplicates.
