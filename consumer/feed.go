@@ -20,13 +20,20 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// feedMessages and feedBytes bound what the server sends ahead to one partition. The messages are more than a lane takes at once: the
-// client asks for more when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand
-// over all that it has in the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
-const (
-	feedMessages = 2000
-	feedBytes    = 8 << 20
-)
+// feedMessages is how many messages the server sends ahead to one partition. They are more than a lane takes at once: the client asks for more
+// when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand over all that it has in
+// the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
+const feedMessages = 2000
+
+// aheadBytes is what the server sends ahead to all partitions: less than it keeps for a connection (64 MiB by default), which it closes when
+// there is more.
+const aheadBytes = 32 << 20
+
+// feedBytes is what the server sends ahead to one partition. A message that does not fit would never come.
+func (c *Consumer) feedBytes() int {
+	const subjects = 64 << 10 // is more than the subject of a message and of its acknowledgement take
+	return max(aheadBytes/len(c.lanes), int(c.NATS.MaxPayload())+subjects)
+}
 
 // heartbeat is how often the server tells an idle feed that it is there. After two without, the feed reads anew.
 const heartbeat = 500 * time.Millisecond
@@ -107,7 +114,7 @@ func (f *feed) consume(ctx context.Context, interrupt context.CancelCauseFunc) e
 		if err := f.take(ctx, m); err != nil {
 			interrupt(err)
 		}
-	}, jetstream.PullMaxMessagesWithBytesLimit(feedMessages, feedBytes), jetstream.PullHeartbeat(heartbeat),
+	}, jetstream.PullMaxMessagesWithBytesLimit(feedMessages, f.feedBytes()), jetstream.PullHeartbeat(heartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { interrupt(err) }))
 	if err != nil {
 		return fmt.Errorf("consume partition %d: %w", f.partition, err)

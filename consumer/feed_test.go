@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -162,4 +164,19 @@ func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{"committed", "failed malformed", "failed malformed", "failed malformed"}, statuses)
 	require.JSONEq(t, `{"count":1,"holds":"`+string(rune('0'+right))+`"}`, b.stateOf("a"))
+}
+
+// What the server takes comes to the lane: it would wait for ever in front of a feed that asks for less than a whole message.
+func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
+	t.Parallel()
+	server, err := localnats.Start(localnats.Options{Dir: t.TempDir(), MaxPayload: 12 << 20})
+	require.NoError(t, err)
+	t.Cleanup(server.Stop)
+	b := brokerOn(t, server)
+	s := b.run()
+	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put(strings.Repeat("x", 10<<20)))).Status)
+	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put("a small one"))).Status)
+	events, err := s.Events(t.Context(), wire.Partition("box", "1", 4), store.Key{Type: "box", ID: "1"}, 0, 10)
+	require.NoError(t, err)
+	require.Len(t, events, 2)
 }
