@@ -20,13 +20,13 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// feedMessages is how many messages the server sends ahead to one partition. They are more than a lane takes at once: the client asks for more
-// when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand over all that it has in
-// the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
+// feedMessages is how many messages the server sends ahead to one partition. They are more than a lane takes at once: the client asks for
+// more when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand over all that
+// it has in the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
 const feedMessages = 2000
 
-// aheadBytes is what the server sends ahead to all partitions: less than it keeps for a connection (64 MiB by default), which it closes when
-// there is more.
+// aheadBytes is what the server sends ahead to all partitions: less than it keeps for a connection (64 MiB by default), which it closes
+// when there is more.
 const aheadBytes = 32 << 20
 
 // feedBytes is what the server sends ahead to one partition. A message that does not fit would never come.

@@ -29,7 +29,8 @@ func latencyAgainstLoad(ctx context.Context, l *lab) (r result, err error) {
 		if err != nil {
 			return r, err
 		}
-		t := table{head: []string{mode.name + ", of saturation", "asked, commands/s", "answered", "p50", "p90", "p99", "p99.9", "max", "late p99", "goal"}}
+		t := table{head: []string{mode.name + ", of saturation", "asked, commands/s", "answered", "p50", "p90", "p99", "p99.9", "max",
+			"late p99", "goal"}}
 		for i, report := range reports {
 			goal := ""
 			if shares[i] == 0.5 {

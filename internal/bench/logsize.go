@@ -41,7 +41,8 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 		"from the start of the process to the outcome of a command that waited in the stream. 16 partitions, median of %d rounds after the "+
 		"first, in which the logs take turns.",
 		count(float64(longer(l.standard()).commands)), count(bulkAggregates), l.rounds)
-	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "commands/s", "cost of a command", "goal", "start, ms"}}
+	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "commands/s", "cost of a command", "goal",
+		"start, ms"}}
 	p := plotted{name: "log", x: axis{label: "events in the log", log: true}, y: axis{label: "commands/s"},
 		lines: []line{{name: "plain tables"}, {name: "16 tables by hash"}}}
 	for i, log := range logs {

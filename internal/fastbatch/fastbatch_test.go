@@ -3,13 +3,11 @@ package fastbatch
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/internal/localnats"
@@ -61,32 +59,13 @@ func TestSendersSendBatchAfterBatch(t *testing.T) {
 	nc := localnats.ForTest(t).Connect(t)
 	s := stream(t, nc)
 	const senders, batches, most = 8, 25, 20
-	var all sync.WaitGroup
+	ended := make(chan error, senders)
 	for i := range senders {
-		all.Go(func() {
-			sender, err := NewSender(nc, most)
-			if !assert.NoError(t, err) {
-				return
-			}
-			defer sender.Close()
-			for n := range batches {
-				batch := messages(1 + (i+n)%most)
-				want := len(batch)
-				if n%5 == 4 { // refused in its middle
-					want /= 2
-					batch[want].Header.Set(jetstream.ExpectedLastSubjSeqHeader, "999999")
-				}
-				stored, err := sender.Publish(t.Context(), batch)
-				if want == 0 {
-					assert.Error(t, err)
-					continue
-				}
-				assert.NoError(t, err)
-				assert.Equal(t, want, stored)
-			}
-		})
+		go func() { ended <- sendBatches(t, nc, i, batches, most) }()
 	}
-	all.Wait()
+	for range senders {
+		require.NoError(t, <-ended)
+	}
 	want := 0
 	for i := range senders {
 		for n := range batches {
@@ -98,6 +77,28 @@ func TestSendersSendBatchAfterBatch(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, count(t, s))
+}
+
+// sendBatches sends batches of different sizes, every fifth of which is refused in its middle.
+func sendBatches(t *testing.T, nc *nats.Conn, first, batches, most int) error {
+	sender, err := NewSender(nc, most)
+	if err != nil {
+		return err
+	}
+	defer sender.Close()
+	for n := range batches {
+		batch := messages(1 + (first+n)%most)
+		want := len(batch)
+		if n%5 == 4 {
+			want /= 2
+			batch[want].Header.Set(jetstream.ExpectedLastSubjSeqHeader, "999999")
+		}
+		stored, err := sender.Publish(t.Context(), batch)
+		if refused := want == 0; refused != (err != nil) || stored != want {
+			return fmt.Errorf("stored %d of %d, expected %d: %w", stored, len(batch), want, err)
+		}
+	}
+	return nil
 }
 
 func TestASenderEndsWithItsConnection(t *testing.T) {
