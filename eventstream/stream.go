@@ -45,8 +45,9 @@ func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c St
 	return stream, nil
 }
 
-// forgetting is how much later than it says the server may forget message ids.
-const forgetting = time.Second
+// forgetting is how much later than it says the server may forget message ids: its timer runs as the window was before it was last changed,
+// and that was ten seconds in streams of an earlier build.
+const forgetting = 10 * time.Second
 
 // Empty removes all events. An event that is published again while the server remembers its message id would be dropped
 // without a word, although it is not there any more; so Empty waits first until the last message is older than that.
