@@ -39,8 +39,8 @@ func againstLog(ctx context.Context, l *lab) (r result, err error) {
 		"that are spread over it; the cost of a command is set against that with the smallest log. In the first round each page of the indexes "+
 		"is changed for the first time since the checkpoint, and goes into the write-ahead log whole. "+
 		"Every round adds its events to "+
-		"each log, also to the smallest. The start is from the start of the process to the outcome of a command that waited in the stream. 16 partitions, median of %d rounds after the "+
-		"first, in which the logs take turns.",
+		"each log, also to the smallest. The start is from the start of the process to the outcome of a command that waited in "+
+		"the stream. 16 partitions, median of %d rounds after the first, in which the logs take turns.",
 		count(float64(longer(l.standard()).commands)), count(bulkAggregates), l.rounds)
 	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "commands/s", "cost of a command", "goal",
 		"start, ms"}}
