@@ -20,12 +20,15 @@ type bulk struct {
 	ns              wire.Namespace
 	events          int
 	eventPartitions int
+	sets            int // of aggregates that will get commands
 }
 
 const (
 	bulkPartitions = 16
-	// bulkAggregates of the log get commands afterwards.
+	// bulkAggregates are in a set.
 	bulkAggregates = 10_000
+	// bulkGap is the difference between the ids of two other aggregates.
+	bulkGap = 1000
 )
 
 // fillLog makes the log. Its last event counts as published.
@@ -51,7 +54,7 @@ func (l *lab) fillLog(ctx context.Context, b bulk) error {
 		from (select partition, max(position) as position from bench.events group by 1) e where e.partition = p.partition`,
 		`vacuum (freeze, analyze) bench.events, bench.receipts, bench.partitions`, `checkpoint`)
 	for _, sql := range steps {
-		sql = strings.ReplaceAll(b.qualify(sql), "$events", strconv.Itoa(b.events))
+		sql = strings.ReplaceAll(b.qualify(sql), "$more", strconv.Itoa(b.events-b.sets*bulkAggregates))
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%.60s: %w", strings.TrimSpace(sql), err)
 		}
@@ -64,9 +67,9 @@ const (
 	fillEvents = `
 		with known as materialized (select p, (select count(*) from bench.events e where e.partition = p) as n from generate_series(0, 15) p)
 		insert into bench.events (partition, position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at)
-		select i % 16, 1 + i / 16 + known.n, 'tally', lpad((i * 10)::text, 10, '0'), 1, 'added', 1, '{"by":1}',
+		select i % 16, 1 + i / 16 + known.n, 'tally', lpad((i::bigint * 1000)::text, 12, '0'), 1, 'added', 1, '{"by":1}',
 			jsonb_build_object('command_id', 'bulk-' || i), now() - interval '1 hour'
-		from generate_series(0, $events - 10001) i
+		from generate_series(0, $more - 1) i
 		join known on known.p = i % 16`
 	fillReceipts = `
 		insert into bench.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence, position, events, error, at)
@@ -78,19 +81,39 @@ func (b bulk) qualify(sql string) string {
 	return strings.ReplaceAll(sql, "bench.", pgx.Identifier{string(b.ns)}.Sanitize()+".")
 }
 
-// known is the id of an aggregate that will get commands: they are spread over the whole log.
-func (b bulk) known(n int) string {
-	return fmt.Sprintf("%010d", n*max(b.events/bulkAggregates, 1)*10+1)
+// known names the aggregates of a set, which are spread over the whole log. Those of one number are of the same partition in all sets, and
+// neighbours in the indexes, so that a later set finds the pages that an earlier one has changed.
+func (b bulk) known(set int) func(n int) string {
+	ids := make([]string, bulkAggregates)
+	for n := range ids {
+		first := n * max(b.events/bulkAggregates, 1) * bulkGap
+		partition := -1
+		for i, found := first+1, 0; found <= set; i++ {
+			ids[n] = fmt.Sprintf("%012d", i)
+			p := wire.Partition(tallyType, ids[n], bulkPartitions)
+			if partition < 0 {
+				partition = p
+			}
+			if p == partition {
+				found++
+			}
+		}
+	}
+	return func(n int) string { return ids[n] }
 }
 
 // copyKnown writes the events of the aggregates that will get commands into their partitions, which SQL cannot tell.
 func (b bulk) copyKnown(ctx context.Context, conn *pgx.Conn) error {
 	positions := [bulkPartitions]int64{}
 	at := time.Now().Add(-time.Hour)
+	var sets []func(int) string
+	for set := range b.sets {
+		sets = append(sets, b.known(set))
+	}
 	_, err := conn.CopyFrom(ctx, pgx.Identifier{string(b.ns), "events"},
 		[]string{"partition", "position", "aggregate_type", "aggregate_id", "sequence", "type", "version", "body", "metadata", "recorded_at"},
-		pgx.CopyFromSlice(bulkAggregates, func(n int) ([]any, error) {
-			id := b.known(n)
+		pgx.CopyFromSlice(b.sets*bulkAggregates, func(n int) ([]any, error) {
+			id := sets[n/bulkAggregates](n % bulkAggregates)
 			p := wire.Partition(tallyType, id, bulkPartitions)
 			positions[p]++
 			return []any{int16(p), positions[p], tallyType, id, int64(1), "added", int32(1), `{"by":1}`,

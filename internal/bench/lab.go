@@ -71,7 +71,7 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 }
 
 // settings are what docs/operations.md asks of a Postgres that is to be quick.
-var settings = []string{"shared_buffers=4GB", "min_wal_size=2GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
+var settings = []string{"shared_buffers=6GB", "min_wal_size=2GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
 
 // age makes a new cluster one that has worked for a while: it has files of the write-ahead log to use again, and need not make them.
 func (l *lab) age(ctx context.Context) error {

@@ -30,15 +30,11 @@ func latencyAgainstLoad(ctx context.Context, l *lab) (r result, err error) {
 			return r, err
 		}
 		t := table{head: []string{mode.name + ", of saturation", "asked, commands/s", "answered", "p50", "p90", "p99", "p99.9", "max",
-			"late p99", "goal"}}
+			"late p99"}}
 		for i, report := range reports {
-			goal := ""
-			if shares[i] == 0.5 {
-				goal = "p99 ≤ 10 ms"
-			}
 			q := report.Latency
 			t.add(fmt.Sprintf("%.0f %%", 100*shares[i]), count(report.Asked), count(report.PerSecond),
-				millis(q.P50), millis(q.P90), millis(q.P99), millis(q.P999), millis(q.Max), millis(report.Late.P99), goal)
+				millis(q.P50), millis(q.P90), millis(q.P99), millis(q.P999), millis(q.Max), millis(report.Late.P99))
 		}
 		r.notef("Saturation, %s: %s commands/s.", mode.name, count(capacity))
 		r.tables = append(r.tables, t)

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,73 +15,109 @@ import (
 // logSizes are the numbers of events that logs have.
 var logSizes = []int{10_000, 1_000_000, 10_000_000}
 
-// ofLog is a log of some size, and what was measured with it.
+// ofLog is what was measured with logs of some size: one that is worked on in every round, or one for each, so that it stays small.
 type ofLog struct {
-	bulk
-	rates, starts []float64
+	events, eventPartitions int
+	logs                    []bulk
+	rates, starts           []float64 // of each round
 }
+
+// logRounds is how often each log is measured, the first time included.
+func (l *lab) logRounds() int { return 1 + 2*l.rounds }
 
 // againstLog is the experiment log: what the log holds already must not matter to a command.
 func againstLog(ctx context.Context, l *lab) (r result, err error) {
-	logs, err := l.fillLogs(ctx)
-	if err != nil {
-		return r, err
-	}
-	for round := range 1 + l.rounds {
-		for _, log := range logs {
-			if err := log.round(ctx, l, round); err != nil {
-				return r, fmt.Errorf("%d events: %w", log.events, err)
-			}
-		}
-	}
-	r.notef("The log is filled by SQL, with one event and one receipt for each aggregate, then vacuumed. %s commands go to %s aggregates "+
-		"that are spread over it; the cost of a command is set against that with the smallest log. In the first round each page of the indexes "+
-		"is changed for the first time since the checkpoint, and goes into the write-ahead log whole. "+
-		"Every round adds its events to "+
-		"each log, also to the smallest. The start is from the start of the process to the outcome of a command that waited in "+
-		"the stream. 16 partitions, median of %d rounds after the first, in which the logs take turns.",
-		count(float64(longer(l.standard()).commands)), count(bulkAggregates), l.rounds)
-	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "commands/s", "cost of a command", "goal",
+	r.notef("The logs are filled by SQL, with one event and one receipt for each aggregate, then vacuumed; a checkpoint follows. %s commands "+
+		"go to %s aggregates that are spread over the log. In the first round each page of the indexes is changed for the first time since the "+
+		"checkpoint, and goes into the write-ahead log whole. The %d rounds after it come in turns, forwards and backwards, and the cost of a "+
+		"command is set against that with the smallest log in the same round; the medians are shown. The smallest log is another one in each "+
+		"round, the others grow by a round's events. The start is from the start of the process to the outcome of a command that waited in "+
+		"the stream. 16 partitions.",
+		count(float64(longer(l.standard()).commands)), count(bulkAggregates), l.logRounds()-1)
+	t := table{head: []string{"events in the log", "tables", "first round, commands/s", "cost", "then, commands/s", "cost", "goal",
 		"start, ms"}}
-	p := plotted{name: "log", x: axis{label: "events in the log", log: true}, y: axis{label: "commands/s"},
-		lines: []line{{name: "plain tables"}, {name: "16 tables by hash"}}}
-	for i, log := range logs {
-		side, goal := i/len(logSizes), ""
-		if i%len(logSizes) == len(logSizes)-1 {
-			goal = "≤ 1.15"
+	p := plotted{name: "log", x: axis{label: "events in the log", log: true}, y: axis{label: "commands/s"}}
+	for _, side := range []struct {
+		tables          string
+		eventPartitions int
+	}{{"plain tables", 0}, {"16 tables by hash", 16}} {
+		sizes, err := l.onLogs(ctx, side.eventPartitions)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", side.tables, err)
 		}
-		rate, smallest := median(log.rates[1:]), median(logs[len(logSizes)*side].rates[1:])
-		t.add(count(float64(log.events)), p.lines[side].name, count(log.rates[0]), count(rate), ratio(smallest, rate), goal,
-			count(median(log.starts)))
-		p.lines[side].points = append(p.lines[side].points, point{float64(log.events), rate})
+		drawn := line{name: side.tables}
+		for i, size := range sizes {
+			goal := ""
+			if i == len(sizes)-1 {
+				goal = "≤ 1.15"
+			}
+			cost, rate := size.cost(sizes[0]), median(size.rates[1:])
+			t.add(count(float64(size.events)), side.tables, count(size.rates[0]), fmt.Sprintf("%.2f", cost[0]), count(rate),
+				fmt.Sprintf("%.2f", median(cost[1:])), goal, count(median(size.starts)))
+			drawn.points = append(drawn.points, point{float64(size.events), rate})
+			l.progressf("%s events, %s: cost of a command in each round %.2f", count(float64(size.events)), side.tables, cost)
+		}
+		p.lines = append(p.lines, drawn)
 	}
 	r.tables, r.plots = append(r.tables, t), append(r.plots, p)
 	return r, nil
 }
 
-// fillLogs makes a log of each size, first on plain tables, then on such as are divided by hash. The two sides are filled at the same time.
-func (l *lab) fillLogs(ctx context.Context) (logs []*ofLog, err error) {
-	for _, eventPartitions := range []int{0, 16} {
-		for _, events := range logSizes {
-			logs = append(logs, &ofLog{bulk: bulk{ns: l.namespace(), events: max(l.scaled(events), bulkAggregates),
-				eventPartitions: eventPartitions}})
+// onLogs makes the logs of all sizes, measures with them in turns, and drops them.
+func (l *lab) onLogs(ctx context.Context, eventPartitions int) (sizes []*ofLog, err error) {
+	sizes, err = l.fillLogs(ctx, eventPartitions)
+	if err != nil {
+		return nil, err
+	}
+	for round := range l.logRounds() {
+		turn := slices.Clone(sizes)
+		if round%2 == 1 {
+			slices.Reverse(turn) // so that none of them is always early
+		}
+		for _, size := range turn {
+			if err := size.round(ctx, l, round); err != nil {
+				return nil, fmt.Errorf("%d events: %w", size.events, err)
+			}
 		}
 	}
-	var filled sync.WaitGroup
-	var failed [2]error
-	for side := range failed {
-		filled.Go(func() {
-			for _, log := range logs[side*len(logSizes) : (side+1)*len(logSizes)] {
-				start := time.Now()
-				if failed[side] = l.fillLog(ctx, log.bulk); failed[side] != nil {
-					return
-				}
-				l.progressf("filled a log with %s events in %s", count(float64(log.events)), time.Since(start).Round(time.Second))
+	for _, size := range sizes {
+		for _, log := range size.logs {
+			if err := l.drop(ctx, log.ns); err != nil {
+				return nil, err
 			}
-		})
+		}
 	}
-	filled.Wait()
-	return logs, errors.Join(failed[:]...)
+	return sizes, nil
+}
+
+// cost is that of a command as a multiple of that with another log, in each round.
+func (o *ofLog) cost(other *ofLog) (ratios []float64) {
+	for round, rate := range o.rates {
+		ratios = append(ratios, other.rates[round]/rate)
+	}
+	return ratios
+}
+
+// fillLogs makes the logs of each size.
+func (l *lab) fillLogs(ctx context.Context, eventPartitions int) (sizes []*ofLog, err error) {
+	for i, events := range logSizes {
+		copies, sets := 1, l.logRounds()
+		if i == 0 {
+			copies, sets = sets, copies
+		}
+		size := &ofLog{events: max(l.scaled(events), sets*bulkAggregates), eventPartitions: eventPartitions}
+		start := time.Now()
+		for range copies {
+			log := bulk{ns: l.namespace(), events: size.events, eventPartitions: eventPartitions, sets: sets}
+			if err := l.fillLog(ctx, log); err != nil {
+				return nil, err
+			}
+			size.logs = append(size.logs, log)
+		}
+		l.progressf("filled %d with %s events in %s", copies, count(float64(size.events)), time.Since(start).Round(time.Second))
+		sizes = append(sizes, size)
+	}
+	return sizes, nil
 }
 
 // longer is a drain in which the noise of the machine matters less.
@@ -93,18 +128,19 @@ func longer(d drain) drain {
 
 // round measures a start, then a drain.
 func (o *ofLog) round(ctx context.Context, l *lab, round int) error {
+	log := o.logs[round%len(o.logs)]
 	d := longer(l.standard())
-	d.id, d.stream = o.known, bounded
-	start, err := l.startUp(ctx, o.ns, fmt.Sprintf("start-%d", round), o.known(0))
+	d.id, d.stream = log.known(round%log.sets), bounded
+	start, err := l.startUp(ctx, log.ns, fmt.Sprintf("start-%d", round), d.id(0))
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	rate, err := l.drainIn(ctx, o.ns, fmt.Sprintf("c-%d", round), d)
+	rate, err := l.drainIn(ctx, log.ns, fmt.Sprintf("c-%d", round), d)
 	if err != nil {
 		return err
 	}
 	o.rates, o.starts = append(o.rates, rate), append(o.starts, start)
-	l.progressf("round %d of %d, %s events, %d tables: %s commands/s, start %.0f ms", round, l.rounds, count(float64(o.events)),
+	l.progressf("round %d of %d, %s events, %d tables: %s commands/s, start %.0f ms", round, l.logRounds()-1, count(float64(o.events)),
 		max(o.eventPartitions, 1), count(rate), start)
 	return nil
 }

@@ -6,8 +6,10 @@
 //
 // main.go, suite.go    flags; the list of experiments
 // lab.go, bulk.go      the servers; a log that is large from the beginning
-// nats.go              this program again, as nats-server
-// worker.go, work.go   and as the worker process that is measured
+// self.go              this program again, as another process:
+// nats.go              as nats-server,
+// worker.go, work.go   as the worker that is measured,
+// byhand.go            as the same path written by hand
 // tally.go             the aggregate and its read models
 // drain.go, sweep.go   the commonest experiment: so many commands wait, how fast do they go through
 // result.go, document.go, draw.go   tables and plots, to the terminal and into the page
@@ -41,13 +43,9 @@ type options struct {
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) > 2 {
-		switch os.Args[1] {
-		case workArgument:
-			work(os.Args[2])
-			return
-		case serveArgument:
-			serve(os.Args[2])
+	if len(os.Args) == 3 {
+		if role, ok := roles[os.Args[1]]; ok {
+			role(os.Args[2])
 			return
 		}
 	}

@@ -20,6 +20,7 @@ var suite = []experiment{
 	{"floor", "throughput beside the path written by hand, with and without read models", besideFloor},
 	{"latency", "one command at a time, beside the path written by hand", oneAtATime},
 	{"load", "latency against load, up to saturation", latencyAgainstLoad},
+	{"half", "latency at half of saturation, beside the path written by hand", besideHand},
 	{"partitions", "throughput against the number of partitions", againstPartitions},
 	{"aggregates", "throughput against the number of aggregates", againstAggregates},
 	{"size", "throughput against the size of events", againstSize},

@@ -3,18 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// workArgument makes this program a worker.
-const workArgument = "work"
+// workRole makes this program a worker.
+const workRole = "work"
 
 // workConfig is what a worker process is told.
 type workConfig struct {
@@ -30,10 +28,9 @@ type workConfig struct {
 
 // worker is a worker process.
 type worker struct {
-	cmd   *exec.Cmd
+	*process
 	ask   *json.Encoder
 	lines *json.Decoder
-	ended chan struct{}
 }
 
 // usage is what a worker process takes: bytes, after a collection of its garbage, and processor time since its start.
@@ -45,53 +42,16 @@ type usage struct {
 
 // startWorker starts a worker and returns when it begins to work.
 func (l *lab) startWorker(ctx context.Context, c workConfig, t tracing) (*worker, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	c.NATS, c.Database, c.Profile = l.nats.url, l.postgres.URL(), os.Getenv("BENCH_PROFILE")
 	config, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, workArgument, string(config))
-	cmd.Env = append(os.Environ(), t.environment(l.collector.URL)...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	p, _, err := startSelf(ctx, workRole, string(config), t.environment(l.collector.URL))
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	w := &worker{cmd: cmd, ask: json.NewEncoder(in), lines: json.NewDecoder(out), ended: make(chan struct{})}
-	var first usage
-	if err := w.lines.Decode(&first); err != nil {
-		_ = cmd.Process.Kill()
-		return nil, fmt.Errorf("the worker process did not begin: %w", err)
-	}
-	go func() {
-		_ = cmd.Wait()
-		close(w.ended)
-	}()
-	return w, nil
-}
-
-// during is a context that ends with the process, so that nobody waits for it in vain.
-func (w *worker) during(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, end := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-w.ended:
-			end(errors.New("the worker process has ended"))
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { end(nil) }
+	return &worker{process: p, ask: json.NewEncoder(p.in), lines: json.NewDecoder(p.out)}, nil
 }
 
 // usage asks the process what it takes.
@@ -103,12 +63,4 @@ func (w *worker) usage() (u usage, err error) {
 		return u, fmt.Errorf("the worker process ended: %w", err)
 	}
 	return u, nil
-}
-
-// stop ends the process in order.
-func (w *worker) stop() {
-	_ = w.cmd.Process.Signal(os.Interrupt)
-	kill := time.AfterFunc(10*time.Second, func() { _ = w.cmd.Process.Kill() })
-	defer kill.Stop()
-	<-w.ended
 }

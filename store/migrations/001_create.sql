@@ -38,7 +38,7 @@ create table {{.schema}}.events (
   metadata       jsonb       not null,
   recorded_at    timestamptz not null,
   primary key (partition, position),
-  unique (partition, aggregate_type, aggregate_id, sequence)
+  unique (aggregate_id, aggregate_type, sequence, partition)
 ){{.partitionBy}};
 comment on table {{.schema}}.events is 'The log: positions count from 1 in each partition, sequences from 1 in each aggregate.';
 
@@ -49,7 +49,7 @@ create table {{.schema}}.snapshots (
   sequence       bigint   not null,
   version        integer  not null,
   body           jsonb    not null,
-  primary key (partition, aggregate_type, aggregate_id)
+  primary key (aggregate_id, aggregate_type, partition)
 ){{.partitionBy}};
 comment on table {{.schema}}.snapshots is 'States that stand in for the events up to their sequence. May be deleted at any time.';
 
@@ -64,7 +64,7 @@ create table {{.schema}}.receipts (
   events         integer     not null,
   error          jsonb,
   at             timestamptz not null,
-  primary key (partition, aggregate_type, aggregate_id, command_id)
+  primary key (aggregate_id, command_id, aggregate_type, partition)
 ){{.partitionBy}};
 create index receipts_at on {{.schema}}.receipts (at);
 comment on table {{.schema}}.receipts is 'The outcome of each command, so that none takes effect twice.';
