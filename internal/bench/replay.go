@@ -7,6 +7,7 @@ import (
 
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -17,7 +18,9 @@ func replay(ctx context.Context, l *lab) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.notef("The time until an aggregate that is in no memory is there, in process, median of %d. After the snapshot come %d more events, as "+
+	heap.Reserve(workerReserve)
+	defer heap.Reserve(0)
+	r.notef("The time until an aggregate that is in no memory is there, in a process with the heap of a worker, median of %d. After the snapshot come %d more events, as "+
 		"they do on average where one is taken every %d.", loads, snapshotEvery/2, snapshotEvery)
 	t := table{head: []string{"events", "from its events, ms", "goal", "from a snapshot, ms", "goal"}}
 	p := plotted{name: "replay", x: axis{label: "events of the aggregate", log: true}, y: axis{label: "ms", log: true},

@@ -30,7 +30,7 @@ import (
 func work(config string) {
 	var c workConfig
 	must(json.Unmarshal([]byte(config), &c))
-	heap.Reserve(256 << 20) // as the program worker does
+	heap.Reserve(workerReserve)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-bench", Getenv: os.Getenv})
@@ -57,6 +57,9 @@ func work(config string) {
 	go report()
 	must(worker.Run(ctx))
 }
+
+// workerReserve is that of the program worker.
+const workerReserve = 256 << 20
 
 // connections is the size of the pool, the same as that of the program worker.
 const connections = 8
