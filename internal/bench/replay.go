@@ -20,8 +20,8 @@ func replay(ctx context.Context, l *lab) (r result, err error) {
 	}
 	heap.Reserve(workerReserve)
 	defer heap.Reserve(0)
-	r.notef("The time until an aggregate that is in no memory is there, in a process with the heap of a worker, median of %d. After the snapshot come %d more events, as "+
-		"they do on average where one is taken every %d.", loads, snapshotEvery/2, snapshotEvery)
+	r.notef("The time until an aggregate that is in no memory is there, in a process with a worker's heap, median of %d. After the "+
+		"snapshot come %d more events, as they do on average where one is taken every %d.", loads, snapshotEvery/2, snapshotEvery)
 	t := table{head: []string{"events", "from its events, ms", "goal", "from a snapshot, ms", "goal"}}
 	p := plotted{name: "replay", x: axis{label: "events of the aggregate", log: true}, y: axis{label: "ms", log: true},
 		lines: []line{{name: "from its events"}, {name: "from a snapshot"}}}
