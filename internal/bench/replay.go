@@ -65,9 +65,11 @@ func (l *lab) loadTimes(ctx context.Context, log *store.Postgres, n int) (plain,
 	return plain, quick, err
 }
 
-// loads is how often an aggregate is loaded, snapshotEvery how often a worker may take a snapshot.
 const (
-	loads         = 21
+	// loads is how often an aggregate is loaded: often enough that most loads find memory that the process has used before, as in a worker
+	// that has run for a while.
+	loads = 401
+	// snapshotEvery is how often a worker may take a snapshot.
 	snapshotEvery = 100
 )
 
