@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -169,10 +168,7 @@ func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 // What the server takes comes to the lane: it would wait for ever in front of a feed that asks for less than a whole message.
 func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
 	t.Parallel()
-	server, err := localnats.Start(localnats.Options{Dir: t.TempDir(), MaxPayload: 12 << 20})
-	require.NoError(t, err)
-	t.Cleanup(server.Stop)
-	b := brokerOn(t, server)
+	b := brokerAllowing(t, 12<<20)
 	s := b.run()
 	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put(strings.Repeat("x", 10<<20)))).Status)
 	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put("a small one"))).Status)

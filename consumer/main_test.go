@@ -68,6 +68,15 @@ func newBroker(t *testing.T) *broker {
 	return brokerOn(t, localnats.ForTest(t))
 }
 
+// brokerAllowing is on a server that allows messages up to a size in bytes.
+func brokerAllowing(t *testing.T, maxPayload int32) *broker {
+	t.Helper()
+	server, err := localnats.Start(localnats.Options{Dir: t.TempDir(), MaxPayload: maxPayload})
+	require.NoError(t, err)
+	t.Cleanup(server.Stop)
+	return brokerOn(t, server)
+}
+
 func brokerOn(t *testing.T, server *localnats.Server) *broker {
 	t.Helper()
 	nc := server.Connect(t)

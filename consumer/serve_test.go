@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -83,10 +82,7 @@ func TestStatesAndHistoriesAreRead(t *testing.T) {
 // What a command led to may be more than a message holds; that it took effect is said all the same.
 func TestAnAnswerThatIsTooLargeIsCutDown(t *testing.T) {
 	t.Parallel()
-	server, err := localnats.Start(localnats.Options{Dir: t.TempDir(), MaxPayload: 32 << 10})
-	require.NoError(t, err)
-	t.Cleanup(server.Stop)
-	b := brokerOn(t, server)
+	b := brokerAllowing(t, 32<<10)
 	b.run()
 	for _, want := range []string{"state", "none", "events"} {
 		a := b.ask(ns.Do("box", "a", "put"), `{"size":20000}`, wire.HeaderReturn, want)
