@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -78,7 +79,7 @@ type byHandCommand struct {
 	sequence             uint64 // in the stream
 }
 
-// workByHand is the process. Its connections to Postgres are as many as the floor program's.
+// workByHand is the process. It has Go's usual heap, without a worker's reserve, and as many connections to Postgres as the floor program.
 func workByHand(config string) {
 	var w byHand
 	must(json.Unmarshal([]byte(config), &w.byHandConfig))
@@ -92,7 +93,8 @@ func workByHand(config string) {
 	must(err)
 	js, err := jetstream.New(w.nc)
 	must(err)
-	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: w.Namespace.EventStream(), Subjects: []string{w.Namespace.Events()}})
+	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: w.Namespace.EventStream(), Subjects: []string{w.Namespace.Events()},
+		Duplicates: time.Second}) // as Maestro's: what nats-server keeps of one side is collected at the cost of both
 	must(err)
 	partitions := make([]chan byHandCommand, w.Partitions)
 	for p := range partitions {
