@@ -38,16 +38,25 @@ type Instance interface {
 	// Execute decides a command and applies the events it leads to. After an error nothing has changed: a *Rejection,
 	// *UnknownCommandError, *PayloadError, *UnregisteredEventError, *EventError, *PanicError, or the command's own.
 	Execute(command string, body []byte, metadata Metadata) ([]Decided, error)
-	// Apply evolves the state by stored events, which must follow each other and the current sequence. After an error,
-	// an *EventError, nothing has changed.
-	Apply(events ...Recorded) error
-	// Snapshot returns the state in its stored form, Restore sets it.
+	Replayer
+	// Snapshot returns the state in its stored form.
 	Snapshot() (Snapshot, error)
-	Restore(Snapshot) error
 	// Bytes estimates the memory that the aggregate takes.
 	Bytes() int
 	// Clone returns an independent copy.
 	Clone() Instance
+}
+
+// Replayer takes what is stored.
+type Replayer interface {
+	// Restore sets the state to that of a snapshot.
+	Restore(Snapshot) error
+	// Prepare reads a stored event before it is to be applied: Apply then need not. Events that follow each other are remembered, until
+	// the next Apply.
+	Prepare(Recorded)
+	// Apply evolves the state by stored events, which must follow each other and the current sequence. After an error,
+	// an *EventError, nothing has changed.
+	Apply(events ...Recorded) error
 }
 
 // Decided is an event that a command led to: as it will be stored, and as the user's type, read back from there.
@@ -69,6 +78,7 @@ type instance[S any] struct {
 	id         string
 	sequence   int64
 	state      S
+	prepared   *prepared[S] // until they are applied
 }
 
 func (i *instance[S]) ID() string      { return i.id }

@@ -1,27 +1,44 @@
 package aggregate
 
-import (
-	"fmt"
-	"runtime"
-	"sync"
-)
+import "fmt"
 
-// longHistory is the number of events from which it pays to decode them on several processors.
-const longHistory = 1000
+// prepared are events that were read before they are to be applied, each following the one before.
+type prepared[S any] struct {
+	first  int64 // sequence
+	events []stored[S]
+}
+
+// Prepare reads a stored event before it is to be applied.
+func (i *instance[S]) Prepare(r Recorded) {
+	if i.prepared == nil {
+		i.prepared = &prepared[S]{first: r.Sequence}
+	}
+	if p := i.prepared; r.Sequence == p.first+int64(len(p.events)) {
+		p.events = append(p.events, i.definition.decodeStored(r))
+	}
+}
+
+// read returns what an event reads as.
+func (i *instance[S]) read(r Recorded) stored[S] {
+	if p := i.prepared; p != nil && r.Sequence >= p.first && r.Sequence < p.first+int64(len(p.events)) {
+		return p.events[r.Sequence-p.first]
+	}
+	return i.definition.decodeStored(r)
+}
 
 // Apply evolves the state by stored events.
 func (i *instance[S]) Apply(events ...Recorded) error {
+	defer func() { i.prepared = nil }()
 	for n, r := range events {
 		if r.Sequence != i.sequence+int64(n)+1 {
 			return i.definition.unreadable(r, fmt.Errorf("expected sequence %d: events of %q are missing or out of order",
 				i.sequence+int64(n)+1, i.id))
 		}
 	}
-	decoded := i.definition.decodeAll(events)
 	state := i.state
-	for n, r := range events {
+	for _, r := range events {
 		var err error
-		if state, err = i.definition.evolve(state, r, decoded[n]); err != nil {
+		if state, err = i.definition.evolve(state, r, i.read(r)); err != nil {
 			return err
 		}
 	}
@@ -34,27 +51,6 @@ func (i *instance[S]) Apply(events ...Recorded) error {
 type stored[S any] struct {
 	event Event[S]
 	err   error
-}
-
-// decodeAll reads a history, a long one on all processors.
-func (d *Definition[S]) decodeAll(events []Recorded) []stored[S] {
-	decoded := make([]stored[S], len(events))
-	decode := func(from, to int) {
-		for n := from; n < min(to, len(events)); n++ {
-			decoded[n] = d.decodeStored(events[n])
-		}
-	}
-	if len(events) < longHistory {
-		decode(0, len(events))
-		return decoded
-	}
-	part := len(events)/runtime.GOMAXPROCS(0) + 1
-	var group sync.WaitGroup
-	for from := 0; from < len(events); from += part {
-		group.Go(func() { decode(from, from+part) })
-	}
-	group.Wait()
-	return decoded
 }
 
 func (d *Definition[S]) decodeStored(r Recorded) (s stored[S]) {

@@ -50,27 +50,54 @@ func TestEventsOfEveryVersionAreRead(t *testing.T) {
 	require.Equal(t, incremented(4, 3, `{"by":1}`), decided[0].Recorded)
 }
 
-// A long history is read in several parts at once.
-func TestALongHistoryReadsLikeAShortOne(t *testing.T) {
+// Events that are prepared are read once, and lead to what those lead to that are not, wherever the preparation ends.
+func TestPreparedEventsAreReadOnce(t *testing.T) {
 	t.Parallel()
-	events := make([]aggregate.Recorded, 4321)
-	total := 0
+	reads := 0
+	counted := aggregate.Define("counter", aggregate.Emits[Incremented]("incremented", func(body json.RawMessage) (json.RawMessage, error) {
+		reads++
+		return rename(body)
+	}))
+	events := make([]aggregate.Recorded, 20)
 	for n := range events {
-		events[n] = incremented(int64(n)+1, 3, fmt.Sprintf(`{"by":%d}`, n))
-		total += n
+		events[n] = incremented(int64(n)+1, 1, fmt.Sprintf(`{"n":%d}`, n+20))
 	}
-	whole, parts := grown.New("42"), grown.New("42")
-	require.NoError(t, whole.Apply(events...))
-	for _, e := range events {
-		require.NoError(t, parts.Apply(e))
+	plain := counted.New("42")
+	require.NoError(t, plain.Apply(events...))
+	for _, ahead := range []int{0, 1, 19, 20} {
+		reads = 0
+		c := counted.New("42")
+		for _, e := range events[:ahead] {
+			c.Prepare(e)
+		}
+		require.Equal(t, ahead, reads)
+		require.NoError(t, c.Apply(events...))
+		require.Equal(t, len(events), reads)
+		require.Equal(t, plain.Root(), c.Root())
 	}
-	require.Equal(t, aggregate.Root[Counter]{ID: "42", Sequence: 4321, State: Counter{Total: total}}, whole.Root())
-	require.Equal(t, parts.Root(), whole.Root())
+}
 
-	for _, n := range []int{4000, 2160, 1300} { // each before the one before
-		events[n] = incremented(int64(n)+1, 2, `{"n":13}`)
-		event := as[*aggregate.EventError](require.New(t), grown.New("42").Apply(events...))
-		require.EqualValues(t, n+1, event.Sequence, "the first that cannot be read")
+func TestPreparationThatDoesNotFitIsIgnored(t *testing.T) {
+	t.Parallel()
+	one, two, three := incremented(1, 3, `{"by":1}`), incremented(2, 3, `{"by":20}`), incremented(3, 3, `{"by":300}`)
+	for name, ahead := range map[string][]aggregate.Recorded{
+		"out of order": {two, one, three},
+		"with a gap":   {one, three},
+		"twice":        {one, one, two, two, three},
+		"the last":     {three},
+		"beyond":       {three, incremented(4, 3, `{`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := grown.New("42")
+			for _, e := range ahead {
+				c.Prepare(e)
+			}
+			require.NoError(t, c.Apply(one, two, three))
+			require.Equal(t, Counter{Total: 321}, c.Root().(aggregate.Root[Counter]).State)
+			require.NoError(t, c.Apply(incremented(4, 3, `{"by":4000}`)), "what was prepared is forgotten")
+			require.Equal(t, Counter{Total: 4321}, c.Root().(aggregate.Root[Counter]).State)
+		})
 	}
 }
 
@@ -104,6 +131,10 @@ func TestAnUnreadableHistoryIsRefusedWhole(t *testing.T) {
 			require.Equal(t, c.bad.Sequence, event.Sequence)
 			require.Equal(t, c.bad.Type, event.Event)
 			require.ErrorContains(t, err, c.want)
+			require.Equal(t, before, i.Root())
+			i.Prepare(good)
+			i.Prepare(c.bad)
+			require.EqualError(t, i.Apply(good, c.bad), err.Error(), "prepared or not")
 			require.Equal(t, before, i.Root())
 			require.NoError(t, i.Apply(good))
 		})

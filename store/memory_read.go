@@ -40,8 +40,7 @@ func (p *memoryPartition) history(q Query) (h History) {
 		if e.Sequence > upTo {
 			break
 		}
-		h.Events = append(h.Events, aggregate.Recorded{Sequence: e.Sequence, Type: e.Type, Version: e.Version,
-			Body: slices.Clone(e.Body)})
+		h.add(q, aggregate.Recorded{Sequence: e.Sequence, Type: e.Type, Version: e.Version, Body: slices.Clone(e.Body)})
 	}
 	return h
 }

@@ -18,7 +18,7 @@ func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]
 		return nil, err
 	}
 	rows, _ := s.pool.Query(ctx, s.sql.load, queryArrays(partition, queries)...) // its error is that of the rows
-	histories, err := readHistories(rows, len(queries))
+	histories, err := readHistories(rows, queries)
 	if err != nil {
 		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, err)
 	}
@@ -40,9 +40,9 @@ func queryArrays(partition int, queries []Query) []any {
 }
 
 // readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot), a version and a body.
-func readHistories(rows pgx.Rows, n int) ([]History, error) {
+func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 	defer rows.Close()
-	histories := make([]History, n)
+	histories := make([]History, len(queries))
 	var (
 		query, sequence int64
 		version         int
@@ -58,8 +58,7 @@ func readHistories(rows pgx.Rows, n int) ([]History, error) {
 		if name.null {
 			h.Snapshot = &aggregate.Snapshot{Sequence: sequence, Version: version, Body: body.last}
 		} else {
-			h.Events = append(h.Events,
-				aggregate.Recorded{Sequence: sequence, Type: name.last, Version: version, Body: body.last})
+			h.add(queries[query-1], aggregate.Recorded{Sequence: sequence, Type: name.last, Version: version, Body: body.last})
 		}
 	}
 	for _, h := range histories {

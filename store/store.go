@@ -131,12 +131,21 @@ type Query struct {
 	UpTo int64
 	// SnapshotVersion is the version of the snapshot that may stand in for events; 0 wants none.
 	SnapshotVersion int
+	// Each, if not nil, gets every event as it comes, while others are still on their way, and in whatever order they come. What it was
+	// given counts only if no error follows.
+	Each func(aggregate.Recorded)
 }
 
 // History is an aggregate's snapshot, if it has a fitting one, and the events after it.
 type History struct {
 	Snapshot *aggregate.Snapshot
 	Events   []aggregate.Recorded
+}
+
+func (h *History) add(q Query, r aggregate.Recorded) {
+	if h.Events = append(h.Events, r); q.Each != nil {
+		q.Each(r)
+	}
 }
 
 // DeadLetter is a command of the durable stream that could not be handled, kept for a person to look at.

@@ -16,6 +16,7 @@ import (
 func (a *attempt) load(ctx context.Context) error {
 	l := a.lane
 	var queries []store.Query
+	var instances []aggregate.Instance // that they are about
 	for _, t := range a.tasks {
 		key := t.key()
 		typ, known := l.Types[key.Type]
@@ -25,7 +26,9 @@ func (a *attempt) load(ctx context.Context) error {
 		instance := l.cache.get(key)
 		a.now[key] = instance
 		if instance == nil {
-			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()})
+			instance = typ.New(key.ID)
+			instances = append(instances, instance)
+			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion(), Each: instance.Prepare})
 		}
 	}
 	if len(queries) == 0 {
@@ -38,15 +41,14 @@ func (a *attempt) load(ctx context.Context) error {
 	}
 	a.broken = map[store.Key]error{}
 	for i, q := range queries {
-		instance, err := fold(l.Types[q.Type], q.ID, histories[i])
-		if err != nil {
+		if err := fold(instances[i], histories[i]); err != nil {
 			a.broken[q.Key] = err
 			l.Logger.Log(ctx, l.complained.Level(slog.LevelError), "the history of an aggregate cannot be read",
 				"aggregate", q.Type, "id", q.ID, "error", err)
 			continue
 		}
-		a.now[q.Key] = instance
-		entry := cached{instance: instance}
+		a.now[q.Key] = instances[i]
+		entry := cached{instance: instances[i]}
 		if h := histories[i].Snapshot; h != nil {
 			entry.snapshot = h.Sequence
 		}
@@ -56,28 +58,28 @@ func (a *attempt) load(ctx context.Context) error {
 }
 
 // fold replays a history.
-func fold(typ aggregate.Type, id string, h store.History) (aggregate.Instance, error) {
-	instance := typ.New(id)
+func fold(into aggregate.Replayer, h store.History) error {
 	if h.Snapshot != nil {
-		if err := instance.Restore(*h.Snapshot); err != nil {
-			return nil, err
+		if err := into.Restore(*h.Snapshot); err != nil {
+			return err
 		}
 	}
-	if err := instance.Apply(h.Events...); err != nil {
-		return nil, err
-	}
-	return instance, nil
+	return into.Apply(h.Events...)
 }
 
 // Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
 // sequence if the aggregate has not come that far.
 func Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64) (aggregate.Instance, error) {
+	instance := typ.New(id)
 	histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: id}, UpTo: sequence,
-		SnapshotVersion: typ.SnapshotVersion()}})
+		SnapshotVersion: typ.SnapshotVersion(), Each: instance.Prepare}})
 	if err != nil {
 		return nil, fmt.Errorf("replay %s %s: %w", typ.Name(), id, err)
 	}
-	return fold(typ, id, histories[0])
+	if err := fold(instance, histories[0]); err != nil {
+		return nil, err
+	}
+	return instance, nil
 }
 
 // again is the result of a command that has a receipt. What it wants beside the status, the events that were its own or the

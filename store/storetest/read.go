@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -79,12 +80,17 @@ func manyAggregates(s *suite) {
 	}
 	queries := []store.Query{{Key: counter("1")}, {Key: counter("missing")}, {Key: account, Above: 38}, {Key: counter("n7")},
 		{Key: account, UpTo: 3}, {Key: store.Key{Type: "missing", ID: "1"}}, {Key: counter("1"), Above: 39}}
+	each := make([][]aggregate.Recorded, len(queries))
+	for i := range queries {
+		queries[i].Each = func(r aggregate.Recorded) { each[i] = append(each[i], r) }
+	}
 	histories, err := s.store.Load(s.ctx(), partition, queries)
 	require.NoError(s, err)
 	require.Len(s, histories, len(queries))
 	for i, want := range []int{40, 0, 2, 1, 3, 0, 1} {
 		require.Len(s, histories[i].Events, want, "%+v", queries[i])
 		require.Nil(s, histories[i].Snapshot)
+		require.ElementsMatch(s, histories[i].Events, each[i])
 	}
 	for i, e := range histories[0].Events {
 		require.Equal(s, int64(i)+1, e.Sequence)
