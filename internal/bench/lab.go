@@ -71,11 +71,12 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 }
 
 // settings are what docs/operations.md asks of a Postgres that is to be quick.
-var settings = []string{"shared_buffers=6GB", "min_wal_size=2GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
+var settings = []string{"shared_buffers=6GB", "min_wal_size=7GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
 
-// age makes a new cluster one that has worked for a while: it has files of the write-ahead log to use again, and need not make them.
+// age makes a new cluster one that has worked for a while: it has files of the write-ahead log to use again, and need not make them. There
+// are enough for five minutes of work. A new one would be filled with zeros first, and all commits wait for that.
 func (l *lab) age(ctx context.Context) error {
-	const files = 100 // of 16 MiB
+	const files = 400 // of 16 MiB
 	if _, err := l.pool.Exec(ctx, `create table pad (n int)`); err != nil {
 		return err
 	}
