@@ -56,26 +56,7 @@ func newStatements(namespace string) statements {
 		scope: `select set_config('search_path',
 			concat_ws(', ', ` + literal(pgx.Identifier{namespace}.Sanitize()) + `, nullif(current_setting('search_path'), '')), true)`,
 
-		// The inner queries cannot be merged into the outer one (offset, order by), so that each aggregate is looked up
-		// by its key whatever the planner knows, or does not know, of the tables.
-		load: in(`select q.n, h.sequence, h.type, h.version, h.body
-			from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[]) with ordinality
-				as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, n)
-			left join lateral (
-				select sequence, version, body from maestro.snapshots s
-				where s.partition = $1 and s.aggregate_type = q.aggregate_type and s.aggregate_id = q.aggregate_id
-					and s.version = q.snapshot_version and s.sequence <= q.up_to
-				offset 0
-			) s on q.above = 0
-			cross join lateral (
-				select s.sequence, null as type, s.version, s.body where s.sequence is not null
-				union all (
-					select e.sequence, e.type, e.version, e.body from maestro.events e
-					where e.partition = $1 and e.aggregate_type = q.aggregate_type and e.aggregate_id = q.aggregate_id
-						and e.sequence > coalesce(s.sequence, q.above) and e.sequence <= q.up_to
-					order by e.sequence
-				)
-			) h`),
+		load: in(loadStatement),
 		history: in(`select ` + eventColumns + ` from maestro.events
 			where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4
 			order by sequence limit $5`),
