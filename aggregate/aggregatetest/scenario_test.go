@@ -100,15 +100,21 @@ func TestAStoryThatDoesNotHoldIsShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := failures(func(tb testing.TB) {
-				c.play(aggregatetest.For(tb, doors))
-				t.Error("the scenario goes on after its failure")
-			})
-			require.Len(t, got, 1)
-			for _, want := range c.want {
-				require.Contains(t, got[0], want)
-			}
+			showsFailure(t, c.play, c.want)
 		})
+	}
+}
+
+// showsFailure plays a scenario that does not hold: it ends with one failure, which says all that is wanted.
+func showsFailure(t *testing.T, play func(*aggregatetest.Scenario[door]), want []string) {
+	t.Helper()
+	got := failures(func(tb testing.TB) {
+		play(aggregatetest.For(tb, doors))
+		t.Error("the scenario goes on after its failure")
+	})
+	require.Len(t, got, 1)
+	for _, w := range want {
+		require.Contains(t, got[0], w)
 	}
 }
 
