@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +18,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// byHandRole makes this program what the floor program does, for commands that come at any time and want an answer.
+// byHandRole makes this program the path of the floor program, for commands that come at any time and want an answer. It is as lean as
+// such a path gets: one loop for all partitions, and one transaction for all that has come.
 const byHandRole = "byhand"
 
 // byHandConfig is what such a process is told.
@@ -25,6 +28,7 @@ type byHandConfig struct {
 	Namespace      wire.Namespace
 	Partitions     int
 	Durable        bool // commands come over the stream, which exists; otherwise they are requests
+	Silent         bool // no events are published
 }
 
 // startByHand starts such a process and returns when it takes commands.
@@ -49,15 +53,17 @@ const byHandSchema = `
 		recorded_at timestamptz not null default now(),
 		primary key (partition, position), unique (aggregate_type, aggregate_id, sequence))`
 
-// The floor program's statements.
+// The floor program's statements, for several partitions at once.
 const (
-	byHandPartition = `insert into byhand.partitions values ($1, 0, 0)`
-	byHandAdvance   = `update byhand.partitions set position = $2, command_cursor = $3 where partition = $1`
-	byHandReceipts  = `insert into byhand.receipts select * from unnest($1::text[], $2::text[])`
-	byHandEvents    = `
+	byHandPartitions = `insert into byhand.partitions select generate_series(0, $1::smallint - 1), 0, 0`
+	byHandAdvance    = `
+		update byhand.partitions p set position = q.position, command_cursor = q.cursor
+		from unnest($1::smallint[], $2::bigint[], $3::bigint[]) as q(partition, position, cursor) where p.partition = q.partition`
+	byHandReceipts = `insert into byhand.receipts select unnest($1::text[]), unnest($2::text[])`
+	byHandEvents   = `
 		insert into byhand.events (partition, position, aggregate_type, aggregate_id, sequence, type, body, metadata)
-		select $1, p, 'tally', a, s, 'added', b, m
-		from unnest($2::bigint[], $3::text[], $4::bigint[], $5::jsonb[], $6::jsonb[]) as r(p, a, s, b, m)`
+		select unnest($1::smallint[]), unnest($2::bigint[]), 'tally', unnest($3::text[]), unnest($4::bigint[]), 'added',
+			unnest($5::text[])::jsonb, unnest($6::text[])::jsonb`
 )
 
 // byHand is a path with no framework: no tracing, no duplicates, no owners, nothing that fails.
@@ -65,6 +71,15 @@ type byHand struct {
 	byHandConfig
 	pool *pgxpool.Pool
 	nc   *nats.Conn
+	js   jetstream.JetStream
+	// What the aggregates and the partitions have come to.
+	sequences map[string]int64
+	at        []byHandPosition
+}
+
+type byHandPosition struct {
+	position int64
+	cursor   int64
 }
 
 // sql puts the namespace in the place of byhand.
@@ -74,107 +89,113 @@ func (w *byHand) sql(text string) string {
 
 // byHandCommand is one that waits for its transaction.
 type byHandCommand struct {
+	partition            int
 	aggregate, id, reply string
 	data                 []byte
 	sequence             uint64 // in the stream
 }
 
-// workByHand is the process. It has Go's usual heap, without a worker's reserve, and as many connections to Postgres as the floor program.
+// workByHand is the process. It has Go's usual heap, without a worker's reserve.
 func workByHand(config string) {
-	var w byHand
+	w := byHand{sequences: map[string]int64{}}
 	must(json.Unmarshal([]byte(config), &w.byHandConfig))
+	w.at = make([]byHandPosition, w.Partitions)
 	ctx := context.Background()
 	var err error
 	w.pool, err = pgxpool.New(ctx, w.Database)
 	must(err)
 	_, err = w.pool.Exec(ctx, w.sql(byHandSchema))
 	must(err)
+	_, err = w.pool.Exec(ctx, w.sql(byHandPartitions), w.Partitions)
+	must(err)
 	w.nc, err = nats.Connect(w.NATS)
 	must(err)
-	js, err := jetstream.New(w.nc)
+	w.js, err = jetstream.New(w.nc, jetstream.WithPublishAsyncMaxPending(8192))
 	must(err)
-	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: w.Namespace.EventStream(), Subjects: []string{w.Namespace.Events()},
-		Duplicates: time.Second}) // as Maestro's: what nats-server keeps of one side is collected at the cost of both
+	_, err = w.js.CreateStream(ctx, jetstream.StreamConfig{Name: w.Namespace.EventStream(), Subjects: []string{w.Namespace.Events()},
+		Duplicates: time.Second}) // as Maestro's
 	must(err)
-	partitions := make([]chan byHandCommand, w.Partitions)
-	for p := range partitions {
-		partitions[p] = make(chan byHandCommand, 10_000)
-		_, err := w.pool.Exec(ctx, w.sql(byHandPartition), p)
-		must(err)
-		if w.Durable {
-			w.follow(ctx, js, p, partitions[p])
+	commands := make(chan byHandCommand, 100_000)
+	if w.Durable {
+		for p := range w.Partitions {
+			w.follow(ctx, p, commands)
 		}
-		go w.workPartition(ctx, p, partitions[p])
-	}
-	if !w.Durable {
-		w.listen(partitions)
+	} else {
+		w.listen(commands)
 	}
 	must(w.nc.Flush())
 	fmt.Println("begun")
-	select {}
+	conn, err := w.pool.Acquire(ctx)
+	must(err)
+	for {
+		w.settle(ctx, conn.Conn(), takeSome(commands, 1024))
+	}
 }
 
 // listen takes requests.
-func (w *byHand) listen(partitions []chan byHandCommand) {
+func (w *byHand) listen(into chan<- byHandCommand) {
 	_, err := w.nc.Subscribe(w.Namespace.Do("*", "*", "*"), func(m *nats.Msg) {
 		id := strings.Split(m.Subject, ".")[3]
-		partitions[wire.Partition(tallyType, id, w.Partitions)] <- byHandCommand{aggregate: id, id: m.Header.Get(wire.HeaderCommandID),
-			reply: m.Reply, data: m.Data}
+		into <- byHandCommand{partition: wire.Partition(tallyType, id, w.Partitions), aggregate: id,
+			id: m.Header.Get(wire.HeaderCommandID), reply: m.Reply, data: m.Data}
 	})
 	must(err)
 }
 
 // follow takes the commands of a partition from the stream.
-func (w *byHand) follow(ctx context.Context, js jetstream.JetStream, p int, into chan<- byHandCommand) {
-	consumer, err := js.OrderedConsumer(ctx, w.Namespace.CommandStream(), jetstream.OrderedConsumerConfig{
+func (w *byHand) follow(ctx context.Context, p int, into chan<- byHandCommand) {
+	consumer, err := w.js.OrderedConsumer(ctx, w.Namespace.CommandStream(), jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.Namespace.CommandsOf(p)}, DeliverPolicy: jetstream.DeliverNewPolicy})
 	must(err)
 	_, err = consumer.Consume(func(m jetstream.Msg) {
 		at, err := m.Metadata()
 		must(err)
-		into <- byHandCommand{aggregate: strings.Split(m.Subject(), ".")[4], id: m.Headers().Get(wire.HeaderCommandID),
+		into <- byHandCommand{partition: p, aggregate: strings.Split(m.Subject(), ".")[4], id: m.Headers().Get(wire.HeaderCommandID),
 			reply: m.Headers().Get(wire.HeaderReply), data: m.Data(), sequence: at.Sequence.Stream}
 	}, jetstream.PullMaxMessages(2000))
 	must(err)
 }
 
-// workPartition commits what has come, answers, and publishes, over and over.
-func (w *byHand) workPartition(ctx context.Context, partition int, commands <-chan byHandCommand) {
-	js, err := jetstream.New(w.nc, jetstream.WithPublishAsyncMaxPending(8192))
-	must(err)
-	sequences, position := map[string]int64{}, int64(0)
-	for {
-		batch := takeSome(commands, 256)
-		n := len(batch)
-		positions, seqs := make([]int64, n), make([]int64, n)
-		aggregates, ids, bodies, metas := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-		for i, c := range batch {
-			var command add
-			must(json.Unmarshal(c.data, &command))
-			body, err := json.Marshal(added{By: command.By})
-			must(err)
-			sequences[c.aggregate]++
-			position++
-			positions[i], seqs[i], aggregates[i], ids[i] = position, sequences[c.aggregate], c.aggregate, c.id
-			bodies[i], metas[i] = string(body), `{"command_id":"`+c.id+`"}`
+// settle commits what has come, answers, and publishes.
+func (w *byHand) settle(ctx context.Context, conn *pgx.Conn, batch []byHandCommand) {
+	n := len(batch)
+	partitions, positions, sequences := make([]int16, n), make([]int64, n), make([]int64, n)
+	aggregates, ids, bodies, metas := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	touched := map[int16]bool{}
+	for i, c := range batch {
+		var command add
+		must(json.Unmarshal(c.data, &command))
+		body, err := json.Marshal(added{By: command.By})
+		must(err)
+		at := &w.at[c.partition]
+		at.position, at.cursor = at.position+1, int64(c.sequence)
+		w.sequences[c.aggregate]++
+		partitions[i], positions[i], sequences[i] = int16(c.partition), at.position, w.sequences[c.aggregate]
+		aggregates[i], ids[i] = c.aggregate, c.id
+		bodies[i], metas[i] = string(body), `{"command_id":"`+c.id+`"}`
+		touched[int16(c.partition)] = true
+	}
+	advanced := slices.Collect(maps.Keys(touched))
+	ends, cursors := make([]int64, len(advanced)), make([]int64, len(advanced))
+	for i, p := range advanced {
+		ends[i], cursors[i] = w.at[p].position, w.at[p].cursor
+	}
+	b := &pgx.Batch{} // is one transaction
+	b.Queue(w.sql(byHandAdvance), advanced, ends, cursors)
+	b.Queue(w.sql(byHandReceipts), aggregates, ids)
+	b.Queue(w.sql(byHandEvents), partitions, positions, aggregates, sequences, bodies, metas)
+	must(conn.SendBatch(ctx, b).Close())
+	for i, c := range batch {
+		must(w.nc.Publish(c.reply, []byte(`{"status":"committed"}`)))
+		if w.Silent {
+			continue
 		}
-		must(pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-			b := &pgx.Batch{}
-			b.Queue(w.sql(byHandAdvance), partition, position, int64(batch[n-1].sequence))
-			b.Queue(w.sql(byHandReceipts), aggregates, ids)
-			b.Queue(w.sql(byHandEvents), partition, positions, aggregates, seqs, bodies, metas)
-			return tx.SendBatch(ctx, b).Close()
-		}))
-		for i, c := range batch {
-			must(w.nc.Publish(c.reply, []byte(`{"status":"committed"}`)))
-			msg := nats.NewMsg(w.Namespace.Event(partition, tallyType, c.aggregate, "added"))
-			msg.Data = []byte(bodies[i])
-			msg.Header.Set(wire.HeaderMsgID, fmt.Sprintf("e-%d-%d", partition, positions[i]))
-			msg.Header.Set(wire.HeaderEventSequence, strconv.FormatInt(seqs[i], 10))
-			_, err := js.PublishMsgAsync(msg)
-			must(err)
-		}
-		<-js.PublishAsyncComplete()
+		msg := nats.NewMsg(w.Namespace.Event(c.partition, tallyType, c.aggregate, "added"))
+		msg.Data = []byte(bodies[i])
+		msg.Header.Set(wire.HeaderMsgID, fmt.Sprintf("e-%d-%d", c.partition, positions[i]))
+		msg.Header.Set(wire.HeaderEventSequence, strconv.FormatInt(sequences[i], 10))
+		_, err := w.js.PublishMsgAsync(msg)
+		must(err)
 	}
 }
 

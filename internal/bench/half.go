@@ -15,9 +15,10 @@ import (
 // framework.
 func besideHand(ctx context.Context, l *lab) (r result, err error) {
 	r.notef("A steady load as in the experiment load, at half of what Maestro does with %s commands in flight all the time. *By hand* is the "+
-		"path of the floor program, taking requests, or commands from the stream, as they come, and answering after the commit "+
-		"(`internal/bench/byhand.go`); it gets the same rate. The sides take turns, %d times, 5 s each time; latencies are in milliseconds.",
-		count(inFlight), halfRounds*l.rounds)
+		"path of the floor program at its leanest: one loop and one transaction for all partitions, taking requests, or commands from the "+
+		"stream, as they come, and answering after the commit (`internal/bench/byhand.go`); *no events* is the same without the event stream. "+
+		"Each side has a nats-server of its own and gets the same rate. The sides take turns, %d times, 5 s each time; latencies are in "+
+		"milliseconds.", count(inFlight), halfRounds*l.rounds)
 	t := table{head: []string{"", "saturation, commands/s", "asked", "p50, median", "p99, median", "p99, lowest", "p99, highest",
 		"goal, p99"}}
 	for _, mode := range []struct {
@@ -31,7 +32,7 @@ func besideHand(ctx context.Context, l *lab) (r result, err error) {
 		for i, side := range sides {
 			name, goal := mode.name, "≤ 10"
 			if i > 0 {
-				name, goal = "the same by hand", ""
+				name, goal = side.name, ""
 			}
 			t.add(name, count(side.capacity), count(sides[0].capacity/2), millis(median(side.p50)), millis(median(side.p99)),
 				millis(slices.Min(side.p99)), millis(slices.Max(side.p99)), goal)
@@ -46,15 +47,16 @@ const halfRounds = 4
 
 // half is one side of the comparison.
 type half struct {
+	name     string
+	lab      *lab // with a nats-server of its own
 	ns       wire.Namespace
 	capacity float64
 	p50, p99 []float64 // of each round
 }
 
-// halves measures Maestro and the path by hand, in this order.
+// halves measures Maestro, then the paths by hand.
 func (l *lab) halves(ctx context.Context, durable bool) (sides []*half, err error) {
-	sides = []*half{{ns: l.namespace()}, {ns: l.namespace()}}
-	maestro, byHand := sides[0], sides[1]
+	maestro := &half{name: "Maestro", lab: l, ns: l.namespace()}
 	w, err := l.startWorker(ctx, workConfig{Namespace: maestro.ns, Partitions: 16}, sampled)
 	if err != nil {
 		return nil, err
@@ -65,39 +67,60 @@ func (l *lab) halves(ctx context.Context, durable bool) (sides []*half, err erro
 	if err := l.awaitWorker(ctx, maestro.ns); err != nil {
 		return nil, err
 	}
-	if err := consumer.EnsureStream(ctx, l.js, byHand.ns, 16, consumer.StreamConfig{}); err != nil {
-		return nil, err
-	}
-	p, err := l.startByHand(ctx, byHandConfig{Namespace: byHand.ns, Partitions: 16, Durable: durable})
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
-	ctx, release := p.during(ctx)
-	defer release()
-	for _, side := range sides {
-		if side.capacity, err = l.saturate(ctx, side.ns, durable); err != nil {
+	sides = []*half{maestro}
+	for _, c := range []byHandConfig{{Durable: durable}, {Durable: durable, Silent: true}} {
+		beside, stop, err := l.beside(ctx)
+		if err != nil {
 			return nil, err
 		}
+		defer stop()
+		side := &half{name: "the same by hand", lab: beside, ns: l.namespace()}
+		if c.Silent {
+			side.name += ", no events"
+		}
+		if err := consumer.EnsureStream(ctx, beside.js, side.ns, 16, consumer.StreamConfig{}); err != nil {
+			return nil, err
+		}
+		c.Namespace, c.Partitions = side.ns, 16
+		p, err := beside.startByHand(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		defer p.stop()
+		var release context.CancelFunc
+		ctx, release = p.during(ctx)
+		defer release()
+		sides = append(sides, side)
 	}
-	l.progressf("saturation: Maestro %s, by hand %s commands/s", count(maestro.capacity), count(byHand.capacity))
+	return sides, l.compareHalves(ctx, sides, durable)
+}
+
+// compareHalves finds out what each side can do, and then has them take turns at half of what the first can.
+func (l *lab) compareHalves(ctx context.Context, sides []*half, durable bool) (err error) {
+	for _, side := range sides {
+		if side.capacity, err = side.lab.saturate(ctx, side.ns, durable); err != nil {
+			return err
+		}
+		l.progressf("saturation, %s: %s commands/s", side.name, count(side.capacity))
+	}
 	for round := range halfRounds * l.rounds {
-		for _, side := range sides {
-			report, err := l.offer(ctx, side.ns, durable, openloop.Plan{Rate: maestro.capacity / 2, MaxInFlight: 100_000,
+		for i, side := range sides {
+			report, err := side.lab.offer(ctx, side.ns, durable, openloop.Plan{Rate: sides[0].capacity / 2, MaxInFlight: 100_000,
 				WarmUp: l.lasting(time.Second), Duration: l.lasting(5 * time.Second)})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			side.p50, side.p99 = append(side.p50, report.Latency.P50), append(side.p99, report.Latency.P99)
+			if i > 0 { // Maestro trims its stream all the time
+				if err := side.lab.emptied(ctx, side.ns); err != nil {
+					return err
+				}
+			}
+			l.progressf("round %d of %d, %s: p50 %s ms, p99 %s ms", round+1, halfRounds*l.rounds, side.name,
+				millis(report.Latency.P50), millis(report.Latency.P99))
 		}
-		// Maestro's stream is trimmed all the time: what nats-server knows of the other burdens both.
-		if err := l.emptied(ctx, byHand.ns); err != nil {
-			return nil, err
-		}
-		l.progressf("round %d of %d: p50 and p99 of Maestro %s and %s ms, by hand %s and %s ms", round+1, halfRounds*l.rounds,
-			millis(maestro.p50[round]), millis(maestro.p99[round]), millis(byHand.p50[round]), millis(byHand.p99[round]))
 	}
-	return sides, nil
+	return nil
 }
 
 // emptied removes the commands from a namespace's stream.

@@ -95,6 +95,29 @@ func (l *lab) age(ctx context.Context) error {
 	return err
 }
 
+// beside is the same lab with another nats-server, until stop is called: what a server keeps of one side is no burden to the other.
+func (l *lab) beside(ctx context.Context) (other *lab, stop func(), err error) {
+	dir, err := os.MkdirTemp(l.dir, "beside-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	o := *l
+	other = &o
+	if other.nats, err = startNATS(ctx, dir); err != nil {
+		return nil, nil, err
+	}
+	if other.conn, err = nats.Connect(other.nats.url); err != nil {
+		other.nats.stop()
+		return nil, nil, err
+	}
+	stop = func() { other.conn.Close(); other.nats.stop() }
+	if other.js, err = jetstream.New(other.conn); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return other, stop, nil
+}
+
 func (l *lab) close() (err error) {
 	if l.collector != nil {
 		l.collector.Close()
