@@ -50,6 +50,7 @@ type half struct {
 	name     string
 	lab      *lab // with a nats-server of its own
 	ns       wire.Namespace
+	process  *process
 	capacity float64
 	p50, p99 []float64 // of each round
 }
@@ -67,32 +68,49 @@ func (l *lab) halves(ctx context.Context, durable bool) (sides []*half, err erro
 	if err := l.awaitWorker(ctx, maestro.ns); err != nil {
 		return nil, err
 	}
-	sides = []*half{maestro}
-	for _, c := range []byHandConfig{{Durable: durable}, {Durable: durable, Silent: true}} {
-		beside, stop, err := l.beside(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer stop()
-		side := &half{name: "the same by hand", lab: beside, ns: l.namespace()}
-		if c.Silent {
-			side.name += ", no events"
-		}
-		if err := consumer.EnsureStream(ctx, beside.js, side.ns, 16, consumer.StreamConfig{}); err != nil {
-			return nil, err
-		}
-		c.Namespace, c.Partitions = side.ns, 16
-		p, err := beside.startByHand(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		defer p.stop()
-		var release context.CancelFunc
-		ctx, release = p.during(ctx)
-		defer release()
-		sides = append(sides, side)
+	byHand, err := l.startHalfByHand(ctx, byHandConfig{Durable: durable})
+	if err != nil {
+		return nil, err
 	}
+	defer byHand.stop()
+	ctx, release := byHand.process.during(ctx)
+	defer release()
+	silent, err := l.startHalfByHand(ctx, byHandConfig{Durable: durable, Silent: true})
+	if err != nil {
+		return nil, err
+	}
+	defer silent.stop()
+	ctx, let := silent.process.during(ctx)
+	defer let()
+	sides = []*half{maestro, byHand, silent}
 	return sides, l.compareHalves(ctx, sides, durable)
+}
+
+// startHalfByHand starts a path by hand beside Maestro.
+func (l *lab) startHalfByHand(ctx context.Context, c byHandConfig) (side *half, err error) {
+	side = &half{name: "the same by hand", ns: l.namespace()}
+	if c.Silent {
+		side.name += ", no events"
+	}
+	if side.lab, err = l.beside(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			side.lab.leave()
+		}
+	}()
+	if err := consumer.EnsureStream(ctx, side.lab.js, side.ns, 16, consumer.StreamConfig{}); err != nil {
+		return nil, err
+	}
+	c.Namespace, c.Partitions = side.ns, 16
+	side.process, err = side.lab.startByHand(ctx, c)
+	return side, err
+}
+
+func (h *half) stop() {
+	h.process.stop()
+	h.lab.leave()
 }
 
 // compareHalves finds out what each side can do, and then has them take turns at half of what the first can.

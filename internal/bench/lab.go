@@ -95,27 +95,32 @@ func (l *lab) age(ctx context.Context) error {
 	return err
 }
 
-// beside is the same lab with another nats-server, until stop is called: what a server keeps of one side is no burden to the other.
-func (l *lab) beside(ctx context.Context) (other *lab, stop func(), err error) {
+// beside is the same lab with another nats-server, until leave is called: what a server keeps of one side is no burden to the other.
+func (l *lab) beside(ctx context.Context) (other *lab, err error) {
 	dir, err := os.MkdirTemp(l.dir, "beside-*")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	o := *l
 	other = &o
 	if other.nats, err = startNATS(ctx, dir); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if other.conn, err = nats.Connect(other.nats.url); err != nil {
 		other.nats.stop()
-		return nil, nil, err
+		return nil, err
 	}
-	stop = func() { other.conn.Close(); other.nats.stop() }
 	if other.js, err = jetstream.New(other.conn); err != nil {
-		stop()
-		return nil, nil, err
+		other.leave()
+		return nil, err
 	}
-	return other, stop, nil
+	return other, nil
+}
+
+// leave stops what beside has started.
+func (l *lab) leave() {
+	l.conn.Close()
+	l.nats.stop()
 }
 
 func (l *lab) close() (err error) {
