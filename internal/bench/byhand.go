@@ -66,7 +66,7 @@ const (
 			unnest($5::text[])::jsonb, unnest($6::text[])::jsonb`
 )
 
-// byHand is a path with no framework: no tracing, no duplicates, no owners, nothing that fails.
+// byHand is a path with no framework: no tracing, no duplicates, no owners, nothing that fails, and events that nobody waits for.
 type byHand struct {
 	byHandConfig
 	pool *pgxpool.Pool
@@ -77,10 +77,7 @@ type byHand struct {
 	at        []byHandPosition
 }
 
-type byHandPosition struct {
-	position int64
-	cursor   int64
-}
+type byHandPosition struct{ position, cursor int64 }
 
 // sql puts the namespace in the place of byhand.
 func (w *byHand) sql(text string) string {
