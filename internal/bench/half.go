@@ -80,8 +80,8 @@ func (l *lab) halves(ctx context.Context, durable bool) (sides []*half, err erro
 		return nil, err
 	}
 	defer silent.stop()
-	ctx, let := silent.process.during(ctx)
-	defer let()
+	ctx, releaseSilent := silent.process.during(ctx)
+	defer releaseSilent()
 	sides = []*half{maestro, byHand, silent}
 	return sides, l.compareHalves(ctx, sides, durable)
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -46,16 +45,10 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "maestro-bench-*"); err != nil {
 		return l, err
 	}
-	if l.nats, err = startNATS(ctx, filepath.Join(l.dir, "jetstream")); err != nil {
+	if err := l.startBroker(ctx); err != nil {
 		return l, err
 	}
 	if l.postgres, err = localpg.Start(ctx, localpg.Options{Settings: settings}); err != nil {
-		return l, err
-	}
-	if l.conn, err = nats.Connect(l.nats.url); err != nil {
-		return l, err
-	}
-	if l.js, err = jetstream.New(l.conn); err != nil {
 		return l, err
 	}
 	if l.pool, err = pgxpool.New(ctx, l.postgres.URL()); err != nil {
@@ -95,32 +88,41 @@ func (l *lab) age(ctx context.Context) error {
 	return err
 }
 
-// beside is the same lab with another nats-server, until leave is called: what a server keeps of one side is no burden to the other.
-func (l *lab) beside(ctx context.Context) (other *lab, err error) {
-	dir, err := os.MkdirTemp(l.dir, "beside-*")
+// startBroker starts a nats-server and connects to it. After an error, leave stops what has been started.
+func (l *lab) startBroker(ctx context.Context) error {
+	dir, err := os.MkdirTemp(l.dir, "jetstream-*")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o := *l
-	other = &o
-	if other.nats, err = startNATS(ctx, dir); err != nil {
-		return nil, err
+	if l.nats, err = startNATS(ctx, dir); err != nil {
+		return err
 	}
-	if other.conn, err = nats.Connect(other.nats.url); err != nil {
-		other.nats.stop()
-		return nil, err
+	if l.conn, err = nats.Connect(l.nats.url); err != nil {
+		return err
 	}
-	if other.js, err = jetstream.New(other.conn); err != nil {
+	l.js, err = jetstream.New(l.conn)
+	return err
+}
+
+// beside is the same lab with another nats-server, until leave is called: what a server keeps of one side is no burden to the other.
+func (l *lab) beside(ctx context.Context) (*lab, error) {
+	other := *l
+	other.nats, other.conn, other.js = nil, nil, nil
+	if err := other.startBroker(ctx); err != nil {
 		other.leave()
 		return nil, err
 	}
-	return other, nil
+	return &other, nil
 }
 
-// leave stops what beside has started.
+// leave closes the connection to the nats-server and stops it.
 func (l *lab) leave() {
-	l.conn.Close()
-	l.nats.stop()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	if l.nats != nil {
+		l.nats.stop()
+	}
 }
 
 func (l *lab) close() (err error) {
@@ -130,15 +132,10 @@ func (l *lab) close() (err error) {
 	if l.pool != nil {
 		l.pool.Close()
 	}
-	if l.conn != nil {
-		l.conn.Close()
-	}
 	if l.postgres != nil {
 		err = l.postgres.Stop()
 	}
-	if l.nats != nil {
-		l.nats.stop()
-	}
+	l.leave()
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
