@@ -29,7 +29,7 @@ func Repartition(ctx context.Context, c Config, partitions int) (events int64, e
 	if err := r.check(partitions); err != nil {
 		return 0, err
 	}
-	if r.js, err = jetstream.New(c.NATS); err != nil {
+	if r.js, err = jetstream.New(c.NATS, operator); err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
 	}
 	if r.Config, err = withLimits(ctx, r.js, r.Config); err != nil {

@@ -29,7 +29,7 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 	if err := nobodyWorks(ctx, c.NATS, ns); err != nil {
 		return 0, err
 	}
-	js, err := jetstream.New(c.NATS)
+	js, err := jetstream.New(c.NATS, operator)
 	if err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
 	}
@@ -50,6 +50,9 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 	}
 	return publishAnew(ctx, c, js, stream, log, rows)
 }
+
+// operator is how JetStream is used at an operator's command, which is not tried again: a busy server may take its time.
+var operator = jetstream.WithDefaultTimeout(30 * time.Second)
 
 // withLimits fills in what a configuration leaves open of the namespace's streams with what they have: whoever mends them
 // need not know how the workers keep them.

@@ -138,7 +138,7 @@ func TestMisaddressedCommandsAreAnswered(t *testing.T) {
 	s := newSystem(t)
 	s.run(troubles)
 	for _, subject := range []string{"cmd.trouble.a.b.add", "cmd.3.trouble.1.add", "cmd.trouble.1", "cmd.trouble.a.b.c.d.e.add"} {
-		_, err := s.js.PublishMsg(t.Context(), s.message(subject, `{"n":1}`, nil))
+		_, err := s.js.PublishMsg(s.Context(), s.message(subject, `{"n":1}`, nil))
 		var refused *jetstream.APIError
 		require.ErrorAs(t, err, &refused, subject)
 		require.Contains(t, refused.Description, "expected "+string(s.namespace)+".cmd.<aggregate type>.<aggregate id>.<command>, an id has no dots")
@@ -166,11 +166,11 @@ func TestAnEmptyIDIsRefusedBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.run(troubles)
-	_, err := s.nats.RequestMsgWithContext(t.Context(), s.message("do.trouble..add", `{"n":1}`, nil))
+	_, err := s.nats.RequestMsgWithContext(s.Context(), s.message("do.trouble..add", `{"n":1}`, nil))
 	require.Error(t, err)
-	_, err = s.js.PublishMsg(t.Context(), s.message("cmd.trouble..add", `{"n":1}`, nil), jetstream.WithRetryAttempts(0))
+	_, err = s.js.PublishMsg(s.Context(), s.message("cmd.trouble..add", `{"n":1}`, nil), jetstream.WithRetryAttempts(0))
 	require.Error(t, err)
-	_, err = s.Send(t.Context(), client.Command{Aggregate: "trouble", AggregateID: "", Name: "add"})
+	_, err = s.Send(s.Context(), client.Command{Aggregate: "trouble", AggregateID: "", Name: "add"})
 	require.ErrorIs(t, err, client.ErrInvalid)
 	require.Zero(t, s.handled())
 }
@@ -180,13 +180,13 @@ func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
 	s := newSystem(t)
 	s.run(troubles)
 	large := strings.Repeat("x", 1<<20+1)
-	_, err := s.js.PublishMsg(t.Context(), s.message("cmd.trouble.1.note", large, nil))
+	_, err := s.js.PublishMsg(s.Context(), s.message("cmd.trouble.1.note", large, nil))
 	require.ErrorIs(t, err, nats.ErrMaxPayload)
 	command := client.Command{Aggregate: "trouble", AggregateID: "1", Name: "note", Data: json.RawMessage(`{"text":"` + large + `"}`)}
-	_, err = s.Send(t.Context(), command)
+	_, err = s.Send(s.Context(), command)
 	require.ErrorIs(t, err, client.ErrInvalid)
 	require.ErrorContains(t, err, "the server's limit (max_payload) is 1048576")
-	_, err = s.Request(t.Context(), command)
+	_, err = s.Request(s.Context(), command)
 	require.ErrorIs(t, err, client.ErrInvalid)
 
 	for range 3 { // each event fits, and so does the command; their sum is the state
@@ -197,7 +197,7 @@ func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
 	require.Equal(t, "outcome_too_large", a.Error.Code)
 	require.Equal(t, "too_large", s.ask("get.trouble.1", "").Error.Code)
 	events := 0
-	for _, err := range s.History(t.Context(), "trouble", "1", 0) {
+	for _, err := range s.History(s.Context(), "trouble", "1", 0) {
 		require.NoError(t, err)
 		events++
 	}

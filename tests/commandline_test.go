@@ -65,11 +65,11 @@ func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 			s := newSystem(t)
 			p := s.launch(append([]string{"migrate", "--print"}, flags...)...)
 			require.Zero(t, p.status(), p.out.String())
-			conn, err := s.pool.Acquire(t.Context())
+			conn, err := s.pool.Acquire(s.Context())
 			require.NoError(t, err)
+			defer conn.Release()
 			// As psql sends a script: text, with no parameters.
-			require.NoError(t, conn.Conn().PgConn().Exec(t.Context(), p.stdout.String()).Close())
-			conn.Release()
+			require.NoError(t, conn.Conn().PgConn().Exec(s.Context(), p.stdout.String()).Close())
 
 			status, out := s.worker("migrate")
 			require.Zero(t, status, out)

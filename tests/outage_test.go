@@ -66,7 +66,7 @@ func TestStoredCommandsOutliveBrokenConnections(t *testing.T) {
 	r := random(t)
 	s.stop(s.start()) // creates the stream
 	commands := s.workload(r, 4000, 200)
-	sum, err := s.Import(t.Context(), yield(commands), client.ImportOptions{})
+	sum, err := s.Import(s.Context(), yield(commands), client.ImportOptions{})
 	require.NoError(t, err)
 	require.Equal(t, len(commands), sum.Commands)
 

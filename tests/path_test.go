@@ -134,21 +134,21 @@ func TestTheClientsWays(t *testing.T) {
 	s := newSystem(t)
 	s.start()
 	command := client.Command{ID: "1", Aggregate: "counter", AggregateID: "7", Name: "increment", Data: map[string]int{"by": 5}, Deadline: time.Now().Add(time.Hour)}
-	ack, err := s.Send(t.Context(), command)
+	ack, err := s.Send(s.Context(), command)
 	require.NoError(t, err)
 	require.False(t, ack.Duplicate)
-	o, err := s.SendAndWait(t.Context(), command)
+	o, err := s.SendAndWait(s.Context(), command)
 	require.NoError(t, err)
 	require.True(t, o.Duplicate)
 	command.ID, command.Return = "2", client.ReturnState
-	o, err = s.Request(t.Context(), command)
+	o, err = s.Request(s.Context(), command)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"value":10}`, string(o.State))
-	state, err := s.Get(t.Context(), "counter", "7", client.GetOptions{Sequence: 1})
+	state, err := s.Get(s.Context(), "counter", "7", client.GetOptions{Sequence: 1})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"value":5}`, string(state.State))
 	events := 0
-	for e, err := range s.History(t.Context(), "counter", "7", 0) {
+	for e, err := range s.History(s.Context(), "counter", "7", 0) {
 		require.NoError(t, err)
 		events++
 		require.EqualValues(t, events, e.Sequence)

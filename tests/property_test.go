@@ -33,7 +33,7 @@ func TestAnyCommandsAreAFold(t *testing.T) {
 		}
 		for key, want := range m.instances {
 			if strings.HasPrefix(key.ID, fmt.Sprintf("%d-", cases)) {
-				state, err := s.Get(t.Context(), key.Type, key.ID, client.GetOptions{})
+				state, err := s.Get(s.Context(), key.Type, key.ID, client.GetOptions{})
 				require.NoError(rt, err)
 				body, err := want.State()
 				require.NoError(rt, err)

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -142,27 +143,28 @@ func TestPublishersWaitForRepartition(t *testing.T) {
 	w := s.start()
 	s.committed(s.ask("do.counter.1.increment", `{}`))
 	s.stop(w)
-	holdUp, err := s.pool.Begin(t.Context())
+	holdUp, err := s.pool.Begin(s.Context())
 	require.NoError(t, err)
-	_, err = holdUp.Exec(t.Context(), "lock table "+s.table("events")+" in share mode")
+	defer func() { _ = holdUp.Rollback(context.Background()) }() // the pool waits for its connections
+	_, err = holdUp.Exec(s.Context(), "lock table "+s.table("events")+" in share mode")
 	require.NoError(t, err)
 	p := s.launch("repartition", "--partitions", "3")
 	s.until("the command stream is closed", func() bool {
-		stream, err := s.js.Stream(t.Context(), s.namespace.CommandStream())
+		stream, err := s.js.Stream(s.Context(), s.namespace.CommandStream())
 		require.NoError(t, err)
 		return !slices.Contains(stream.CachedInfo().Config.Subjects, s.namespace.Commands())
 	})
 	sent := make(chan error, 1)
 	go func() {
-		_, err := s.Send(t.Context(), client.Command{Aggregate: "counter", AggregateID: "1", Name: "increment"})
+		_, err := s.Send(s.Context(), client.Command{Aggregate: "counter", AggregateID: "1", Name: "increment"})
 		sent <- err
 	}()
 	s.until("the log waits to be moved", func() bool { return s.waits(holdUp) })
 	require.Empty(t, sent)
-	require.NoError(t, holdUp.Rollback(t.Context()))
-	require.NoError(t, <-sent)
+	require.NoError(t, holdUp.Rollback(s.Context()))
 	status, out := p.finish()
 	require.Zero(t, status, out)
+	require.NoError(t, <-sent)
 	s.partitions = 3
 	s.start()
 	s.settled()

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -43,6 +44,7 @@ func stopSharedBroker() {
 // system is a namespace of its own on some servers, with the connections that a test looks at it through.
 type system struct {
 	*testing.T
+	ctx        context.Context
 	namespace  wire.Namespace
 	partitions int
 	natsURL    string
@@ -55,6 +57,12 @@ type system struct {
 }
 
 var namespaces atomic.Int64
+
+// endurance bounds a whole test: what waits for an answer that never comes fails where it waits.
+const endurance = 5 * patience
+
+// Context ends with the test, or when it stands still.
+func (s *system) Context() context.Context { return s.ctx }
 
 // resend is short, so that a test which loses answers need not wait for long.
 const resend = time.Second
@@ -70,18 +78,20 @@ func newSystem(t *testing.T) *system {
 // newSystemOn returns an empty namespace on servers that the test may break.
 func newSystemOn(t *testing.T, broker *localnats.Server, database string) *system {
 	t.Helper()
-	s := &system{T: t, namespace: wire.Namespace(fmt.Sprintf("test_%d", namespaces.Add(1))), partitions: 8,
+	ctx, cancel := context.WithTimeout(t.Context(), endurance)
+	t.Cleanup(cancel)
+	s := &system{T: t, ctx: ctx, namespace: wire.Namespace(fmt.Sprintf("test_%d", namespaces.Add(1))), partitions: 8,
 		natsURL: broker.URL(), database: database}
 	s.nats = broker.Connect(t)
 	var err error
-	s.js, err = jetstream.New(s.nats)
+	s.js, err = jetstream.New(s.nats, jetstream.WithDefaultTimeout(patience))
 	require.NoError(t, err)
 	s.Client, err = client.New(s.nats, client.Options{Namespace: string(s.namespace), Resend: resend})
 	require.NoError(t, err)
 	config, err := pgxpool.ParseConfig(database)
 	require.NoError(t, err)
 	config.MaxConns = 4
-	s.pool, err = pgxpool.NewWithConfig(t.Context(), config)
+	s.pool, err = pgxpool.NewWithConfig(s.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(s.pool.Close)
 	return s
