@@ -13,10 +13,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/maestro-es/maestro/internal/release"
+	"github.com/maestro-es/maestro/internal/timerslack"
 )
 
 type commandLine struct {
@@ -28,6 +30,7 @@ type commandLine struct {
 }
 
 func main() {
+	timerslack.Raise(time.Millisecond) // nothing here waits for so short a time
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -29,6 +29,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/maestro-es/maestro/internal/timerslack"
 )
 
 // options are the command line.
@@ -42,6 +44,7 @@ type options struct {
 }
 
 func main() {
+	timerslack.Raise(time.Millisecond) // as the worker does, and docs/operations.md asks for the servers: all that is started from here has it
 	log.SetFlags(0)
 	if len(os.Args) == 3 {
 		if role, ok := roles[os.Args[1]]; ok {

@@ -29,6 +29,7 @@ var rooms = map[string]string{
 	"internal/openloop":    "aggregate store internal/wire",
 	"internal/heap":        "",
 	"internal/release":     "",
+	"internal/timerslack":  "",
 	"internal/localpg":     "internal/localca",
 	"internal/membership":  "internal/wire",
 	"internal/lane":        "aggregate store internal/hlc internal/telemetry internal/wire",
@@ -46,7 +47,8 @@ var rooms = map[string]string{
 		"internal/hlc internal/telemetry internal/wire internal/lane",
 
 	"cmd/worker": "maestro aggregate store client console consumer eventstream projections " +
-		"examples/counter examples/declaration internal/connect internal/heap internal/localnats internal/release internal/telemetry internal/wire",
+		"examples/counter examples/declaration internal/connect internal/heap internal/localnats internal/release internal/telemetry " +
+		"internal/timerslack internal/wire",
 	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop internal/release " +
 		"internal/telemetry internal/wire",
 
