@@ -1,12 +1,10 @@
 package maestro_test
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -78,10 +76,7 @@ func eachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
 // postgres opens the store of a database with a pool of its own, as a process does.
 func postgres(t *testing.T, url string) store.Store {
 	t.Helper()
-	pool, err := pgxpool.New(context.Background(), url)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	s, err := store.Open(t.Context(), pool, store.Options{Partitions: 4})
+	s, err := store.Open(t.Context(), localpg.Pool(t, url), store.Options{Partitions: 4})
 	require.NoError(t, err)
 	return s
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -31,9 +30,7 @@ func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 	nc := localnats.ForTest(t).Connect(t)
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
-	pool, err := pgxpool.New(t.Context(), localpg.Database(t))
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	pool := localpg.Pool(t, localpg.Database(t))
 	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
 	opened := func(partitions int) *store.Postgres {
 		log, err := store.Open(t.Context(), pool, store.Options{Partitions: partitions})

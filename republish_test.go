@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -36,9 +35,7 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			require.NoError(t, consumer.EnsureStream(t.Context(), js, ns, 2, consumer.StreamConfig{MaxBytes: commandBytes}))
 			_, err = eventstream.Ensure(t.Context(), js, ns, eventstream.StreamConfig{MaxBytes: eventBytes, MaxAge: time.Hour})
 			require.NoError(t, err)
-			pool, err := pgxpool.New(t.Context(), localpg.Database(t))
-			require.NoError(t, err)
-			t.Cleanup(pool.Close)
+			pool := localpg.Pool(t, localpg.Database(t))
 			log, err := store.Open(t.Context(), pool, store.Options{Partitions: 2})
 			require.NoError(t, err)
 			for i := range many {

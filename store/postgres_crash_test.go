@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/internal/localpg"
@@ -16,9 +15,7 @@ func TestWhatWasCommittedOutlivesACrash(t *testing.T) {
 	server, err := localpg.Start(t.Context(), localpg.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Stop()) })
-	pool, err := pgxpool.New(t.Context(), server.URL())
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	pool := localpg.Pool(t, server.URL())
 	s := open(t, pool, store.Options{})
 
 	const before = 20

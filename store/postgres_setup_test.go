@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -75,8 +76,10 @@ func TestASetupThatIsInTheWayOfSomebodySaysSo(t *testing.T) {
 	waiting := make(chan error, 1)
 	go func() { waiting <- s.Setup(t.Context(), `alter table totals add column n int`) }()
 	tries := map[time.Time]bool{}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for len(tries) < 2 { // those in the middle of a commit are ended between the first and the second
-		rows, err := pool.Query(t.Context(), `select xact_start from pg_stat_activity where wait_event_type = 'Lock' and query like '%alter table totals%'`)
+		rows, err := pool.Query(ctx, `select xact_start from pg_stat_activity where wait_event_type = 'Lock' and query like '%alter table totals%'`)
 		require.NoError(t, err)
 		waiting, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		require.NoError(t, err)

@@ -21,15 +21,7 @@ import (
 // newPool is a pool on a database of the test's own.
 func newPool(t testing.TB, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(localpg.Database(t))
-	require.NoError(t, err)
-	for _, change := range change {
-		change(config)
-	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	return pool
+	return localpg.Pool(t, localpg.Database(t), change...)
 }
 
 func open(t testing.TB, pool *pgxpool.Pool, o store.Options) *store.Postgres {
@@ -133,8 +125,10 @@ func TestAConnectionLostInTheMiddleOfABatchLeavesNothing(t *testing.T) {
 	require.NoError(t, err)
 	go func() {
 		defer close(ended)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
 		for { // until the commit waits
-			tag, err := blocker.Exec(t.Context(), `select pg_terminate_backend(pid, 60000) from pg_locks
+			tag, err := blocker.Exec(ctx, `select pg_terminate_backend(pid, 60000) from pg_locks
 				where not granted and relation = 'maestro.dead_letters'::regclass`)
 			if err != nil || tag.RowsAffected() > 0 {
 				return

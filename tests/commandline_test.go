@@ -67,9 +67,9 @@ func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 			require.Zero(t, p.status(), p.out.String())
 			conn, err := s.pool.Acquire(s.Context())
 			require.NoError(t, err)
-			defer conn.Release()
 			// As psql sends a script: text, with no parameters.
 			require.NoError(t, conn.Conn().PgConn().Exec(s.Context(), p.stdout.String()).Close())
+			conn.Release()
 
 			status, out := s.worker("migrate")
 			require.Zero(t, status, out)

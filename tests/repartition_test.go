@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -145,7 +144,6 @@ func TestPublishersWaitForRepartition(t *testing.T) {
 	s.stop(w)
 	holdUp, err := s.pool.Begin(s.Context())
 	require.NoError(t, err)
-	defer func() { _ = holdUp.Rollback(context.Background()) }() // the pool waits for its connections
 	_, err = holdUp.Exec(s.Context(), "lock table "+s.table("events")+" in share mode")
 	require.NoError(t, err)
 	p := s.launch("repartition", "--partitions", "3")

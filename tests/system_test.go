@@ -88,12 +88,7 @@ func newSystemOn(t *testing.T, broker *localnats.Server, database string) *syste
 	require.NoError(t, err)
 	s.Client, err = client.New(s.nats, client.Options{Namespace: string(s.namespace), Resend: resend})
 	require.NoError(t, err)
-	config, err := pgxpool.ParseConfig(database)
-	require.NoError(t, err)
-	config.MaxConns = 4
-	s.pool, err = pgxpool.NewWithConfig(s.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(s.pool.Close)
+	s.pool = localpg.Pool(t, database, func(c *pgxpool.Config) { c.MaxConns = 4 })
 	return s
 }
 

@@ -124,9 +124,7 @@ func eachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
 
 func postgres(t *testing.T) (*store.Postgres, *pgxpool.Pool) {
 	t.Helper()
-	pool, err := pgxpool.New(context.Background(), localpg.Database(t))
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	pool := localpg.Pool(t, localpg.Database(t))
 	s, err := store.Open(t.Context(), pool, store.Options{Partitions: 1})
 	require.NoError(t, err)
 	return s, pool

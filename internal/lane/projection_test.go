@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -173,11 +174,10 @@ func TestAProjectionThatLosesItsConnectionIsRunAgain(t *testing.T) {
 	results := r.put(noted("a", "1", "red"), noted("a", "2", "blue"))
 	kill := `select pg_terminate_backend(pid) from pg_stat_activity
 		where datname = current_database() and $1 = any(pg_blocking_pids(pid))`
-	for killed := false; !killed; {
+	require.Eventually(t, func() bool {
 		tag, err := pool.Exec(t.Context(), kill, tx.Conn().PgConn().PID())
-		require.NoError(t, err)
-		killed = tag.RowsAffected() > 0
-	}
+		return err == nil && tag.RowsAffected() > 0
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, []string{"committed", "committed"}, statuses(collect(results, 2)))
 	r.requireModel(pool)

@@ -7,8 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // shared needs nobody to stop it: it ends with the test binary.
@@ -41,6 +43,36 @@ func Database(t testing.TB) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// closeTimeout is how long the connections of a test may be in use after it.
+const closeTimeout = 10 * time.Second
+
+// Pool returns connections to a database, which are closed after the test. Where a test has failed and left a transaction open, that is
+// said then: to wait for its connection would be to wait for ever.
+func Pool(t testing.TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range change {
+		change(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		closed := make(chan struct{})
+		go func() { pool.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(closeTimeout):
+			t.Errorf("%d connections to Postgres are still in use: a transaction was left open", pool.Stat().AcquiredConns())
+		}
+	})
+	return pool
 }
 
 func execute(t testing.TB, server, sql string) {

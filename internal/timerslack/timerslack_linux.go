@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raised in the environment says that this process has executed itself.
+// raised in the environment says that this process has executed itself. Whoever sets it keeps a program from that, as for a debugger
+// that would lose it.
 const raised = "MAESTRO_TIMER_SLACK_RAISED"
 
 // Raise gives all threads of the process a timer slack. A process may only set that of the thread that asks, and Go has started others

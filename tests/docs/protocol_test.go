@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro"
@@ -45,9 +44,7 @@ var (
 
 func TestTheProtocolNamesEveryColumn(t *testing.T) {
 	t.Parallel()
-	pool, err := pgxpool.New(t.Context(), localpg.Database(t))
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	pool := localpg.Pool(t, localpg.Database(t))
 	require.NoError(t, store.Migrate(t.Context(), pool, store.Options{}))
 	page := protocol(t)
 	headings := tableHeading.FindAllStringSubmatchIndex(page, -1)

@@ -65,9 +65,7 @@ func newWorld(t *testing.T, s shape) *world {
 	require.NoError(t, awaitBroker(ctx, w.nats))
 	w.js, err = jetstream.New(w.nats)
 	require.NoError(t, err)
-	w.pool, err = pgxpool.New(t.Context(), w.postgres.URL())
-	require.NoError(t, err)
-	t.Cleanup(w.pool.Close)
+	w.pool = localpg.Pool(t, w.postgres.URL())
 	for i := range s.workers {
 		w.workers = append(w.workers, w.newWorker(i, binary))
 	}
