@@ -44,7 +44,7 @@ func stopSharedBroker() {
 // system is a namespace of its own on some servers, with the connections that a test looks at it through.
 type system struct {
 	*testing.T
-	ctx        context.Context
+	ctx        context.Context //nolint:containedctx // the test's own, with an end
 	namespace  wire.Namespace
 	partitions int
 	natsURL    string

@@ -21,7 +21,7 @@ const raised = "MAESTRO_TIMER_SLACK_RAISED"
 // before main: the program is executed anew, from its beginning, and its threads inherit it. Raise is to be called first in main, and
 // returns in the new program. It also returns where the slack is as large already, and where it cannot be set: nothing depends on it.
 func Raise(slack time.Duration) {
-	if _, is := os.LookupEnv(raised); is {
+	if _, is := os.LookupEnv(raised); is { //nolint:forbidigo // it is a word to itself, and no setting
 		_ = os.Unsetenv(raised)
 		return
 	}
@@ -38,7 +38,7 @@ func Raise(slack time.Duration) {
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
 		return
 	}
-	_ = unix.Exec(self, os.Args, append(os.Environ(), raised+"=1"))
+	_ = unix.Exec(self, os.Args, append(os.Environ(), raised+"=1"))  //nolint:forbidigo // as above
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(before), 0, 0, 0) // the program could not be executed
 }
 
