@@ -43,10 +43,14 @@ func TestTheEventStreamIsRebuilt(t *testing.T) {
 	s.importing(commands).finish()
 }
 
-func (s *system) stream() jetstream.Stream {
+// stream is the event stream. A busy server may take longer to tell than one request waits.
+func (s *system) stream() (stream jetstream.Stream) {
 	s.Helper()
-	stream, err := s.js.Stream(s.Context(), s.namespace.EventStream())
-	require.NoError(s, err)
+	s.until("the event stream", func() bool {
+		var err error
+		stream, err = s.js.Stream(s.Context(), s.namespace.EventStream())
+		return err == nil
+	})
 	return stream
 }
 

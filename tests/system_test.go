@@ -78,13 +78,14 @@ func newSystem(t *testing.T) *system {
 // newSystemOn returns an empty namespace on servers that the test may break.
 func newSystemOn(t *testing.T, broker *localnats.Server, database string) *system {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), endurance)
-	t.Cleanup(cancel)
+	ctx, cancel := context.WithCancel(t.Context()) // one with a deadline would have JetStream wait for lost answers until then
+	standsStill := time.AfterFunc(endurance, cancel)
+	t.Cleanup(func() { standsStill.Stop(); cancel() })
 	s := &system{T: t, ctx: ctx, namespace: wire.Namespace(fmt.Sprintf("test_%d", namespaces.Add(1))), partitions: 8,
 		natsURL: broker.URL(), database: database}
 	s.nats = broker.Connect(t)
 	var err error
-	s.js, err = jetstream.New(s.nats, jetstream.WithDefaultTimeout(patience))
+	s.js, err = jetstream.New(s.nats)
 	require.NoError(t, err)
 	s.Client, err = client.New(s.nats, client.Options{Namespace: string(s.namespace), Resend: resend})
 	require.NoError(t, err)
