@@ -26,17 +26,12 @@ const duplicateWindow = 30 * time.Second
 // When the limit is reached, partitions that change owner get no more commands.
 const maxConsumers = 100_000
 
-// createTimeout is how long a server may take to create a stream: one that is busy with the streams of many takes seconds.
-const createTimeout = 30 * time.Second
-
 // EnsureStream creates the namespace's command stream, or brings its configuration up to date.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, partitions int, c StreamConfig) error {
 	maxBytes := c.MaxBytes
 	if maxBytes == 0 {
 		maxBytes = -1
 	}
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
 	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        ns.CommandStream(),
 		Description: "Commands of the Maestro namespace " + string(ns),

@@ -24,14 +24,9 @@ type StreamConfig struct {
 // server keeps every id of the window in memory, so it is short.
 const duplicateWindow = time.Second
 
-// createTimeout is how long a server may take to create a stream: one that is busy with the streams of many takes seconds.
-const createTimeout = 30 * time.Second
-
 // Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads stay off: on a replicated
 // stream any replica answers them, also one that lags behind, and publishers must know what is there.
 func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
 	stream, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:               ns.EventStream(),
 		Description:        "Committed events of the Maestro namespace " + string(ns),
