@@ -242,8 +242,10 @@ func laneConfig(c Config) lane.Config {
 	for _, a := range c.Aggregates {
 		l.Types[a.Name()] = a
 	}
-	for _, p := range c.Projections {
-		l.Projections = append(l.Projections, p)
+	if c.Store == nil {
+		for _, p := range c.Projections {
+			l.Projections = append(l.Projections, p)
+		}
 	}
 	if c.NATS != nil && c.NATS.MaxPayload() > 0 { // it is 0 before the first connection
 		l.MaxEventBytes = int(c.NATS.MaxPayload()) - headroom

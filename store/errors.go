@@ -36,6 +36,16 @@ type DataError struct {
 func (e *DataError) Error() string { return e.Message }
 func (e *DataError) Unwrap() error { return e.Err }
 
+// StatementError says that one of a commit's statements failed.
+type StatementError struct {
+	// Index is its place in Commit.Statements.
+	Index int
+	Err   error
+}
+
+func (e *StatementError) Error() string { return e.Err.Error() }
+func (e *StatementError) Unwrap() error { return e.Err }
+
 // PartitionsError says that a namespace has another number of partitions than the one asked for.
 type PartitionsError struct {
 	Namespace        string

@@ -13,27 +13,40 @@ import (
 
 // Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
 // the first error undoes. Commits of several partitions share a transaction when they come at the same time. With Project a commit has its
-// own, and takes another round trip for its end, and those of Project itself.
+// own, and takes another round trip for its end, and those of Project itself. So does one whose statements fail, to find out which.
 func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if c.Project != nil {
-		return s.commitProjected(ctx, c)
+	if c.Project != nil || len(c.Statements) > 0 && !s.prepares() {
+		return s.commitStepwise(ctx, c)
 	}
-	return s.explain(s.groups.do(ctx, c))
+	err := s.groups.do(ctx, c)
+	if err != nil && len(c.Statements) > 0 && !IsTransient(err) {
+		return s.commitStepwise(ctx, c)
+	}
+	return s.explain(err)
 }
 
 // commitTogether makes commits in one transaction. The error is as Postgres gave it.
 func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
 	var batch pgx.Batch
 	if err := s.queue(&batch, group); err != nil {
 		return err
 	}
-	return s.pool.SendBatch(ctx, &batch).Close()
+	if err := s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
+		return err
+	}
+	return conn.SendBatch(ctx, &batch).Close()
 }
 
-func (s *Postgres) commitProjected(ctx context.Context, c *Commit) error {
+// commitStepwise makes a commit in a transaction of its own, in which what projections want takes round trips.
+func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -51,13 +64,26 @@ func (s *Postgres) commitProjected(ctx context.Context, c *Commit) error {
 	if err := results.Close(); err != nil {
 		return s.explain(err)
 	}
-	if err := c.Project(ctx, tx); err != nil {
+	if err := c.project(ctx, tx); err != nil {
 		return projectionError(ctx, tx, err)
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit after the projections: %w", err)
 	}
 	return nil
+}
+
+// project runs what projections want in the transaction.
+func (c *Commit) project(ctx context.Context, tx pgx.Tx) error {
+	for i, q := range c.Statements {
+		if _, err := tx.Exec(ctx, q.SQL, q.Arguments...); err != nil {
+			return &StatementError{Index: i, Err: err}
+		}
+	}
+	if c.Project == nil {
+		return nil
+	}
+	return c.Project(ctx, tx)
 }
 
 // projectionError leaves a projection's error as it is, unless the connection was lost: then no word of the projection

@@ -126,7 +126,9 @@ func (g *groups) next() (members []*member) {
 	return members
 }
 
-func (c *Commit) rows() int { return len(c.Events) + len(c.Receipts) + len(c.DeadLetters) }
+func (c *Commit) rows() int {
+	return len(c.Events) + len(c.Receipts) + len(c.DeadLetters) + len(c.Statements)
+}
 
 func (c *Commit) bytes() (n int) {
 	for i := range c.Events {

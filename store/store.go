@@ -92,8 +92,11 @@ type Commit struct {
 	Events      []Event
 	Receipts    []Receipt
 	DeadLetters []DeadLetter
-	// Project, if not nil, runs in the transaction after everything else was written; its error undoes the commit. The
-	// in-memory store has no transaction to give and does not call it.
+	// Statements are SQL that goes along in the same exchange and runs after everything else was written, in its order and with the
+	// namespace's schema first in the search path. What it returns is not read. One that fails undoes the commit, with a [*StatementError].
+	Statements []*pgx.QueuedQuery
+	// Project, if not nil, runs in the transaction after that; its error undoes the commit. The in-memory store has no transaction to
+	// give: it runs no statements and does not call Project.
 	Project func(ctx context.Context, tx pgx.Tx) error
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
@@ -18,6 +20,9 @@ type attempt struct {
 	results    []Result
 	readErrors []error
 	taskOf     []int
+	// queue is the SQL that goes along with the commit, queuedBy where each statement comes from.
+	queue    pgx.Batch
+	queuedBy []origin
 	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not be loaded.
 	now    map[store.Key]aggregate.Instance
 	broken map[store.Key]error
@@ -68,6 +73,7 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	if a.projected {
 		a.commit.Project = a.project
 	}
+	a.commit.Statements = a.queue.QueuedQueries
 	return a, nil
 }
 
@@ -102,11 +108,13 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 	}
 	at := a.lane.Clock.Now()
 	instance, decided, refusal := a.execute(c, at)
-	if refusal != nil {
-		a.refuse(i, c, instance, refusal, at)
-		return nil
+	if refusal == nil {
+		if refusal = a.accept(i, c, instance, decided, at); refusal == nil {
+			return nil
+		}
+		instance = a.now[c.Key]
 	}
-	a.accept(i, c, instance, decided, at)
+	a.refuse(i, c, instance, refusal, at)
 	return nil
 }
 
@@ -154,14 +162,20 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 	return nil, Fail(CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
 }
 
-// accept adds the command's events and receipt to the commit.
-func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) {
+// accept adds the command's events and receipt to the commit, and nothing if a projection refuses one of the events.
+func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) *Refusal {
 	first := len(a.commit.Events)
 	for _, d := range decided {
 		a.commit.Events = append(a.commit.Events, store.Event{
 			Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events)) + 1,
 			Aggregate: c.Key, Recorded: d.Recorded, Metadata: c.metadata(), RecordedAt: at, Value: d.Value})
 		a.taskOf = append(a.taskOf, i)
+	}
+	if err := a.queueAll(i, first); err != nil {
+		a.commit.Events, a.taskOf = a.commit.Events[:first], a.taskOf[:first]
+		return refusalOf(err)
+	}
+	for _, d := range decided {
 		a.projected = a.projected || a.lane.wanted(c.Key.Type, d.Type)
 	}
 	a.now[c.Key] = next
@@ -173,6 +187,7 @@ func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []a
 	}
 	a.receipt(c, store.Receipt{Status: store.Committed, Sequence: outcome.Sequence, Position: outcome.Position,
 		Events: len(decided), At: at})
+	return nil
 }
 
 // refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on the durable stream.

@@ -28,6 +28,10 @@ type Store interface {
 type Projection interface {
 	Name() string
 	Wants(aggregateType, event string) bool
+	// Queued tells whether the projection's SQL comes from Queue, or is run by Project.
+	Queued() bool
+	// Queue adds the SQL for an event to a batch.
+	Queue(into *pgx.Batch, event store.Event) error
 	// Batched tells whether Project gets all events of a commit that it wants at once, or one at a time.
 	Batched() bool
 	Project(ctx context.Context, tx pgx.Tx, events []store.Event) error

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -9,17 +10,50 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// wanted tells whether a projection takes the event.
-func (l *Lane) wanted(aggregateType, event string) bool {
-	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return p.Wants(aggregateType, event) })
+// origin is where a statement comes from.
+type origin struct {
+	projection string
+	task       int
 }
 
-// project runs the projections in the commit's transaction: event by event those that take one at a time, then those that
-// take all of them at once.
+// queueAll queues the SQL for the events of a task, which are those from first on, or nothing after an error.
+func (a *attempt) queueAll(task, first int) error {
+	queued := len(a.queuedBy)
+	for n := first; n < len(a.commit.Events); n++ {
+		e := &a.commit.Events[n]
+		for _, p := range a.lane.Projections {
+			if !p.Queued() || !p.Wants(e.Aggregate.Type, e.Type) {
+				continue
+			}
+			if err := p.Queue(&a.queue, *e); err != nil {
+				a.queue.QueuedQueries, a.queuedBy = a.queue.QueuedQueries[:queued], a.queuedBy[:queued]
+				return &projectionError{projection: p.Name(), task: task, err: err}
+			}
+			for len(a.queuedBy) < a.queue.Len() {
+				a.queuedBy = append(a.queuedBy, origin{p.Name(), task})
+			}
+		}
+	}
+	return nil
+}
+
+// failed is the failure of a statement as that of the projection that it comes from.
+func (a *attempt) failed(s *store.StatementError) error {
+	from := a.queuedBy[s.Index]
+	return &projectionError{projection: from.projection, task: from.task, err: fmt.Errorf("projection %q: %w", from.projection, s.Err)}
+}
+
+// wanted tells whether a projection takes the event in the transaction.
+func (l *Lane) wanted(aggregateType, event string) bool {
+	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return !p.Queued() && p.Wants(aggregateType, event) })
+}
+
+// project runs the projections that have the commit's transaction in hand: event by event those that take one at a time, then those
+// that take all of them at once.
 func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
 	for n, e := range a.commit.Events {
 		for _, p := range a.lane.Projections {
-			if p.Batched() || !p.Wants(e.Aggregate.Type, e.Type) {
+			if p.Queued() || p.Batched() || !p.Wants(e.Aggregate.Type, e.Type) {
 				continue
 			}
 			if err := p.Project(ctx, tx, a.commit.Events[n:n+1]); err != nil {

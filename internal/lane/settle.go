@@ -79,6 +79,9 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	ctx, span := a.traceCommit(ctx, batch)
 	start := time.Now()
 	err := l.Store.Commit(ctx, a.commit)
+	if statement, is := errors.AsType[*store.StatementError](err); is {
+		err = a.failed(statement)
+	}
 	if endSpan(span, err); err != nil {
 		l.Metrics.NotCommitted(reasonOf(err))
 		return err

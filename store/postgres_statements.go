@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The SQL of projections names its tables without a schema. Postgres finds them when it prepares the statement, which happens before the
+// exchange that commits: where the search path is the session's own. So each statement is prepared beforehand where it is ours, once for
+// each connection; pgx then knows it by its text, and Postgres knows what was meant as long as it runs with the same search path.
+
+// maxPrepared is how many statements a connection keeps, so that a projection which puts values into its SQL does not fill Postgres.
+const maxPrepared = 256
+
+var errManyStatements = errors.New("projections have more statements than a connection keeps")
+
+// prepares tells whether the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
+func (s *Postgres) prepares() bool {
+	return s.pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+}
+
+// queueStatements puts what projections want into a batch behind the commits, and makes it known to the connection.
+func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
+	known := preparedOn(conn, s.namespace)
+	scoped := false
+	for _, c := range group {
+		for _, q := range c.Statements {
+			sql, arguments, err := rewritten(ctx, conn, q)
+			if err != nil {
+				return err
+			}
+			if !known[sql] {
+				if len(known) == maxPrepared {
+					return errManyStatements
+				}
+				if err := s.prepare(ctx, conn, sql); err != nil {
+					return err
+				}
+				known[sql] = true
+			}
+			if !scoped {
+				batch.Queue(s.sql.scope)
+				scoped = true
+			}
+			batch.Queue(sql, arguments...)
+		}
+	}
+	return nil
+}
+
+// preparedOn are the statements that a connection knows in a namespace.
+func preparedOn(conn *pgx.Conn, namespace string) map[string]bool {
+	data, key := conn.PgConn().CustomData(), "maestro: prepared in "+namespace
+	known, ok := data[key].(map[string]bool)
+	if !ok {
+		known = map[string]bool{}
+		data[key] = known
+	}
+	return known
+}
+
+// prepare makes a statement known to the connection, with the namespace's schema first in the search path.
+func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql.scope); err != nil {
+			return err
+		}
+		_, err := conn.Prepare(ctx, sql, sql)
+		return err
+	})
+}
+
+// rewritten is a statement as Postgres gets it, such as one with pgx.NamedArgs.
+func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql string, arguments []any, err error) {
+	if len(q.Arguments) > 0 {
+		if rewriter, is := q.Arguments[0].(pgx.QueryRewriter); is {
+			return rewriter.RewriteQuery(ctx, conn, q.SQL, q.Arguments[1:])
+		}
+	}
+	return q.SQL, q.Arguments, nil
+}

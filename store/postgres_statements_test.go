@@ -1,0 +1,152 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+const insertTotal = `insert into totals values ($1)`
+
+// stating is a commit with statements that put numbers into the table totals.
+func stating(c *store.Commit, numbers ...int) *store.Commit {
+	for _, n := range numbers {
+		c.Statements = append(c.Statements, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{n}})
+	}
+	return c
+}
+
+// newTotals makes the table, and one of the same name where the session would look for it.
+func newTotals(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), `create table public.totals (n int); create table maestro.totals (n int check (n > 0))`)
+	require.NoError(t, err)
+}
+
+// totals are the numbers in the table, in their order.
+func totals(t *testing.T, pool *pgxpool.Pool) []int {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `select n from maestro.totals order by n`)
+	require.NoError(t, err)
+	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	require.NoError(t, err)
+	return numbers
+}
+
+func TestStatementsShareTheTransactionOfTheirCommits(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	newTotals(t, c.pool)
+	c.gather(t.Context(), in(0), stating(in(2), 3), in(3), stating(in(1), 1, 2))
+	c.release()
+	for i, outcome := range c.outcomes {
+		require.NoError(t, <-outcome, i)
+	}
+	require.Equal(t, []int{1, 2, 3}, totals(t, c.pool))
+	var together int
+	require.NoError(t, c.pool.QueryRow(t.Context(), `select count(distinct xmin::text) from (select xmin from maestro.totals union all
+		select xmin from maestro.events where partition in (1, 2, 3)) as rows`).Scan(&together))
+	require.Equal(t, 1, together)
+}
+
+func TestAStatementThatFailsIsFoundOut(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	newTotals(t, c.pool)
+	wrong := stating(in(3), 5)
+	wrong.Statements = append(wrong.Statements, &pgx.QueuedQuery{SQL: `insert into nowhere values (1)`})
+	unsendable := stating(in(4), 6)
+	unsendable.Statements = append(unsendable.Statements, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{"six"}})
+	c.gather(t.Context(), in(0), stating(in(1), 1), stating(in(2), 2, 3, -4, 4), wrong, unsendable, stating(in(5), 7))
+	c.release()
+	for i, at := range map[int]int{2: 2, 3: 1, 4: 1} {
+		var failed *store.StatementError
+		require.ErrorAs(t, <-c.outcomes[i], &failed, i)
+		require.Equal(t, at, failed.Index, i)
+		require.False(t, store.IsTransient(failed), i)
+	}
+	for _, i := range []int{0, 1, 5} {
+		require.NoError(t, <-c.outcomes[i], i)
+	}
+	require.Equal(t, []int{1, 7}, totals(t, c.pool))
+	for partition, position := range []int64{1, 1, 0, 0, 0, 1} {
+		at, err := c.store.Partition(t.Context(), partition)
+		require.NoError(t, err)
+		require.Equal(t, position, at.Position, partition)
+	}
+}
+
+// A violation in a statement is not taken for one of ours, and a refused commit says why although it has statements.
+func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	c := commitOf()
+	c.Statements = []*pgx.QueuedQuery{{SQL: `insert into receipts select * from receipts`}}
+	err := s.Commit(t.Context(), c)
+	require.NotErrorIs(t, err, store.ErrDuplicate)
+	var failed *store.StatementError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, nothing, rowCounts(t, pool))
+
+	c.Statements = []*pgx.QueuedQuery{{SQL: `select 1`}}
+	c.Position, c.Events[0].Position = 5, 6
+	require.ErrorIs(t, s.Commit(t.Context(), c), store.ErrConflict)
+	require.Equal(t, nothing, rowCounts(t, pool))
+}
+
+// Whatever the pool does with statements, they find the namespace's tables, and the session's search path stays as it was.
+func TestStatementsRunInTheNamespace(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
+		pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			pool := newPool(t, func(c *pgxpool.Config) {
+				c.MaxConns = 1
+				c.ConnConfig.DefaultQueryExecMode = mode
+			})
+			s := open(t, pool, store.Options{})
+			newTotals(t, pool)
+			require.NoError(t, s.Commit(t.Context(), stating(commitOf(), 1, 2)))
+			next := stating(&store.Commit{Position: 1}, 4)
+			next.Statements = append(next.Statements, &pgx.QueuedQuery{SQL: `insert into totals values (@n)`, Arguments: []any{pgx.NamedArgs{"n": 5}}})
+			require.NoError(t, s.Commit(t.Context(), next))
+			require.Equal(t, []int{1, 2, 4, 5}, totals(t, pool))
+			var elsewhere int
+			require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from totals`).Scan(&elsewhere))
+			require.Zero(t, elsewhere)
+			next.Statements = []*pgx.QueuedQuery{{SQL: `insert into totals values (6)`}, {SQL: insertTotal, Arguments: []any{-1}}}
+			var failed *store.StatementError
+			require.ErrorAs(t, s.Commit(t.Context(), next), &failed)
+			require.Equal(t, 1, failed.Index)
+			var violated *pgconn.PgError
+			require.ErrorAs(t, failed, &violated)
+			require.Equal(t, "23514", violated.Code)
+		})
+	}
+}
+
+// A projection that puts values into its SQL is slow, and not more than that.
+func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s := open(t, pool, store.Options{})
+	newTotals(t, pool)
+	var want []int
+	for round := range 2 {
+		c := &store.Commit{}
+		for n := range 200 {
+			want = append(want, 1+200*round+n)
+			c.Statements = append(c.Statements, &pgx.QueuedQuery{SQL: fmt.Sprintf(`insert into totals values (%d)`, 1+200*round+n)})
+		}
+		require.NoError(t, s.Commit(t.Context(), c))
+	}
+	require.Equal(t, want, totals(t, pool))
+}
