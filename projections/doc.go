@@ -1,8 +1,11 @@
 // Package projections makes read models from events.
 //
-// A projection made with [InTransaction] writes in the very transaction that commits the events, so that its tables agree with
-// the log at every instant. One that fails refuses the command whose event it could not take, and that command alone.
+// A projection writes in the very transaction that commits the events, so that its tables agree with the log at every instant. One
+// that fails refuses the command whose event it could not take, and that command alone. There are three forms:
 //
-// In come committed-to-be events with the transaction in hand, out go the user's rows. The package opens no transaction
-// of its own and never sees a broker.
+//   - [Queued] queues SQL for each event, which goes along with the commit. It is the quickest to write and mostly the quickest to run.
+//   - [InTransaction] has the transaction in hand for each event, so it can read before it writes, and refuse.
+//   - [InTransactionBatch] has the transaction in hand for all events of a commit at once.
+//
+// In come committed-to-be events, out go the user's rows. The package opens no transaction of its own and never sees a broker.
 package projections

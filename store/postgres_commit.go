@@ -22,7 +22,7 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.groups.do(ctx, c)
-	if err != nil && len(c.Statements) > 0 && !IsTransient(err) {
+	if len(c.Statements) > 0 && isRefused(err) {
 		return s.commitStepwise(ctx, c)
 	}
 	return s.explain(err)

@@ -64,6 +64,9 @@ func dataError(server *pgconn.PgError) *DataError {
 	return &DataError{Code: server.Code, Message: "Postgres cannot store the data" + hint + ": " + reason, Err: server}
 }
 
+// isRefused tells whether the error is about something in the transaction, and not of the moment.
+func isRefused(err error) bool { return err != nil && (!IsTransient(err) || isLocked(err)) }
+
 // isLocked tells whether a lock was waited for in vain.
 func isLocked(err error) bool {
 	var server *pgconn.PgError

@@ -98,7 +98,7 @@ func (g *groups) together(ctx context.Context, group []*Commit) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	err := g.commit(ctx, group)
-	if err != nil && len(group) > 1 && !IsTransient(err) {
+	if len(group) > 1 && isRefused(err) {
 		return errAlone
 	}
 	return err // of which, if the session or the server has ended, nobody knows whether it was committed before

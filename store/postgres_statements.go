@@ -16,6 +16,9 @@ const maxPrepared = 256
 
 var errManyStatements = errors.New("projections have more statements than a connection keeps")
 
+// impatient is added to the scope, so that a lock which one partition's statement waits for does not hold up the others in the transaction.
+const impatient = `, set_config('lock_timeout', '100ms', true)`
+
 // prepares tells whether the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
 func (s *Postgres) prepares() bool {
 	return s.pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
@@ -41,7 +44,7 @@ func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *p
 				known[sql] = true
 			}
 			if !scoped {
-				batch.Queue(s.sql.scope)
+				batch.Queue(s.sql.scope + impatient)
 				scoped = true
 			}
 			batch.Queue(sql, arguments...)
@@ -64,7 +67,7 @@ func preparedOn(conn *pgx.Conn, namespace string) map[string]bool {
 // prepare makes a statement known to the connection, with the namespace's schema first in the search path.
 func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.sql.scope); err != nil {
+		if _, err := tx.Exec(ctx, s.sql.scope+impatient); err != nil {
 			return err
 		}
 		_, err := conn.Prepare(ctx, sql, sql)

@@ -82,6 +82,26 @@ func TestAStatementThatFailsIsFoundOut(t *testing.T) {
 	}
 }
 
+// A lock that somebody holds on a read model is waited for by those alone that write to it.
+func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	newTotals(t, c.pool)
+	holder, err := c.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), `lock table maestro.totals`)
+	require.NoError(t, err)
+	c.gather(t.Context(), in(0), stating(in(1), 1), in(2), in(3))
+	c.release()
+	for _, i := range []int{0, 2, 3} {
+		require.NoError(t, <-c.outcomes[i], i)
+	}
+	require.Empty(t, c.outcomes[1])
+	require.NoError(t, holder.Rollback(t.Context()))
+	require.NoError(t, <-c.outcomes[1])
+	require.Equal(t, []int{1}, totals(t, c.pool))
+}
+
 // A violation in a statement is not taken for one of ours, and a refused commit says why although it has statements.
 func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,6 @@
 package declaration
 
 import (
-	"context"
-	"time"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/maestro-es/maestro/aggregate"
@@ -12,7 +9,7 @@ import (
 
 // Status is the table declaration_status: where each declaration stands now. updated_at is the time of the log, which
 // rises with every event; when the step was taken is in the event.
-var Status = projections.InTransactionBatch("declaration_status", Definition, project, projections.Setup(`
+var Status = projections.Queued("declaration_status", Definition, project, projections.Setup(`
 	create table if not exists declaration_status (
 		id           text primary key,
 		status       text not null,
@@ -20,25 +17,13 @@ var Status = projections.InTransactionBatch("declaration_status", Definition, pr
 		updated_at   timestamptz not null
 	)`))
 
-// project takes the events of a transaction at once, and asks each itself what comes after it. Of several events of one declaration
-// the last counts.
-func project(ctx context.Context, tx pgx.Tx, events []projections.Event[aggregate.Event[Declaration]]) error {
-	last := map[string]projections.Event[aggregate.Event[Declaration]]{}
-	for _, e := range events {
-		last[e.Aggregate.ID] = e
-	}
-	var ids, statuses []string
-	var cents []int64
-	var times []time.Time
-	for id, e := range last {
-		now := e.Data.Evolve(Declaration{})
-		ids, statuses, cents, times = append(ids, id), append(statuses, now.Status), append(cents, now.AmountCents), append(times, e.RecordedAt)
-	}
-	_, err := tx.Exec(ctx, `
-		insert into declaration_status (id, status, amount_cents, updated_at)
-		select unnest($1::text[]), unnest($2::text[]), unnest($3::bigint[]), unnest($4::timestamptz[])
+// project asks each event itself what comes after it.
+func project(into *pgx.Batch, e projections.Event[aggregate.Event[Declaration]]) error {
+	now := e.Data.Evolve(Declaration{})
+	into.Queue(`
+		insert into declaration_status (id, status, amount_cents, updated_at) values ($1, $2, $3, $4)
 		on conflict (id) do update
 		set status = excluded.status, amount_cents = excluded.amount_cents, updated_at = excluded.updated_at`,
-		ids, statuses, cents, times)
-	return err
+		e.Aggregate.ID, now.Status, now.AmountCents, e.RecordedAt)
+	return nil
 }

@@ -25,7 +25,7 @@ type drain struct {
 	hot        bool
 	id         func(n int) string // names an aggregate; nil stands for its number
 	readModels int
-	batched    bool
+	written    writing
 	tracing    tracing
 	stream     eventstream.StreamConfig
 	// watch, if it is not nil, is called now and then with the number of events that are out.
@@ -60,7 +60,7 @@ func (l *lab) drainIn(ctx context.Context, ns wire.Namespace, run string, d drai
 	if err != nil {
 		return 0, err
 	}
-	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: d.partitions, ReadModels: d.readModels, Batched: d.batched,
+	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: d.partitions, ReadModels: d.readModels, Written: d.written,
 		Stream: d.stream}, d.tracing)
 	if err != nil {
 		return 0, err

@@ -45,13 +45,17 @@ func (l *lab) runFloor(ctx context.Context, commands, partitions, roundTrips int
 
 // beside is one number of partitions in the experiment floor: the rates of all rounds.
 type beside struct {
-	partitions                        int
-	floor, maestro, eachRow, batchRow []float64
+	partitions     int
+	floor, maestro []float64
+	rows           map[writing][]float64 // with a read model
 }
 
 // besideFloor is the experiment floor.
 func besideFloor(ctx context.Context, l *lab) (r result, err error) {
-	sides := []*beside{{partitions: 4}, {partitions: 16}, {partitions: 64}}
+	var sides []*beside
+	for _, partitions := range []int{4, 16, 64} {
+		sides = append(sides, &beside{partitions: partitions, rows: map[writing][]float64{}})
+	}
 	for round := range l.rounds {
 		for _, s := range sides {
 			if err := s.round(ctx, l); err != nil {
@@ -62,11 +66,15 @@ func besideFloor(ctx context.Context, l *lab) (r result, err error) {
 		}
 	}
 	r.notef("%s commands on 10,000 aggregates, half as many with a read model, median of %d rounds in which the sides take turns. With a "+
-		"read model, each event is also a row in a table of its own, written in the transaction: event by event "+
-		"(`projections.InTransaction`), or a batch at a time (`projections.InTransactionBatch`).",
+		"read model, each event is also a row in a table of its own, written in the transaction: by SQL that is queued with the commit "+
+		"(`projections.Queued`), event by event (`projections.InTransaction`), or a batch at a time (`projections.InTransactionBatch`).",
 		count(float64(2*l.standard().commands)), l.rounds)
 	plain := table{head: []string{"partitions", "floor, commands/s", "Maestro, commands/s", "ratio", "goal"}}
-	rows := table{head: []string{"partitions, with a read model", "event by event", "ratio", "a batch at a time", "ratio", "goal"}}
+	rows := table{head: []string{"partitions, with a read model"}}
+	for _, written := range writings {
+		rows.head = append(rows.head, string(written), "ratio")
+	}
+	rows.head = append(rows.head, "goal")
 	for _, s := range sides {
 		goal := "-"
 		if s.partitions > 4 {
@@ -74,8 +82,11 @@ func besideFloor(ctx context.Context, l *lab) (r result, err error) {
 		}
 		floor, partitions := median(s.floor), count(float64(s.partitions))
 		plain.add(partitions, orNone(floor, count), count(median(s.maestro)), ratio(median(s.maestro), floor), goal)
-		rows.add(partitions, count(median(s.eachRow)), ratio(median(s.eachRow), floor), count(median(s.batchRow)),
-			ratio(median(s.batchRow), floor), "≥ 0.50")
+		row := []string{partitions}
+		for _, written := range writings {
+			row = append(row, count(median(s.rows[written])), ratio(median(s.rows[written]), floor))
+		}
+		rows.add(append(row, "≥ 0.50")...)
 	}
 	r.tables = append(r.tables, plain, rows)
 	return r, nil
@@ -90,18 +101,19 @@ func (s *beside) round(ctx context.Context, l *lab) error {
 		return err
 	}
 	s.floor = append(s.floor, floor.PathPerSecond)
-	for _, side := range []struct {
-		rates      *[]float64
-		times      int
-		readModels int
-		batched    bool
-	}{{&s.maestro, 2, 0, false}, {&s.eachRow, 1, 1, false}, {&s.batchRow, 1, 1, true}} {
-		d.commands, d.readModels, d.batched = side.times*l.standard().commands, side.readModels, side.batched
+	d.commands = 2 * l.standard().commands
+	rate, err := l.rate(ctx, d)
+	if err != nil {
+		return err
+	}
+	s.maestro = append(s.maestro, rate)
+	for _, written := range writings {
+		d.commands, d.readModels, d.written = l.standard().commands, 1, written
 		rate, err := l.rate(ctx, d)
 		if err != nil {
 			return err
 		}
-		*side.rates = append(*side.rates, rate)
+		s.rows[written] = append(s.rows[written], rate)
 	}
 	return nil
 }

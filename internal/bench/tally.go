@@ -66,16 +66,30 @@ func payload(events, size int) []byte {
 	return body
 }
 
+// writing is how a read model is written.
+type writing string
+
+const (
+	queued    writing = "queued with the commit"
+	eventwise writing = "event by event"
+	batchwise writing = "a batch at a time"
+)
+
+var writings = []writing{queued, eventwise, batchwise}
+
 // readModels are n projections, each of which writes a row for each event into a table of its own.
-func readModels(n int, batched bool) (all []*projections.Projection) {
+func readModels(n int, written writing) (all []*projections.Projection) {
 	for i := range n {
 		name := fmt.Sprintf("added_%d", i)
 		setup := projections.Setup(`create table if not exists ` + name +
 			` (partition smallint, position bigint, id text not null, amount bigint not null, primary key (partition, position))`)
-		if batched {
-			all = append(all, projections.InTransactionBatch(name, tallies, insertRows(name), setup))
-		} else {
+		switch written {
+		case queued:
+			all = append(all, projections.Queued(name, tallies, queueRow(name), setup))
+		case eventwise:
 			all = append(all, projections.InTransaction(name, tallies, insertRow(name), setup))
+		case batchwise:
+			all = append(all, projections.InTransactionBatch(name, tallies, insertRows(name), setup))
 		}
 	}
 	return all
@@ -83,8 +97,19 @@ func readModels(n int, batched bool) (all []*projections.Projection) {
 
 type addedEvent = projections.Event[added]
 
+// insertOne is the statement for one event.
+func insertOne(table string) string { return `insert into ` + table + ` values ($1, $2, $3, $4)` }
+
+func queueRow(table string) func(*pgx.Batch, addedEvent) error {
+	sql := insertOne(table)
+	return func(into *pgx.Batch, e addedEvent) error {
+		into.Queue(sql, e.Partition, e.Position, e.Aggregate.ID, e.Data.By)
+		return nil
+	}
+}
+
 func insertRow(table string) func(context.Context, pgx.Tx, addedEvent) error {
-	sql := `insert into ` + table + ` values ($1, $2, $3, $4)`
+	sql := insertOne(table)
 	return func(ctx context.Context, tx pgx.Tx, e addedEvent) error {
 		_, err := tx.Exec(ctx, sql, e.Partition, e.Position, e.Aggregate.ID, e.Data.By)
 		return err

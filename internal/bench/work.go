@@ -44,7 +44,7 @@ func work(config string) {
 	must(err)
 	defer nc.Close()
 	worker, err := maestro.New(ctx, maestro.Config{NATS: nc, Database: pool, Namespace: string(c.Namespace), Partitions: c.Partitions,
-		Aggregates: []aggregate.Type{tallies}, Projections: readModels(c.ReadModels, c.Batched), CacheBytes: c.CacheBytes,
+		Aggregates: []aggregate.Type{tallies}, Projections: readModels(c.ReadModels, c.Written), CacheBytes: c.CacheBytes,
 		Events: c.Stream,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	must(err)

@@ -20,7 +20,7 @@ type workConfig struct {
 	Namespace      wire.Namespace
 	Partitions     int
 	ReadModels     int
-	Batched        bool
+	Written        writing
 	CacheBytes     int64
 	Stream         eventstream.StreamConfig
 	Profile        string
