@@ -26,7 +26,7 @@ type Projection struct {
 	events    map[string]bool
 	setup     string
 	batched   bool
-	queue     func(into *pgx.Batch, event store.Event) error // nil where there is project
+	queue     func(into *pgx.Batch, event store.Event) error // nil unless the projection is queued
 	project   func(ctx context.Context, tx pgx.Tx, events []store.Event) error
 	err       error
 }
@@ -88,7 +88,7 @@ func (p *Projection) Wants(aggregateType, event string) bool {
 	return aggregateType == p.aggregate && p.events[event]
 }
 
-// Queued tells whether the projection's SQL comes from Queue; otherwise Project runs it.
+// Queued tells whether Queue gives the projection's SQL, which then needs no transaction in hand.
 func (p *Projection) Queued() bool { return p.queue != nil }
 
 // Queue adds the SQL for an event that the projection wants to a batch.
@@ -99,7 +99,8 @@ func (p *Projection) Queue(into *pgx.Batch, event store.Event) error {
 // Batched tells whether Project takes all events of a transaction in one call.
 func (p *Projection) Batched() bool { return p.batched }
 
-// Project runs the projection on events that it wants.
+// Project runs the projection on events that it wants, in a transaction that has the tables in its search path. A worker does that for
+// all but queued ones; tests can do it for any.
 func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Event) error {
 	return p.guard(func() error { return p.project(ctx, tx, events) })
 }

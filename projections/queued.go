@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -14,9 +15,9 @@ import (
 // such a read model costs no exchange of its own. It is for those that write without reading first, which most do. If E is an interface,
 // these are the events that implement it: all of them with E = aggregate.Event[S].
 //
-// An error refuses the command that led to the event, with nothing of it kept: an [aggregate.Reject] with its own code, a violated constraint
-// of the read model as "constraint_violated", anything else as the failure "projection_failed". Commits that go together all have to be
-// made again when Postgres refuses something: where that is nothing unusual, [InTransaction] is the better choice.
+// An error refuses the command that led to the event, with nothing of it kept: an [aggregate.Reject] with its own code, a violated
+// constraint of the read model as "constraint_violated", anything else as the failure "projection_failed". Commits that go together all
+// have to be made again when Postgres refuses something: where that is nothing unusual, [InTransaction] is the better choice.
 //
 // Queue must not wait for anything, and may be called again for the same event. What the SQL returns is not read. Let its text be the same
 // for all events, and what differs be arguments: each connection prepares a text once, and keeps 256.
@@ -39,6 +40,15 @@ func Queued[S any, E aggregate.Event[S]](
 			}
 		}
 		return nil
+	}
+	p.project = func(ctx context.Context, tx pgx.Tx, events []store.Event) error {
+		var batch pgx.Batch
+		for _, e := range events {
+			if err := p.queue(&batch, e); err != nil {
+				return err
+			}
+		}
+		return tx.SendBatch(ctx, &batch).Close()
 	}
 	return p
 }

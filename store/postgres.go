@@ -50,6 +50,8 @@ type Postgres struct {
 	partitions int
 	sql        statements
 	groups     groups
+	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
+	prepares bool
 }
 
 var _ Store = (*Postgres)(nil)
@@ -70,8 +72,10 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 }
 
 func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
-	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace)}
-	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(pool.Config().MaxConns)/4), defaultPatience, s.commitTogether
+	config := pool.Config()
+	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace),
+		prepares: config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
+	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(config.MaxConns)/4), defaultPatience, s.commitTogether
 	return s
 }
 

@@ -18,7 +18,7 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if c.Project != nil || len(c.Statements) > 0 && !s.prepares() {
+	if c.Project != nil || len(c.Statements) > 0 && !s.prepares {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.groups.do(ctx, c)

@@ -19,11 +19,6 @@ var errManyStatements = errors.New("projections have more statements than a conn
 // impatient is added to the scope, so that a lock which one partition's statement waits for does not hold up the others in the transaction.
 const impatient = `, set_config('lock_timeout', '100ms', true)`
 
-// prepares tells whether the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
-func (s *Postgres) prepares() bool {
-	return s.pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
-}
-
 // queueStatements puts what projections want into a batch behind the commits, and makes it known to the connection.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
 	known := preparedOn(conn, s.namespace)

@@ -25,7 +25,7 @@ type Store interface {
 	Rows(ctx context.Context) ([]Partition, error)
 	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
 	// [ErrConflict] when it has another position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
-	// of the commands exists, and whatever error Project returned.
+	// of the commands exists, a [*StatementError], and whatever error Project returned.
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)

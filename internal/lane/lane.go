@@ -28,7 +28,7 @@ type Store interface {
 type Projection interface {
 	Name() string
 	Wants(aggregateType, event string) bool
-	// Queued tells whether the projection's SQL comes from Queue, or is run by Project.
+	// Queued tells whether the projection's SQL comes from Queue, and need not be run by Project.
 	Queued() bool
 	// Queue adds the SQL for an event to a batch.
 	Queue(into *pgx.Batch, event store.Event) error
