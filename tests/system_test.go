@@ -130,10 +130,18 @@ func (s *system) worker(args ...string) (status int, out string) {
 	return s.launch(args...).finish()
 }
 
-// until polls for what gives no signal.
+// until polls for what gives no signal. What is done may fail the test.
 func (s *system) until(what string, done func() bool) {
 	s.Helper()
-	require.Eventually(s, done, patience, 10*time.Millisecond, "waiting for: %s", what)
+	tick, late := time.NewTicker(10*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-late:
+			require.Fail(s, "waiting for: "+what)
+		}
+	}
 }
 
 // table is a table's qualified name, and query asks for one value of the namespace.

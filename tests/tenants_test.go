@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func TestNamespacesShareServersWithOthers(t *testing.T) {
 	require.NoError(t, err)
 	foreign, err := one.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"foreign.cmd.>"}})
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = one.js.DeleteStream(context.Background(), "FOREIGN") })
 	_, err = one.js.Publish(t.Context(), "foreign.cmd.counter.1.increment", []byte("theirs"))
 	require.NoError(t, err)
 	others := one.others(two)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"os"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,9 +63,7 @@ func TestBenchThatIsInterruptedTellsWhatItMeasured(t *testing.T) {
 	cmd := publisher(t.Context(), environment, "bench", "counter", "increment", "--rate", "500", "--duration", "1h", "--warm-up", "0s",
 		"--aggregates", "1")
 	finish := start(t, cmd)
-	for under := regexp.MustCompile(`at sequence [1-9]`); !under.MatchString(runIn(t, environment, "get", "counter", "bench-0").out); {
-		require.NoError(t, t.Context().Err())
-	}
+	untilAt(t, environment, "bench-0", `at sequence [1-9]`)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	got := finish()
 	require.Equal(t, 0, got.status, got.err)

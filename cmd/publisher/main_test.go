@@ -6,9 +6,11 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
@@ -63,6 +65,15 @@ func start(t *testing.T, cmd *exec.Cmd) (wait func() result) {
 func runIn(t *testing.T, environment []string, args ...string) result {
 	t.Helper()
 	return start(t, publisher(t.Context(), environment, args...))()
+}
+
+// untilAt asks for a counter until the answer matches.
+func untilAt(t *testing.T, environment []string, id, pattern string) {
+	t.Helper()
+	late := time.Now().Add(time.Minute)
+	for want, got := regexp.MustCompile(pattern), ""; !want.MatchString(got); got = runIn(t, environment, "get", "counter", id).out {
+		require.True(t, time.Now().Before(late), "the counter is not %s: %s", pattern, got)
+	}
 }
 
 // runWorker runs a worker with the counter until the test ends, and returns the environment in which it is found.

@@ -124,9 +124,7 @@ func TestImportThatIsInterruptedSaysHowFarItCame(t *testing.T) {
 	require.NoError(t, err)
 	_, err = in.Write(body)
 	require.NoError(t, err)
-	for got := ""; !strings.Contains(got, "at sequence 99"); {
-		got = runIn(t, environment, "get", "counter", "1").out
-	}
+	untilAt(t, environment, "1", "at sequence 99")
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	got := finish()
 	require.Equal(t, 1, got.status)
