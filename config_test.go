@@ -2,8 +2,10 @@ package maestro_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -63,4 +65,23 @@ func TestAConfigurationNeedsOneStore(t *testing.T) {
 	c.Store = nil
 	_, err = maestro.New(t.Context(), c)
 	require.EqualError(t, err, "exactly one of Config.Database and Config.Store is needed")
+}
+
+// A log in memory has no transaction for them, and no SQL.
+func TestProjectionsAreLeftOutOfALogInMemory(t *testing.T) {
+	t.Parallel()
+	nc := localnats.ForTest(t).Connect(t)
+	refusing := projections.Queued("refusing", account, func(*pgx.Batch, projections.Event[Deposited]) error { return errors.New("never") })
+	w, err := maestro.New(t.Context(), maestro.Config{NATS: nc, Aggregates: []aggregate.Type{account}, Store: store.NewMemory(1),
+		Projections: []*projections.Projection{refusing}})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	require.Eventually(t, func() bool { return w.Ready(ctx) == nil }, time.Minute, 10*time.Millisecond)
+	answer, err := nc.Request("maestro.do.account.1.deposit", []byte(`{"Amount":1}`), time.Minute)
+	require.NoError(t, err)
+	require.Contains(t, string(answer.Data), `"status":"committed"`)
+	stop()
+	require.NoError(t, <-ended)
 }
