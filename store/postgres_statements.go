@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -16,31 +17,21 @@ const maxPrepared = 256
 
 var errManyStatements = errors.New("projections have more statements than a connection keeps")
 
-// impatient is added to the scope, so that a lock which one partition's statement waits for does not hold up the others in the transaction.
-const impatient = `, set_config('lock_timeout', '100ms', true)`
-
 // queueStatements puts what projections want into a batch behind the commits, and makes it known to the connection.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
+	if !slices.ContainsFunc(group, func(c *Commit) bool { return len(c.Statements) > 0 }) {
+		return nil
+	}
+	batch.Queue(s.sql.impatient)
 	known := preparedOn(conn, s.namespace)
-	scoped := false
 	for _, c := range group {
 		for _, q := range c.Statements {
 			sql, arguments, err := rewritten(ctx, conn, q)
 			if err != nil {
 				return err
 			}
-			if !known[sql] {
-				if len(known) == maxPrepared {
-					return errManyStatements
-				}
-				if err := s.prepare(ctx, conn, sql); err != nil {
-					return err
-				}
-				known[sql] = true
-			}
-			if !scoped {
-				batch.Queue(s.sql.scope + impatient)
-				scoped = true
+			if err := s.prepare(ctx, conn, known, sql); err != nil {
+				return err
 			}
 			batch.Queue(sql, arguments...)
 		}
@@ -60,14 +51,24 @@ func preparedOn(conn *pgx.Conn, namespace string) map[string]bool {
 }
 
 // prepare makes a statement known to the connection, with the namespace's schema first in the search path.
-func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.sql.scope+impatient); err != nil {
+func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, known map[string]bool, sql string) error {
+	switch {
+	case known[sql]:
+		return nil
+	case len(known) == maxPrepared:
+		return errManyStatements
+	}
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.sql.impatient); err != nil {
 			return err
 		}
 		_, err := conn.Prepare(ctx, sql, sql)
 		return err
 	})
+	if err == nil {
+		known[sql] = true
+	}
+	return err
 }
 
 // rewritten is a statement as Postgres gets it, such as one with pgx.NamedArgs.

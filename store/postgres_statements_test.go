@@ -169,4 +169,7 @@ func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
 		require.NoError(t, s.Commit(t.Context(), c))
 	}
 	require.Equal(t, want, totals(t, pool))
+	var kept int // by us; pgx's own cache gives other names
+	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'stmt\_%'`).Scan(&kept))
+	require.Equal(t, 256, kept)
 }

@@ -58,6 +58,10 @@ func noteSQL(e projections.Event[Added]) (string, error) {
 		return "", errors.New("the projection is broken")
 	case "reject":
 		return "", aggregate.Reject("note_unwanted", "no such notes")
+	case "odd":
+		if e.Sequence%2 == 0 {
+			return "", aggregate.Reject("note_unwanted", "no even events")
+		}
 	case "syntax":
 		return "selectt", nil
 	}
@@ -151,8 +155,10 @@ func nothingOfARefusedCommandRemains(t *testing.T, p lane.Projection) {
 	r, pool := noteRig(t, p, "primary key (note)")
 	twice := noted("a", "1", "red")
 	twice.Body = body(Add{By: 1, Note: "red", Times: 2}) // the second one takes a taken note
-	require.Equal(t, []string{"committed", "rejected constraint_violated", "committed"},
-		statuses(r.batch(noted("b", "0", "green"), twice, noted("b", "2", "red"))))
+	half := noted("a", "3", "odd")
+	half.Body = body(Add{By: 1, Note: "odd", Times: 2}) // the second one is refused
+	require.Equal(t, []string{"committed", "rejected constraint_violated", "rejected note_unwanted", "committed"},
+		statuses(r.batch(noted("b", "0", "green"), twice, half, noted("b", "2", "red"))))
 	require.Len(t, r.log(), 2)
 	r.requireModel(pool)
 }
