@@ -53,7 +53,9 @@ type member struct {
 // do commits together with others, or alone if that is refused. When ctx ends before, the commit is not made, or not known to be made.
 func (g *groups) do(ctx context.Context, c *Commit) error {
 	m := &member{ctx: ctx, commit: c, outcome: make(chan error, 1)}
-	g.join(m)
+	if !g.join(m) {
+		return g.alone(ctx, c)
+	}
 	select {
 	case err := <-m.outcome:
 		if errors.Is(err, errAlone) {
@@ -65,15 +67,43 @@ func (g *groups) do(ctx context.Context, c *Commit) error {
 	}
 }
 
-func (g *groups) join(m *member) {
+// join has a commit wait for the next transaction, unless none is under way: then the caller is to make one for it, as it is known to.
+func (g *groups) join(m *member) (waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.running == 0 { // and so nobody waits
+		g.running++
+		return false
+	}
 	g.waiting = append(g.waiting, m)
 	g.rows += m.commit.rows()
-	if g.running == 0 || g.running < g.limit && g.rows >= enoughRows {
+	if g.running < g.limit && g.rows >= enoughRows {
 		g.running++
 		go g.run()
 	}
+	return true
+}
+
+// alone makes a transaction for the commit of a caller that does not wait. It spares the way to another goroutine and back, which is
+// a part of the time that a single command takes.
+func (g *groups) alone(ctx context.Context, c *Commit) error {
+	replace := time.AfterFunc(g.patience, g.run)
+	err := g.together(ctx, []*Commit{c})
+	if replace.Stop() {
+		g.proceed()
+	}
+	return err
+}
+
+// proceed has somebody make the next transaction, if anything waits for it.
+func (g *groups) proceed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.running--
+		return
+	}
+	go g.run()
 }
 
 // run commits group after group, until nothing waits. When a group takes too long, another run takes its place.

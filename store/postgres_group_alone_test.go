@@ -60,9 +60,11 @@ func held(limit int, patience time.Duration) (g *groups, begun <-chan int, end c
 }
 
 func (g *groups) begin(t *testing.T, rows int) <-chan error {
-	outcome := make(chan error, 1)
-	g.join(&member{ctx: t.Context(), commit: &Commit{Receipts: make([]Receipt, rows)}, outcome: outcome})
-	return outcome
+	m := &member{ctx: t.Context(), commit: &Commit{Receipts: make([]Receipt, rows)}, outcome: make(chan error, 1)}
+	if !g.join(m) {
+		go func() { m.outcome <- g.alone(m.ctx, m.commit) }()
+	}
+	return m.outcome
 }
 
 // Transactions go on beside each other only where there is enough for both.

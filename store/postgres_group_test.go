@@ -46,15 +46,23 @@ func (c *crowd) gather(ctx context.Context, commits ...*store.Commit) {
 	require.NoError(c, err)
 	_, err = c.blocker.Exec(c.Context(), `lock table maestro.events`)
 	require.NoError(c, err)
-	for i, commit := range commits {
-		outcome := make(chan error, 1)
-		c.outcomes = append(c.outcomes, outcome)
-		go func() { outcome <- c.store.Commit(ctx, commit) }()
-		if i == 0 {
-			c.awaitBlocked()
-		} else {
-			require.Eventually(c, func() bool { return c.store.Waiting() == i }, patience, tick)
-		}
+	c.begin(ctx, commits[0])
+	c.awaitBlocked()
+	c.join(ctx, commits[1:]...)
+}
+
+func (c *crowd) begin(ctx context.Context, commit *store.Commit) {
+	outcome := make(chan error, 1)
+	c.outcomes = append(c.outcomes, outcome)
+	go func() { outcome <- c.store.Commit(ctx, commit) }()
+}
+
+// join begins commits and waits until they wait.
+func (c *crowd) join(ctx context.Context, commits ...*store.Commit) {
+	for _, commit := range commits {
+		before := c.store.Waiting()
+		c.begin(ctx, commit)
+		require.Eventually(c, func() bool { return c.store.Waiting() == before+1 }, patience, tick)
 	}
 }
 
@@ -148,18 +156,35 @@ func TestACommitIsNotMadeWhoseCallerGaveUpBefore(t *testing.T) {
 	c := newCrowd(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	c.gather(ctx, in(0), in(1), in(2))
+	c.gather(t.Context(), in(0))
+	c.join(ctx, in(1), in(2))
 	cancel()
-	for _, outcome := range c.outcomes {
+	for _, outcome := range c.outcomes[1:] {
 		require.ErrorIs(t, <-outcome, context.Canceled)
 	}
-	last := make(chan error, 1)
-	go func() { last <- c.store.Commit(t.Context(), in(3)) }()
-	require.Eventually(t, func() bool { return c.store.Waiting() == 3 }, patience, tick)
+	c.join(t.Context(), in(3))
 	c.release()
-	require.NoError(t, <-last)
+	require.NoError(t, <-c.outcomes[0])
+	require.NoError(t, <-c.outcomes[3])
 	require.Equal(t, 0, c.transactions(1, 2), "they still waited")
-	require.Equal(t, 1, c.transactions(0), "it was under way")
+	require.Equal(t, 2, c.transactions(0, 3))
+}
+
+// Nobody knows whether a commit under way is made whose caller gives up, but its caller and the others need not wait for that.
+func TestACallerMayGiveUpItsTransaction(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c.gather(ctx, in(0))
+	c.join(t.Context(), in(1), in(2))
+	cancel()
+	require.ErrorIs(t, <-c.outcomes[0], context.Canceled)
+	require.Eventually(t, func() bool { return c.store.Waiting() == 0 }, patience, tick)
+	c.release()
+	require.NoError(t, <-c.outcomes[1])
+	require.NoError(t, <-c.outcomes[2])
+	require.Equal(t, 1, c.transactions(1, 2))
 }
 
 func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {

@@ -59,7 +59,7 @@ func work(config string) {
 }
 
 // workerReserve is that of the program worker.
-const workerReserve = 256 << 20
+const workerReserve = 64 << 20
 
 // connections is the size of the pool, the same as that of the program worker.
 const connections = 8
