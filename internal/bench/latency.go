@@ -18,30 +18,31 @@ const patience = 5 * time.Minute
 // oneByOne is the latency of commands that are sent one at a time, in microseconds.
 type oneByOne struct{ p50, p99, mean float64 }
 
+// rounds are the figures of all rounds.
+type rounds struct{ p50, p99, mean []float64 }
+
+func (r *rounds) add(o oneByOne) {
+	r.p50, r.p99, r.mean = append(r.p50, o.p50), append(r.p99, o.p99), append(r.mean, o.mean)
+}
+
+// latencyRounds is how many times more often than elsewhere the sides take turns: the differences are small, and the machine varies.
+const latencyRounds = 4
+
 // oneAtATime is the experiment latency.
 func oneAtATime(ctx context.Context, l *lab) (r result, err error) {
-	var floor, request, durable rounds
-	n := l.scaled(3000)
-	for range l.rounds {
+	n := l.scaled(1000)
+	var floor rounds
+	request, durable, err := l.askOneByOne(ctx, n, latencyRounds*l.rounds, func(ctx context.Context) error {
 		f, err := l.runFloor(ctx, 1000, 16, n)
-		if err != nil {
-			return r, err
-		}
 		floor.add(oneByOne{p50: f.LatencyP50, p99: f.LatencyP99})
-		ns := l.namespace()
-		asked, sent, err := l.askOneByOne(ctx, ns, n)
-		if err != nil {
-			return r, err
-		}
-		request.add(asked)
-		durable.add(sent)
-		if err := l.drop(ctx, ns); err != nil {
-			return r, err
-		}
+		return err
+	})
+	if err != nil {
+		return r, err
 	}
 	r.notef("%s commands to one aggregate, each after the answer to the one before, median of %d rounds in which the sides take turns. "+
 		"The floor stores its command in JetStream and commits before it answers; both rows are compared with that.",
-		count(float64(n)), l.rounds)
+		count(float64(n)), latencyRounds*l.rounds)
 	t := table{head: []string{"", "p50, µs", "of the floor's", "goal", "p99, µs", "of the floor's"}}
 	row := func(name string, of rounds, goal string) {
 		t.add(name, orNone(median(of.p50), count), ratio(median(of.p50), median(floor.p50)), goal,
@@ -54,15 +55,11 @@ func oneAtATime(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// rounds are the figures of all rounds.
-type rounds struct{ p50, p99 []float64 }
-
-func (r *rounds) add(o oneByOne) { r.p50, r.p99 = append(r.p50, o.p50), append(r.p99, o.p99) }
-
-// askOneByOne measures requests, then durable commands, on one aggregate of a new namespace.
-func (l *lab) askOneByOne(ctx context.Context, ns wire.Namespace, n int) (request, durable oneByOne, err error) {
+// askOneByOne has a worker take turns with what is called before each: requests, then durable commands, on one aggregate.
+func (l *lab) askOneByOne(ctx context.Context, n, turns int, before func(context.Context) error) (request, durable rounds, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	ns := l.namespace()
 	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: 16}, sampled)
 	if err != nil {
 		return request, durable, err
@@ -73,27 +70,37 @@ func (l *lab) askOneByOne(ctx context.Context, ns wire.Namespace, n int) (reques
 	if err := l.awaitWorker(ctx, ns); err != nil {
 		return request, durable, err
 	}
-	body := payload(1, 0)
-	request, err = measureEach(n, func() (*nats.Msg, error) {
-		return l.conn.RequestWithContext(ctx, ns.Do(tallyType, "one", addCommand), body)
-	})
-	if err != nil {
-		return request, durable, err
-	}
 	inbox := l.conn.NewInbox()
 	replies, err := l.conn.SubscribeSync(inbox)
 	if err != nil {
 		return request, durable, err
 	}
 	defer func() { _ = replies.Unsubscribe() }()
-	durable, err = measureEach(n, func() (*nats.Msg, error) {
-		msg := &nats.Msg{Subject: ns.Send(tallyType, "one", addCommand), Data: body, Header: nats.Header{wire.HeaderReply: {inbox}}}
-		if _, err := l.js.PublishMsg(ctx, msg); err != nil {
-			return nil, err
+	body := payload(1, 0)
+	for range turns {
+		if err := before(ctx); err != nil {
+			return request, durable, err
 		}
-		return replies.NextMsgWithContext(ctx)
-	})
-	return request, durable, err
+		asked, err := measureEach(n, func() (*nats.Msg, error) {
+			return l.conn.RequestWithContext(ctx, ns.Do(tallyType, "one", addCommand), body)
+		})
+		if err != nil {
+			return request, durable, err
+		}
+		request.add(asked)
+		sent, err := measureEach(n, func() (*nats.Msg, error) {
+			msg := &nats.Msg{Subject: ns.Send(tallyType, "one", addCommand), Data: body, Header: nats.Header{wire.HeaderReply: {inbox}}}
+			if _, err := l.js.PublishMsg(ctx, msg); err != nil {
+				return nil, err
+			}
+			return replies.NextMsgWithContext(ctx)
+		})
+		if err != nil {
+			return request, durable, err
+		}
+		durable.add(sent)
+	}
+	return request, durable, nil
 }
 
 // awaitWorker waits until a worker handles commands.
