@@ -21,6 +21,7 @@ import (
 //
 // Queue must not wait for anything, and may be called again for the same event. What the SQL returns is not read. Let its text be the same
 // for all events, and what differs be arguments: each connection prepares a text once, and keeps 256.
+// SQL that begins, ends or divides a transaction is refused; what runs code (do, call) gets a transaction apart from other partitions.
 func Queued[S any, E aggregate.Event[S]](
 	name string, of *aggregate.Definition[S], queue func(into *pgx.Batch, e Event[E]) error, options ...Option,
 ) *Projection {

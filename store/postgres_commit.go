@@ -76,6 +76,9 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 // project runs what projections want in the transaction.
 func (c *Commit) project(ctx context.Context, tx pgx.Tx) error {
 	for i, q := range c.Statements {
+		if endsTransactions(q.SQL) {
+			return &StatementError{Index: i, Err: errEndsTransaction}
+		}
 		if _, err := tx.Exec(ctx, q.SQL, q.Arguments...); err != nil {
 			return &StatementError{Index: i, Err: err}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -15,7 +17,11 @@ import (
 // maxPrepared is how many statements a connection keeps, so that a projection which puts values into its SQL does not fill Postgres.
 const maxPrepared = 256
 
-var errManyStatements = errors.New("projections have more statements than a connection keeps")
+// What cannot be sent along with a commit is run after it, in a transaction of its own.
+var (
+	errManyStatements    = errors.New("projections have more statements than a connection keeps")
+	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share")
+)
 
 // queueStatements puts what projections want into a batch behind the commits, and makes it known to the connection.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
@@ -57,6 +63,8 @@ func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, known map[string
 		return nil
 	case len(known) == maxPrepared:
 		return errManyStatements
+	case endsTransactions(sql), runsCode(sql):
+		return errTransactionAtRisk
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.sql.impatient); err != nil {
@@ -79,4 +87,58 @@ func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql str
 		}
 	}
 	return q.SQL, q.Arguments, nil
+}
+
+// errEndsTransaction refuses a statement.
+var errEndsTransaction = errors.New("the transaction is that of the events: SQL of a projection must not begin, end or divide it")
+
+// endsTransactions tells whether a statement is about transactions.
+func endsTransactions(sql string) bool {
+	switch firstWord(sql) {
+	case "abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start":
+		return true
+	}
+	return false
+}
+
+// runsCode tells whether a statement runs code that may end a transaction, which Postgres only refuses where a statement has begun it.
+func runsCode(sql string) bool {
+	word := firstWord(sql)
+	return word == "call" || word == "do"
+}
+
+// firstWord is the word that a statement begins with, in small letters.
+func firstWord(sql string) string {
+	for {
+		sql = strings.TrimLeft(sql, " \t\n\r\f\v;")
+		switch {
+		case strings.HasPrefix(sql, "--"):
+			_, sql, _ = strings.Cut(strings.ReplaceAll(sql, "\r", "\n"), "\n")
+		case strings.HasPrefix(sql, "/*"):
+			sql = afterComment(sql)
+		default:
+			end := strings.IndexFunc(sql, func(r rune) bool { return !unicode.IsLetter(r) })
+			if end < 0 {
+				end = len(sql)
+			}
+			return strings.ToLower(sql[:end])
+		}
+	}
+}
+
+// afterComment is what follows a comment, in which there may be others.
+func afterComment(sql string) string {
+	for depth := 0; ; {
+		opens, closes := strings.Index(sql, "/*"), strings.Index(sql, "*/")
+		switch {
+		case closes < 0:
+			return ""
+		case opens >= 0 && opens < closes:
+			depth, sql = depth+1, sql[opens+2:]
+		default:
+			if depth, sql = depth-1, sql[closes+2:]; depth == 0 {
+				return sql
+			}
+		}
+	}
 }

@@ -82,6 +82,36 @@ func TestAStatementThatFailsIsFoundOut(t *testing.T) {
 	}
 }
 
+// The transaction is not a statement's to end: others share it.
+func TestAStatementCannotEndTheTransaction(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{`commit`, ` -- one
+		/* two /* three */ */ END`, `;rollback`, `abort;`, `begin`, `start transaction`, `savepoint s`, `release s`, `prepare transaction 'p'`,
+		`do $$ begin commit; end $$`, `do $$ begin rollback; end $$`, `call ends()`} {
+		t.Run(sql, func(t *testing.T) {
+			t.Parallel()
+			c := newCrowd(t)
+			newTotals(t, c.pool)
+			_, err := c.pool.Exec(t.Context(), `create procedure public.ends() language plpgsql as $$ begin commit; end $$`)
+			require.NoError(t, err)
+			ends := stating(in(2), 2)
+			ends.Statements = append(ends.Statements, &pgx.QueuedQuery{SQL: sql}, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{22}})
+			c.gather(t.Context(), in(0), stating(in(1), 1), ends, stating(in(3), -3), stating(in(4), 4))
+			c.release()
+			var failed *store.StatementError
+			require.ErrorAs(t, <-c.outcomes[2], &failed)
+			require.Equal(t, 1, failed.Index)
+			require.False(t, store.IsTransient(failed))
+			require.ErrorAs(t, <-c.outcomes[3], &failed)
+			for _, i := range []int{0, 1, 4} {
+				require.NoError(t, <-c.outcomes[i], i)
+			}
+			require.Equal(t, []int{1, 4}, totals(t, c.pool))
+			require.Zero(t, c.transactions(2, 3))
+		})
+	}
+}
+
 // A lock that somebody holds on a read model is waited for by those alone that write to it.
 func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()

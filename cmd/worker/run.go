@@ -63,7 +63,7 @@ func (r *runCommand) Run(ctx context.Context) error {
 }
 
 // maxReserve bounds the memory that garbage may take before it is collected; with a small cache, that bounds it. The collector then runs
-// every 10,000 commands or so. Four times as much saves no processor time, and memory that is new costs more than memory that is used again.
+// every 10,000 commands or so. Four times as much saves no processor time, and new memory costs more than memory that is used again.
 const maxReserve = 64 << 20
 
 func (r *runCommand) run(ctx context.Context) error {
