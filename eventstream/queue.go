@@ -3,6 +3,7 @@ package eventstream
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +39,12 @@ func (q *queue) add(position int64, events []store.Event) {
 	for i := range events {
 		q.bytes += len(events[i].Body) + eventOverhead
 	}
-	if q.events = append(q.events, events...); q.bytes > maxQueueBytes {
+	if len(q.events) == 0 {
+		q.events = slices.Clip(events) // as they are: most find nothing that waits
+	} else {
+		q.events = append(q.events, events...)
+	}
+	if q.bytes > maxQueueBytes {
 		q.drop()
 	}
 	q.alarm()
@@ -69,18 +75,18 @@ func (q *queue) drop() { q.events, q.bytes = nil, 0 }
 // errLost says that the stream may have lost something.
 var errLost = errors.New("the event stream may have lost events")
 
-// take waits for something to publish and returns it if it is in memory. Otherwise it returns the position above which the
-// log is to be read. It gives up when lost is closed.
+// take waits for something to publish and takes it out, if it is in memory: what is then not published is found in the log. Otherwise it
+// returns the position above which the log is to be read. It gives up when lost is closed.
 func (q *queue) take(ctx context.Context, lost <-chan struct{}) (events []store.Event, above int64, err error) {
 	for {
 		q.mu.Lock()
-		for len(q.events) > 0 && q.events[0].Position <= q.published {
-			q.shift(1)
-		}
 		above = q.published
+		if len(q.events) > 0 && q.events[0].Position <= above { // it was found in the stream
+			q.shift(int(min(above-q.events[0].Position+1, int64(len(q.events)))))
+		}
 		switch {
 		case len(q.events) > 0 && q.events[0].Position == above+1:
-			events = q.events[:unit(q.events)]
+			events = q.shift(unit(q.events))
 			q.mu.Unlock()
 			return events, above, nil
 		case q.committed > above:
@@ -109,15 +115,16 @@ func unit(events []store.Event) int {
 	return len(events)
 }
 
-// shift forgets the first n events. The lock is held.
-func (q *queue) shift(n int) {
-	for i := range n {
-		q.bytes -= len(q.events[i].Body) + eventOverhead
-		q.events[i] = store.Event{}
+// shift takes the first n events out. The lock is held.
+func (q *queue) shift(n int) (first []store.Event) {
+	first = q.events[:n:n]
+	for i := range first {
+		q.bytes -= len(first[i].Body) + eventOverhead
 	}
 	if q.events = q.events[n:]; len(q.events) == 0 {
 		q.drop()
 	}
+	return first
 }
 
 // mark says how far the stream has come.

@@ -31,9 +31,10 @@ func TestUnitsAreBoundedByNumberAndBytes(t *testing.T) {
 	}
 }
 
-// Whatever the lane hands over or leaves out, and whatever others write: what is taken is the log, each position once, in order.
+// Whatever the lane hands over or leaves out, others write, or fails: what is published is the log, each position once and in order.
 func TestAQueueGivesTheLog(t *testing.T) {
 	t.Parallel()
+	steps := []string{"handed over", "large", "not at hand", "foreign", "noticed", "taken", "in vain"}
 	rapid.Check(t, func(t *rapid.T) {
 		q := &queue{wake: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 		ended, end := context.WithCancel(context.Background())
@@ -58,7 +59,7 @@ func TestAQueueGivesTheLog(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			n := rapid.Int64Range(1, 4).Draw(t, "events")
-			switch what := rapid.SampledFrom([]string{"handed over", "large", "not at hand", "foreign", "noticed", "taken"}).Draw(t, "step"); what {
+			switch what := rapid.SampledFrom(steps).Draw(t, "step"); what {
 			case "handed over", "large":
 				size := 0
 				if what == "large" {
@@ -75,6 +76,8 @@ func TestAQueueGivesTheLog(t *testing.T) {
 				q.notice(log)
 			case "taken":
 				take()
+			case "in vain": // and not published
+				_, _, _ = q.take(ended, nil)
 			}
 			require.LessOrEqual(t, q.bytes, maxQueueBytes)
 		}
