@@ -194,10 +194,11 @@ func TestIdleAggregatesGoAsTheirTypeSays(t *testing.T) {
 		snaps := define("snaps", aggregate.WhenIdle[Tally](aggregate.ExitWithSnapshot))
 		r := newRig(t, s, having(stays, exits, snaps), func(c *lane.Config) { c.Memory = lane.NewMemory(1<<20, 20*time.Millisecond) }).run()
 		r.batch(ask("stays", "a", ""), ask("exits", "a", ""), ask("snaps", "a", ""))
+		snapped := func() bool { return r.snapshotOf(store.Key{Type: "snaps", ID: "a"}) == 1 }
+		require.Eventually(t, snapped, 20*time.Second, time.Millisecond)
 		require.Eventually(t, func() bool { return r.Stats().Cached == 1 }, 20*time.Second, time.Millisecond)
 		r.stop()
 		<-r.stopped
-		require.EqualValues(t, 1, r.snapshotOf(store.Key{Type: "snaps", ID: "a"}))
 		require.EqualValues(t, 0, r.snapshotOf(store.Key{Type: "exits", ID: "a"}))
 		require.EqualValues(t, 1, r.Stats().Cached, "the one that stays")
 	})
