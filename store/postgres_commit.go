@@ -18,7 +18,7 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if c.Project != nil || len(c.Statements) > 0 && !s.prepares {
+	if c.Project != nil || len(c.Statements) > 0 && (!s.prepares || slices.ContainsFunc(c.Statements, isRisky)) {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.groups.do(ctx, c)
@@ -76,10 +76,15 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 // project runs what projections want in the transaction.
 func (c *Commit) project(ctx context.Context, tx pgx.Tx) error {
 	for i, q := range c.Statements {
-		if endsTransactions(q.SQL) {
-			return &StatementError{Index: i, Err: errEndsTransaction}
+		sql, arguments, err := rewritten(ctx, tx.Conn(), q)
+		switch {
+		case err != nil:
+		case endsTransactions(sql):
+			err = errEndsTransaction
+		default:
+			_, err = tx.Exec(ctx, sql, arguments...)
 		}
-		if _, err := tx.Exec(ctx, q.SQL, q.Arguments...); err != nil {
+		if err != nil {
 			return &StatementError{Index: i, Err: err}
 		}
 	}

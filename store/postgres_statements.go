@@ -63,7 +63,7 @@ func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, known map[string
 		return nil
 	case len(known) == maxPrepared:
 		return errManyStatements
-	case endsTransactions(sql), runsCode(sql):
+	case isRisky(&pgx.QueuedQuery{SQL: sql}): // and has become so when it was rewritten
 		return errTransactionAtRisk
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -88,6 +88,9 @@ func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql str
 	}
 	return q.SQL, q.Arguments, nil
 }
+
+// isRisky tells whether a statement may end the transaction.
+func isRisky(q *pgx.QueuedQuery) bool { return endsTransactions(q.SQL) || runsCode(q.SQL) }
 
 // errEndsTransaction refuses a statement.
 var errEndsTransaction = errors.New("the transaction is that of the events: SQL of a projection must not begin, end or divide it")
