@@ -67,7 +67,7 @@ func (g *groups) do(ctx context.Context, c *Commit) error {
 	}
 }
 
-// join has a commit wait for the next transaction, unless none is under way: then the caller is to make one for it, as it is known to.
+// join has a commit wait for the next transaction. Where none is under way it does not, and counts one: the caller has to make it.
 func (g *groups) join(m *member) (waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 // maxPrepared is how many statements a connection keeps, so that a projection which puts values into its SQL does not fill Postgres.
 const maxPrepared = 256
 
-// What cannot be sent along with a commit is run after it, in a transaction of its own.
+// What keeps statements from going along with their commit, which is then made step by step.
 var (
 	errManyStatements    = errors.New("projections have more statements than a connection keeps")
 	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share")
