@@ -80,7 +80,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, state.HandshakeComplete)
 	refused(t, NATS{URL: url}, "give the authority that signed the server's certificate (--nats-ca)")
-	refused(t, NATS{URL: url, CA: files.CA}, "tls") // "tls: certificate required", or "tls error" if the server has hung up before that is read
+	refused(t, NATS{URL: url, CA: files.CA}, "tls") // "tls: certificate required", or "tls error" where that was not read in time
 	stranger := certificates(t)
 	refused(t, NATS{URL: url, CA: stranger.CA, Cert: files.Cert, Key: files.Key}, "certificate signed by unknown authority")
 	plain := serve(t, &server.Options{})
