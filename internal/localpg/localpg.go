@@ -36,6 +36,7 @@ type Server struct {
 	url      string
 	bin, dir string
 	settings string
+	options  Options
 	user     *syscall.Credential
 	stop     func() error
 }
@@ -76,9 +77,11 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		bin:      bin,
 		dir:      dir,
 		settings: settings,
+		options:  options,
 		user:     user,
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.run(ctx, "initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile="+filepath.Join(dir, "password"),
+		"-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return nil, fmt.Errorf("start a local Postgres: %w", err)
 	}
 	return s, nil
@@ -94,9 +97,10 @@ func settings(port int, options Options) string {
 	return "-c " + strings.Join(all, " -c ")
 }
 
-// run starts the keeper and waits until it says that the cluster is ready.
-func (s *Server) run(ctx context.Context) error {
-	cmd := s.command("/bin/sh", "-c", keeper, "keeper", s.bin, s.dir, s.settings)
+// run starts the keeper, which makes the data with a program of Postgres, and waits until it says that the cluster is ready.
+func (s *Server) run(ctx context.Context, program string, args ...string) error {
+	keeping := []string{"-c", keeper, "keeper", s.bin, s.dir, s.settings, filepath.Join(s.bin, program), "-D", s.data()}
+	cmd := s.command("/bin/sh", append(keeping, args...)...)
 	alive, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -109,6 +113,7 @@ func (s *Server) run(ctx context.Context) error {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	s.stop = sync.OnceValue(func() error {
+		_ = s.Continue() // it may be paused, or halted
 		_ = alive.Close()
 		_, _ = io.Copy(io.Discard, out)
 		return errors.Join(cmd.Wait(), os.RemoveAll(s.dir))
@@ -130,6 +135,8 @@ func (s *Server) run(ctx context.Context) error {
 
 // URL is the connection string of the superuser postgres and the database postgres.
 func (s *Server) URL() string { return s.url }
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // Stop ends the cluster and deletes all of it. Another call does nothing.
 func (s *Server) Stop() error { return s.stop() }
@@ -162,7 +169,7 @@ func (s *Server) Restart(mode Mode) error {
 }
 
 func (s *Server) control(action string, args ...string) error {
-	args = append([]string{action, "-D", filepath.Join(s.dir, "data"), "-w"}, args...)
+	args = append([]string{action, "-D", s.data(), "-w"}, args...)
 	out, err := s.command(filepath.Join(s.bin, "pg_ctl"), args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("pg_ctl %s: %w: %s", action, err, out)
