@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Memory is an event log that lives as long as the process, for trials and tests. It does what [Postgres] does, apart from
@@ -115,6 +116,9 @@ func (p *memoryPartition) refuse(c *Commit) error {
 	if c.Epoch != p.row.Epoch {
 		return fmt.Errorf("%w: partition %d has epoch %d, not %d", ErrFenced, c.Partition, p.row.Epoch, c.Epoch)
 	}
+	if c.Layout != p.row.Layout {
+		return fmt.Errorf("%w: partition %d has layout %d, not %d", ErrConflict, c.Partition, p.row.Layout, c.Layout)
+	}
 	if c.Position != p.row.Position {
 		return fmt.Errorf("%w: partition %d has position %d, not %d", ErrConflict, c.Partition, p.row.Position, c.Position)
 	}
@@ -154,6 +158,7 @@ func (p *memoryPartition) apply(c *Commit) {
 	}
 	p.row.Cursor = Cursor{Stream: stamp(c.Cursor.Stream), Sequence: c.Cursor.Sequence, Time: stamp(c.Cursor.Time)}
 	p.row.Published, p.row.EventStream = c.Published, stamp(c.EventStream)
+	c.Clock = stamp(time.Now())
 }
 
 // SaveSnapshots stores snapshots of aggregates of one partition.

@@ -28,21 +28,22 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	return s.explain(err)
 }
 
-// commitTogether makes commits in one transaction. The error is as Postgres gave it.
-func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) error {
+// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it.
+func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock time.Time, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return err
+		return clock, err
 	}
 	defer conn.Release()
 	var batch pgx.Batch
-	if err := s.queue(&batch, group); err != nil {
-		return err
+	if err := s.queue(&batch, group, &clock); err != nil {
+		return clock, err
 	}
 	if err := s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
-		return err
+		return clock, err
 	}
-	return conn.SendBatch(ctx, &batch).Close()
+	err = conn.SendBatch(ctx, &batch).Close()
+	return clock, err
 }
 
 // commitStepwise makes a commit in a transaction of its own, in which what projections want takes round trips.
@@ -54,7 +55,8 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	defer conn.Release()
 	var batch pgx.Batch
 	batch.BeginTx(pgx.TxOptions{})
-	if err := s.queue(&batch, []*Commit{c}); err != nil {
+	var clock time.Time
+	if err := s.queue(&batch, []*Commit{c}, &clock); err != nil {
 		return err
 	}
 	batch.Queue(s.sql.scope)
@@ -70,6 +72,7 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit after the projections: %w", err)
 	}
+	c.Clock = clock.UTC()
 	return nil
 }
 
@@ -118,10 +121,10 @@ func (c *Commit) check(partitions int) error {
 }
 
 // queue puts the statements of commits into a batch, in the order of their partitions: transactions that lock rows in the same order do
-// not wait for each other in a circle.
-func (s *Postgres) queue(batch *pgx.Batch, group []*Commit) error {
+// not wait for each other in a circle. Clock is set to Postgres's when the batch is done.
+func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, clock *time.Time) error {
 	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
-	batch.Queue(s.sql.advance, advanceArrays(group)...)
+	batch.Queue(s.sql.advance, advanceArrays(group)...).QueryRow(func(row pgx.Row) error { return row.Scan(clock) })
 	if args := receiptArrays(group); keepsReceipts && args != nil {
 		batch.Queue(s.sql.receipts, args...)
 	}

@@ -35,7 +35,7 @@ var errAlone = errors.New("commit alone")
 type groups struct {
 	limit    int
 	patience time.Duration
-	commit   func(ctx context.Context, group []*Commit) error
+	commit   func(ctx context.Context, group []*Commit) (clock time.Time, err error)
 
 	mu      sync.Mutex
 	waiting []*member
@@ -47,24 +47,35 @@ type groups struct {
 type member struct {
 	ctx     context.Context //nolint:containedctx // its caller waits, and may give up
 	commit  *Commit
-	outcome chan error
+	outcome chan outcome
+}
+
+// outcome is what became of a transaction, and the clock of its server.
+type outcome struct {
+	clock time.Time
+	err   error
 }
 
 // do commits together with others, or alone if that is refused. When ctx ends before, the commit is not made, or not known to be made.
 func (g *groups) do(ctx context.Context, c *Commit) error {
-	m := &member{ctx: ctx, commit: c, outcome: make(chan error, 1)}
+	m := &member{ctx: ctx, commit: c, outcome: make(chan outcome, 1)}
+	var made outcome
 	if !g.join(m) {
-		return g.alone(ctx, c)
-	}
-	select {
-	case err := <-m.outcome:
-		if errors.Is(err, errAlone) {
-			return g.commit(ctx, []*Commit{c})
+		made = g.alone(ctx, c)
+	} else {
+		select {
+		case made = <-m.outcome:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	if errors.Is(made.err, errAlone) {
+		made.clock, made.err = g.commit(ctx, []*Commit{c})
+	}
+	if made.err == nil {
+		c.Clock = made.clock.UTC()
+	}
+	return made.err
 }
 
 // join has a commit wait for the next transaction. Where none is under way it does not, and counts one: the caller has to make it.
@@ -86,13 +97,13 @@ func (g *groups) join(m *member) (waits bool) {
 
 // alone makes a transaction for the commit of a caller that does not wait. It spares the way to another goroutine and back, which is
 // a part of the time that a single command takes.
-func (g *groups) alone(ctx context.Context, c *Commit) error {
+func (g *groups) alone(ctx context.Context, c *Commit) outcome {
 	replace := time.AfterFunc(g.patience, g.run)
-	err := g.together(ctx, []*Commit{c})
+	made := g.together(ctx, []*Commit{c})
 	if replace.Stop() {
 		g.proceed()
 	}
-	return err
+	return made
 }
 
 // proceed has somebody make the next transaction, if anything waits for it.
@@ -114,9 +125,9 @@ func (g *groups) run() {
 		for i, m := range members {
 			group[i] = m.commit
 		}
-		err := g.together(context.WithoutCancel(members[0].ctx), group)
+		made := g.together(context.WithoutCancel(members[0].ctx), group)
 		for _, m := range members {
-			m.outcome <- err
+			m.outcome <- made
 		}
 		if !replace.Stop() {
 			return
@@ -124,14 +135,14 @@ func (g *groups) run() {
 	}
 }
 
-func (g *groups) together(ctx context.Context, group []*Commit) error {
+func (g *groups) together(ctx context.Context, group []*Commit) outcome {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
-	err := g.commit(ctx, group)
+	clock, err := g.commit(ctx, group)
 	if len(group) > 1 && isRefused(err) {
-		return errAlone
+		return outcome{err: errAlone}
 	}
-	return err // of which, if the session or the server has ended, nobody knows whether it was committed before
+	return outcome{clock, err} // of which, if the session or the server has ended, nobody knows whether it was committed before
 }
 
 // next takes the commits of a group, in the order in which they came. None of them is of a caller that has given up.

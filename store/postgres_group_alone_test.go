@@ -14,17 +14,17 @@ func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 	t.Parallel()
 	odd := errors.New("odd")
 	begun, proceed := make(chan struct{}), make(chan struct{})
-	g := &groups{limit: 1, patience: time.Hour, commit: func(_ context.Context, group []*Commit) error {
+	g := &groups{limit: 1, patience: time.Hour, commit: func(_ context.Context, group []*Commit) (now time.Time, err error) {
 		if group[0].Partition == 0 {
 			close(begun)
 			<-proceed
 		}
 		for _, c := range group {
 			if c.Partition == 2 {
-				return odd
+				return now, odd
 			}
 		}
-		return nil
+		return now, nil
 	}}
 	outcomes := make([]chan error, 4)
 	for partition := range outcomes {
@@ -52,15 +52,15 @@ func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 // held is a groups whose transactions tell of how many commits they are, and end when they may.
 func held(limit int, patience time.Duration) (g *groups, begun <-chan int, end chan<- struct{}) {
 	begins, ends := make(chan int, 100), make(chan struct{})
-	return &groups{limit: limit, patience: patience, commit: func(_ context.Context, group []*Commit) error {
+	return &groups{limit: limit, patience: patience, commit: func(_ context.Context, group []*Commit) (now time.Time, err error) {
 		begins <- len(group)
 		<-ends
-		return nil
+		return now, nil
 	}}, begins, ends
 }
 
-func (g *groups) begin(t *testing.T, rows int) <-chan error {
-	m := &member{ctx: t.Context(), commit: &Commit{Receipts: make([]Receipt, rows)}, outcome: make(chan error, 1)}
+func (g *groups) begin(t *testing.T, rows int) <-chan outcome {
+	m := &member{ctx: t.Context(), commit: &Commit{Receipts: make([]Receipt, rows)}, outcome: make(chan outcome, 1)}
 	if !g.join(m) {
 		go func() { m.outcome <- g.alone(m.ctx, m.commit) }()
 	}
@@ -71,7 +71,7 @@ func (g *groups) begin(t *testing.T, rows int) <-chan error {
 func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
 	t.Parallel()
 	g, begun, end := held(2, time.Hour)
-	outcomes := []<-chan error{g.begin(t, 1)}
+	outcomes := []<-chan outcome{g.begin(t, 1)}
 	require.Equal(t, 1, <-begun)
 	outcomes = append(outcomes, g.begin(t, 1), g.begin(t, enoughRows-2))
 	require.Equal(t, 1, g.underWay(), "one row is missing")
@@ -81,7 +81,7 @@ func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
 	require.Equal(t, 2, g.underWay(), "and no more than the limit")
 	close(end)
 	for _, outcome := range outcomes {
-		require.NoError(t, <-outcome)
+		require.NoError(t, (<-outcome).err)
 	}
 	require.Equal(t, 1, <-begun)
 	require.Eventually(t, func() bool { return g.underWay() == 0 }, 30*time.Second, time.Millisecond)
@@ -92,17 +92,17 @@ func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
 func TestATransactionThatStandsStillHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	g, begun, end := held(1, 10*time.Millisecond)
-	var outcomes []<-chan error
+	var outcomes []<-chan outcome
 	for range 3 {
 		outcomes = append(outcomes, g.begin(t, 1))
 		require.Equal(t, 1, <-begun, "while those before it stand still")
 	}
 	close(end)
 	for _, outcome := range outcomes {
-		require.NoError(t, <-outcome)
+		require.NoError(t, (<-outcome).err)
 	}
 	require.Eventually(t, func() bool { return g.underWay() == 0 }, 30*time.Second, time.Millisecond)
-	require.NoError(t, <-g.begin(t, 1), "it goes on as before")
+	require.NoError(t, (<-g.begin(t, 1)).err, "it goes on as before")
 }
 
 func (g *groups) underWay() int {

@@ -86,13 +86,17 @@ func (c *crowd) transactions(partitions ...int) (n int) {
 func TestCommitsThatComeTogetherShareATransaction(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
-	c.gather(t.Context(), in(5), in(3), in(1), in(2), in(0), in(4))
+	commits := []*store.Commit{in(5), in(3), in(1), in(2), in(0), in(4)}
+	c.gather(t.Context(), commits...)
 	c.release()
 	for i, outcome := range c.outcomes {
 		require.NoError(t, <-outcome, i)
 	}
 	require.Equal(t, 1, c.transactions(0, 1, 2, 3, 4))
 	require.Equal(t, 2, c.transactions(0, 1, 2, 3, 4, 5))
+	for _, commit := range commits {
+		require.NotZero(t, commit.Clock)
+	}
 	for partition := range 6 {
 		at, err := c.store.Partition(t.Context(), partition)
 		require.NoError(t, err)

@@ -69,7 +69,7 @@ func (s *Postgres) Receipts(ctx context.Context, partition int, commands []Comma
 func scanPartition(row pgx.Row) (p Partition, err error) {
 	var eventStream, commandStream, cursorTime, recordedAt *time.Time
 	var cursor int64
-	err = row.Scan(&p.Number, &p.Owner, &p.Epoch, &p.Position, &p.Published, &eventStream, &commandStream,
+	err = row.Scan(&p.Number, &p.Owner, &p.Epoch, &p.Layout, &p.Position, &p.Published, &eventStream, &commandStream,
 		&cursor, &cursorTime, &recordedAt)
 	p.EventStream, p.Time = timeOf(eventStream), timeOf(recordedAt)
 	p.Cursor = Cursor{Stream: timeOf(commandStream), Sequence: uint64(cursor), Time: timeOf(cursorTime)}

@@ -17,7 +17,7 @@ type statements struct {
 	load, history, log, find, prune            string
 }
 
-const partitionColumns = `partition, owner, epoch, position, published_position, event_stream, command_stream,
+const partitionColumns = `partition, owner, epoch, layout, position, published_position, event_stream, command_stream,
 	command_cursor, cursor_time, recorded_at`
 
 const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at`

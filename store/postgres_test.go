@@ -113,6 +113,42 @@ func TestDeadLettersAreKept(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+// Whoever changes which projections are in a partition's commits raises its layout: commits that assume the former one are refused.
+func TestALayoutThatWasRaisedRefusesTheFormer(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	_, err := pool.Exec(t.Context(), `update maestro.partitions set layout = layout + 1 where partition = 0`)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Commit(t.Context(), commitOf()), store.ErrConflict)
+	require.Equal(t, nothing, rowCounts(t, pool))
+	row, err := s.Partition(t.Context(), 0)
+	require.NoError(t, err)
+	c := commitOf()
+	c.Layout = row.Layout
+	require.NoError(t, s.Commit(t.Context(), c))
+	require.Equal(t, everything, rowCounts(t, pool))
+}
+
+// A worker's clock may be wrong. Postgres's is what its commits tell, alone, in a group and step by step.
+func TestACommitTellsPostgressClock(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	byPostgres := func() (now time.Time) {
+		require.NoError(t, pool.QueryRow(t.Context(), `select clock_timestamp()`).Scan(&now))
+		return now
+	}
+	commits := []*store.Commit{in(0), in(1), in(2)}
+	commits[0].Project = func(context.Context, pgx.Tx) error { return nil }
+	for _, c := range commits {
+		c.DeadLetters = nil
+		before := byPostgres()
+		require.NoError(t, s.Commit(t.Context(), c))
+		require.WithinRange(t, c.Clock, before, byPostgres())
+	}
+}
+
 func TestAConnectionLostInTheMiddleOfABatchLeavesNothing(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)

@@ -24,7 +24,7 @@ type Store interface {
 	// Rows returns the rows of all partitions, in their order.
 	Rows(ctx context.Context) ([]Partition, error)
 	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
-	// [ErrConflict] when it has another position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
+	// [ErrConflict] when it has another layout or position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
 	// of the commands exists, a [*StatementError], and whatever error Project returned.
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
@@ -57,6 +57,8 @@ type Partition struct {
 	// Owner is the name of the last that acquired it, Epoch how often that happened.
 	Owner string
 	Epoch int64
+	// Layout goes up by one with each change of which projections are kept in the partition's commits.
+	Layout int64
 	// Position is that of the last committed event, 0 before the first; Published that of the last event known to be
 	// in the event stream.
 	Position, Published int64
@@ -80,9 +82,10 @@ type Cursor struct {
 
 // Commit is a batch of evaluated commands of one partition.
 type Commit struct {
-	// Partition, Epoch and Position are where the owner stands: the commit is refused if the log is elsewhere.
+	// Partition, Epoch, Layout and Position are where the owner stands: the commit is refused if the log is elsewhere.
 	Partition int
 	Epoch     int64
+	Layout    int64
 	Position  int64
 	// Cursor, Published and EventStream replace the partition's.
 	Cursor      Cursor
@@ -98,6 +101,8 @@ type Commit struct {
 	// Project, if not nil, runs in the transaction after that; its error undoes the commit. The in-memory store has no transaction to
 	// give: it runs no statements and does not call Project.
 	Project func(ctx context.Context, tx pgx.Tx) error
+	// Clock is what the store's clock said in the transaction. A successful Commit sets it.
+	Clock time.Time
 }
 
 // Event is a committed event.

@@ -15,6 +15,7 @@ create table {{.schema}}.partitions (
   partition          smallint    primary key,
   owner              text        not null default '',
   epoch              bigint      not null default 0,
+  layout             bigint      not null default 0,
   position           bigint      not null default 0,
   published_position bigint      not null default 0,
   event_stream       timestamptz,
@@ -91,12 +92,12 @@ create table {{.schema}}.dead_letters (
 );
 comment on table {{.schema}}.dead_letters is 'Commands that could not be handled, kept for a person to look at.';
 
--- The first statement of every commit. An error here undoes all of it.
+-- The first statement of every commit. An error here undoes all of it. It returns Postgres's clock.
 create function {{.schema}}.advance(
-  of_partition smallint, from_epoch bigint, from_position bigint, to_position bigint, to_published bigint,
+  of_partition smallint, from_epoch bigint, of_layout bigint, from_position bigint, to_position bigint, to_published bigint,
   to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint, to_cursor_time timestamptz,
   to_recorded_at timestamptz
-) returns void language plpgsql as $$
+) returns timestamptz language plpgsql as $$
 declare
   actual record;
 begin
@@ -104,13 +105,16 @@ begin
      set position = to_position, published_position = to_published, event_stream = to_event_stream,
          command_stream = to_command_stream, command_cursor = to_cursor, cursor_time = to_cursor_time,
          recorded_at = coalesce(to_recorded_at, recorded_at)
-   where partition = of_partition and epoch = from_epoch and position = from_position;
+   where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position;
   if found then
-    return;
+    return clock_timestamp();
   end if;
-  select epoch, position into actual from {{.schema}}.partitions where partition = of_partition;
+  select epoch, layout, position into actual from {{.schema}}.partitions where partition = of_partition;
   if actual.epoch is distinct from from_epoch then
     raise exception 'partition % has epoch %, not %', of_partition, actual.epoch, from_epoch using errcode = 'ME001';
+  end if;
+  if actual.layout <> of_layout then
+    raise exception 'partition % has layout %, not %', of_partition, actual.layout, of_layout using errcode = 'ME002';
   end if;
   raise exception 'partition % has position %, not %', of_partition, actual.position, from_position using errcode = 'ME002';
 end $$;

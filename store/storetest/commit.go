@@ -91,6 +91,32 @@ func commitReadsBack(s *suite) {
 	require.Equal(s, []int64{1}, sequences(s.history(store.Query{Key: second}).Events))
 }
 
+func layout(s *suite) {
+	c := s.next(counter("1"))
+	c.Layout++
+	s.refused(c, store.ErrConflict)
+	c.Layout = -1
+	s.refused(c, store.ErrConflict)
+}
+
+func clock(s *suite) {
+	var last time.Time
+	for range 3 {
+		c := s.next(counter("1"))
+		before := time.Now()
+		s.commit(c)
+		require.WithinRange(s, c.Clock, before.Add(-time.Minute), time.Now().Add(time.Minute))
+		require.False(s, c.Clock.Before(last))
+		require.Equal(s, time.UTC, c.Clock.Location())
+		last = c.Clock
+	}
+	c := s.next(counter("1"))
+	c.Position++
+	c.Events[0].Position++
+	s.refused(c, store.ErrConflict)
+	require.Zero(s, c.Clock)
+}
+
 func cursorAlone(s *suite) {
 	s.commit(s.next(counter("1")))
 	before := s.at(partition)

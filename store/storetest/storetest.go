@@ -26,6 +26,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"bodies read back as equal JSON":                     bodies,
 		"a former owner is fenced":                           fence,
 		"a commit at another position changes nothing":       conflict,
+		"a commit for another layout changes nothing":        layout,
+		"a commit tells the store's clock":                   clock,
 		"a commit with a gap is refused":                     gap,
 		"a sequence that exists refuses the batch":           sequenceTwice,
 		"a receipt that exists refuses the batch":            duplicate,
