@@ -34,7 +34,7 @@ func TestWrongStartsSayWhatToDo(t *testing.T) {
 		"no number":         {[]string{"--partitions", "many"}, 2, []string{"--partitions", `"many"`}},
 		"no NATS":           {[]string{"--nats-url", "nats://me:secret@" + nobody}, 1, []string{"connect to NATS at nats://me:", nobody, "or give --nats-url (NATS_URL)"}},
 		"no Postgres":       {[]string{"--database-url", "postgres://me:secret@" + nobody + "/db"}, 1, []string{"connect to Postgres", nobody, "is it running, and is --database-url right"}},
-		"no database given": {[]string{"--database-url", ""}, 1, []string{"no database: set --database-url or DATABASE_URL to a Postgres, or try `worker --dev`"}},
+		"no database given": {[]string{"--database-url", ""}, 1, []string{"no database: set --database-url or DATABASE_URL to a Postgres, or try --dev"}},
 		"no database URL":   {[]string{"--database-url", "postgres://me:secret@:x/"}, 1, []string{"--database-url", "expected postgres://user:password@host:5432/name"}},
 		"bad namespace":     {[]string{"--namespace", "Orders"}, 1, []string{`namespace "Orders": expected a lower-case letter`}},
 		"no partitions":     {[]string{"--partitions=-1"}, 1, []string{"Partitions is -1: expected 1 to 1024"}},

@@ -10,7 +10,7 @@ import (
 
 // rooms says for every package which packages of the module it may import; the top folder is "maestro". Tests are free.
 //
-//	cmd -> maestro -> consumer | eventstream | projections | console | client -> store -> aggregate -> standard library
+//	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console | client -> store -> aggregate -> standard library
 //
 // What stands beside each other here does not import each other: each declares the small interface that it needs.
 var rooms = map[string]string{
@@ -46,9 +46,10 @@ var rooms = map[string]string{
 	"maestro": "aggregate store client console consumer eventstream projections " +
 		"internal/hlc internal/telemetry internal/wire internal/lane",
 
-	"cmd/worker": "maestro aggregate store client console consumer eventstream projections " +
-		"examples/counter examples/declaration internal/connect internal/heap internal/localnats internal/release internal/telemetry " +
-		"internal/timerslack internal/wire",
+	"workercmd": "maestro aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
+		"internal/release internal/telemetry internal/timerslack",
+
+	"cmd/worker": "workercmd aggregate examples/counter examples/declaration",
 	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop internal/release " +
 		"internal/telemetry internal/wire",
 

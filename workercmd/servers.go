@@ -1,4 +1,4 @@
-package main
+package workercmd
 
 import (
 	"context"
@@ -31,7 +31,7 @@ type database struct {
 // connect opens the pool of connections and makes sure that somebody answers.
 func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	if d.DatabaseURL == "" {
-		return nil, fmt.Errorf("no database: set --database-url or DATABASE_URL to a Postgres, or try `worker --dev`, which needs none")
+		return nil, errors.New("no database: set --database-url or DATABASE_URL to a Postgres, or try --dev, which needs none")
 	}
 	config, err := pgxpool.ParseConfig(d.DatabaseURL)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package workercmd
 
 import (
 	"context"
@@ -13,11 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro"
-	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/eventstream"
-	"github.com/maestro-es/maestro/examples/counter"
-	"github.com/maestro-es/maestro/examples/declaration"
 	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
@@ -55,8 +52,8 @@ Then, from another terminal:
 }
 
 // Run runs the worker until a signal comes, then finishes what is in hand.
-func (r *runCommand) Run(ctx context.Context) error {
-	if err := r.run(ctx); !errors.Is(err, context.Canceled) {
+func (r *runCommand) Run(ctx context.Context, p *Program) error {
+	if err := r.run(ctx, p); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil // the signal came while the worker was starting
@@ -66,7 +63,7 @@ func (r *runCommand) Run(ctx context.Context) error {
 // every 10,000 commands or so. Four times as much saves no processor time, and new memory costs more than memory that is used again.
 const maxReserve = 64 << 20
 
-func (r *runCommand) run(ctx context.Context) error {
+func (r *runCommand) run(ctx context.Context, p *Program) error {
 	heap.Reserve(min(r.CacheBytes, maxReserve))
 	logger := slog.New(telemetry.LogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: r.LogLevel})))
 	recording, err := startRecording(ctx, logger)
@@ -89,11 +86,16 @@ func (r *runCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
-	config, closeDatabase, err := r.config(ctx, nc, logger, recording.Traces)
+	config, closeDatabase, err := r.config(ctx, p, nc, logger, recording.Traces)
 	if err != nil {
 		return err
 	}
 	defer closeDatabase()
+	if p.Configure != nil {
+		if err := p.Configure(ctx, &config); err != nil {
+			return err
+		}
+	}
 	worker, err := maestro.New(ctx, config)
 	if err != nil {
 		return err
@@ -135,14 +137,13 @@ func (r *runCommand) startDev(logger *slog.Logger) (stop func(), err error) {
 	return stop, nil
 }
 
-// config is the worker's configuration with the example aggregates: the place to put your own.
-func (r *runCommand) config(ctx context.Context, nc *nats.Conn, logger *slog.Logger, traces bool,
+// config is the worker's configuration, as the flags and the program say.
+func (r *runCommand) config(ctx context.Context, p *Program, nc *nats.Conn, logger *slog.Logger, traces bool,
 ) (c maestro.Config, done func(), err error) {
 	c = maestro.Config{
 		NATS: nc, Namespace: r.Namespace, Partitions: r.Partitions,
-		Aggregates:  []aggregate.Type{counter.Definition, declaration.Definition},
-		Projections: append(counter.Projections(), declaration.Projections()...),
-		CacheBytes:  r.CacheBytes, CacheIdle: r.CacheIdle, MaxBatch: r.MaxBatch, Node: r.Node,
+		Aggregates: p.Aggregates, Projections: p.Projections,
+		CacheBytes: r.CacheBytes, CacheIdle: r.CacheIdle, MaxBatch: r.MaxBatch, Node: r.Node,
 		Commands: consumer.StreamConfig{Replicas: r.Replicas, MaxBytes: r.MaxBytes},
 		Events:   eventstream.StreamConfig{Replicas: r.Replicas, MaxAge: r.EventsAge},
 		Logger:   logger, ReceiptRetention: r.Retention,
