@@ -49,6 +49,7 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	a.commit.Receipts = make([]store.Receipt, 0, len(tasks))
 	a.commit.Events = make([]store.Event, 0, len(tasks))
 	a.taskOf = make([]int, 0, len(tasks))
+	l.doing.begin(Loading)
 	if l.checkReceipts {
 		var err error
 		if a.receipts, err = l.lookUp(ctx, tasks); err != nil {
@@ -60,6 +61,7 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	}
 	for i, t := range tasks {
 		if t.command != nil {
+			l.doing.turn(Deciding, t.command.Key, t.command.Name, "")
 			end := t.command.traceEvaluate(ctx)
 			err := a.decide(ctx, i, t.command)
 			end()
@@ -67,6 +69,7 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 				return nil, err
 			}
 		} else {
+			l.doing.turn(Deciding, t.read.Key, "", "")
 			a.look(i, t.read)
 		}
 	}

@@ -66,6 +66,8 @@ type Config struct {
 	MaxBatch int
 	// MaxEventBytes is the largest body of an event.
 	MaxEventBytes int
+	// Budgets are the times that lanes work within.
+	Budgets Budgets
 }
 
 // ErrStopped is what a task gets that a stopping lane did not come to.
@@ -73,9 +75,6 @@ var ErrStopped = errors.New("the partition's owner is stopping")
 
 // ErrBusy says that the lane's queue is full.
 var ErrBusy = errors.New("the partition's queue is full")
-
-// attemptTimeout bounds one attempt to commit; its outcome is then looked up by the next.
-const attemptTimeout = 30 * time.Second
 
 // maxBatchBytes ends a batch of large commands early.
 const maxBatchBytes = 4 << 20
@@ -86,14 +85,18 @@ type Lane struct {
 	publisher Publisher
 	in        chan task
 	done      chan struct{}
+	doing     doing
 
 	// What follows belongs to the goroutine of Run.
 	at            store.Partition
 	cache         cache
 	window        int
 	checkReceipts bool
-	measures      measures
-	complained    telemetry.Seldom // of what single commands cause
+	// unproven says that no commit was acknowledged since the log was read after a commit of unknown outcome; found, that the read
+	// found events of which the publisher does not know.
+	unproven, found bool
+	measures        measures
+	complained      telemetry.Seldom // of what single commands cause
 }
 
 // New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
@@ -102,6 +105,7 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
 	}
+	c.Budgets = c.Budgets.withDefaults()
 	l := &Lane{Config: c, publisher: publisher, in: make(chan task, 4*c.MaxBatch), done: make(chan struct{}),
 		at: at, cache: newCache(), window: c.MaxBatch, measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	l.measures.gauges.position.Store(at.Position)
@@ -237,7 +241,7 @@ func (l *Lane) checkpoint(ctx context.Context) error {
 	if published == l.at.Published && stream.Equal(l.at.EventStream) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
 	defer cancel()
 	err := l.Store.Commit(ctx, l.newCommit())
 	if store.IsTransient(err) || errors.Is(err, store.ErrConflict) {

@@ -29,7 +29,7 @@ type kindCount struct {
 // gauges are what others read while the lane runs.
 type gauges struct {
 	behind, inHand, position, cached, cachedBytes atomic.Int64
-	oldest                                        atomic.Int64 // Unix nanoseconds, 0 for none
+	oldest, stalled                               atomic.Int64 // Unix nanoseconds, 0 for none
 }
 
 // Stats is how a lane stands at a moment.
@@ -42,14 +42,21 @@ type Stats struct {
 	Unpublished int64
 	// Cached is how many aggregates are in memory, CachedBytes an estimate of what they take.
 	Cached, CachedBytes int64
+	// Doing is what the lane is at.
+	Doing Doing
+	// Stalled is since when tasks have waited without one of them being finished; zero while none waits.
+	Stalled time.Time
 }
 
 // Stats tells how the lane stands.
 func (l *Lane) Stats() Stats {
 	g := &l.measures.gauges
-	s := Stats{Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
+	s := Stats{Doing: l.doing.get(), Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
 	if oldest := g.oldest.Load(); oldest != 0 {
 		s.Oldest = time.Unix(0, oldest)
+	}
+	if stalled := g.stalled.Load(); stalled != 0 {
+		s.Stalled = time.Unix(0, stalled)
 	}
 	if l.publisher != nil {
 		published, _ := l.publisher.Published()
@@ -66,6 +73,7 @@ func (l *Lane) take(tasks []task) {
 	now := time.Now()
 	g := &l.measures.gauges
 	g.inHand.Store(int64(len(tasks)))
+	g.stalled.Store(now.UnixNano())
 	l.measures.on = l.Metrics.Enabled()
 	for _, t := range tasks {
 		if t.command == nil {
@@ -85,12 +93,15 @@ func (l *Lane) take(tasks []task) {
 func (l *Lane) finished() {
 	l.measures.gauges.inHand.Store(0)
 	l.measures.gauges.oldest.Store(0)
+	l.measures.gauges.stalled.Store(0)
+	l.doing.begin(Idle)
 }
 
 // measure counts the commands of a batch with their outcomes.
 func (l *Lane) measure(a *attempt) {
 	m := &l.measures
 	m.gauges.position.Store(l.at.Position)
+	m.gauges.stalled.Store(time.Now().UnixNano())
 	l.measureCache()
 	if !m.on {
 		return

@@ -25,6 +25,7 @@ func (a *attempt) queueAll(task, first int) error {
 			if !p.Queued() || !p.Wants(e.Aggregate.Type, e.Type) {
 				continue
 			}
+			a.lane.doing.turn(Deciding, e.Aggregate, a.commandOf(n), p.Name())
 			if err := p.Queue(&a.queue, *e); err != nil {
 				a.queue.QueuedQueries, a.queuedBy = a.queue.QueuedQueries[:queued], a.queuedBy[:queued]
 				return &projectionError{projection: p.Name(), task: task, err: err}
@@ -56,6 +57,7 @@ func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
 			if p.Queued() || p.Batched() || !p.Wants(e.Aggregate.Type, e.Type) {
 				continue
 			}
+			a.lane.doing.turn(Projecting, e.Aggregate, a.commandOf(n), p.Name())
 			if err := p.Project(ctx, tx, a.commit.Events[n:n+1]); err != nil {
 				return &projectionError{projection: p.Name(), task: a.taskOf[n], err: err}
 			}
@@ -66,13 +68,18 @@ func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
 			continue
 		}
 		if events, task := a.wantedBy(p); len(events) > 0 {
+			a.lane.doing.turn(Projecting, events[0].Aggregate, "", p.Name())
 			if err := p.Project(ctx, tx, events); err != nil {
 				return &projectionError{projection: p.Name(), task: task, err: err}
 			}
 		}
 	}
+	a.lane.doing.begin(Committing)
 	return nil
 }
+
+// commandOf is the name of the command that led to an event of the commit.
+func (a *attempt) commandOf(event int) string { return a.tasks[a.taskOf[event]].command.Name }
 
 // wantedBy are the commit's events that a projection takes, and the task that they all come from, or severalTasks.
 func (a *attempt) wantedBy(p Projection) (events []store.Event, task int) {

@@ -24,10 +24,12 @@ func (l *Lane) settle(ctx context.Context, tasks []task) error {
 		n := min(len(tasks), l.window)
 		err := l.try(context.WithoutCancel(ctx), tasks[:n])
 		if err == nil {
+			l.doing.succeeded()
 			tasks, waits = tasks[n:], nil
 			l.window = min(2*l.window, l.MaxBatch)
 			continue
 		}
+		l.doing.failed(err)
 		if l.mend(err, tasks[:n]) {
 			continue
 		}
@@ -42,7 +44,7 @@ func (l *Lane) settle(ctx context.Context, tasks []task) error {
 			waits = newBackoff()
 			l.logWait(err)
 		}
-		if err := l.recover(ctx, wait); err != nil {
+		if err := l.recover(ctx, wait, waits); err != nil {
 			l.abandonAll(tasks)
 			return err
 		}
@@ -52,7 +54,7 @@ func (l *Lane) settle(ctx context.Context, tasks []task) error {
 
 // try evaluates and commits the tasks once and tells everybody.
 func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
 	defer cancel()
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
@@ -63,7 +65,7 @@ func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
 	}
 	l.Metrics.Evaluated(time.Since(start), len(a.now)-a.loaded, a.loaded)
 	switch {
-	case a.writes():
+	case a.writes() || l.unproven:
 		err = l.commit(ctx, a, batch)
 	case a.current:
 		err = l.confirm(ctx)
@@ -78,6 +80,7 @@ func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
 func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	ctx, span := a.traceCommit(ctx, batch)
 	start := time.Now()
+	l.doing.begin(Committing)
 	err := l.Store.Commit(ctx, a.commit)
 	if statement, is := errors.AsType[*store.StatementError](err); is {
 		err = a.failed(statement)
@@ -142,45 +145,21 @@ func (l *Lane) logWait(err error) {
 	l.Logger.Log(context.Background(), level, "commands wait: the commit failed and is tried again", "partition", l.at.Number, "error", err)
 }
 
-// recover waits, then finds out where the log is: the failed commit may have been made all the same, or somebody else
-// wrote. What is in memory is then no longer to be trusted, and receipts tell what has happened.
-func (l *Lane) recover(ctx context.Context, wait time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(wait):
-	}
-	l.checkReceipts = true
-	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
-	defer cancel()
-	row, err := l.Store.Partition(attempt, l.at.Number)
-	switch {
-	case err != nil:
-		return nil // still away: the next attempt will say so
-	case row.Epoch != l.at.Epoch:
-		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)
-	case row.Position != l.at.Position:
-		l.cache.purge()
-		l.Clock.Observe(row.Time)
-		if l.publisher != nil {
-			l.publisher.Committed(row.Position, nil)
-		}
-	}
-	l.at = row
-	return nil
-}
-
 // conclude makes the attempt's commit the lane's state and answers its tasks.
 func (l *Lane) conclude(a *attempt) {
+	if l.found && l.publisher != nil { // it reads in the log what the lane has not told it
+		l.publisher.Committed(l.at.Position, nil)
+	}
 	if len(a.commit.Events) > 0 {
 		l.at.Time = a.commit.Events[len(a.commit.Events)-1].RecordedAt
 	}
 	l.at.Position += int64(len(a.commit.Events))
-	if a.writes() {
+	if a.writes() || l.unproven {
 		l.at.Published, l.at.EventStream = a.commit.Published, a.commit.EventStream
 	}
 	l.at.Cursor = a.commit.Cursor
 	l.checkReceipts = l.checkReceipts && a.found > 0
+	l.unproven, l.found = false, false
 	for i, t := range a.tasks {
 		switch {
 		case t.read != nil:

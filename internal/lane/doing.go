@@ -1,0 +1,79 @@
+package lane
+
+import (
+	"sync"
+	"time"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// Step is what a lane does at a moment.
+type Step string
+
+// The steps of a lane.
+const (
+	// Idle: nothing waits.
+	Idle Step = ""
+	// Loading: it reads aggregates, or receipts, from the store.
+	Loading Step = "loading"
+	// Deciding: it is in the user's Decide or Evolve, or in the Queue of a projection.
+	Deciding Step = "deciding"
+	// Projecting: it is in a projection that has the transaction in hand.
+	Projecting Step = "projecting"
+	// Committing: it waits for the store to commit.
+	Committing Step = "committing"
+	// Waiting: its last attempt failed, and it waits before the next.
+	Waiting Step = "waiting"
+)
+
+// Doing is what a lane is at.
+type Doing struct {
+	Step Step
+	// Since is when the step began, or for Deciding and Projecting this command's turn in it.
+	Since time.Time
+	// Aggregate and Command say whose turn it is, and Projection where; empty where it is nobody's in particular.
+	Aggregate  store.Key
+	Command    string
+	Projection string
+	// Attempts is how many attempts have failed since the last one that did not, and Problem why the last of them did.
+	Attempts int
+	Problem  string
+}
+
+// doing is a lane's Doing, for those who watch it.
+type doing struct {
+	mu  sync.Mutex
+	now Doing
+}
+
+func (d *doing) get() Doing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
+}
+
+// begin notes the next step.
+func (d *doing) begin(s Step) { d.turn(s, store.Key{}, "", "") }
+
+// turn notes whose turn it is.
+func (d *doing) turn(s Step, key store.Key, command, projection string) {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now.Step, d.now.Since = s, now
+	d.now.Aggregate, d.now.Command, d.now.Projection = key, command, projection
+}
+
+// failed notes that an attempt failed, succeeded that one did not.
+func (d *doing) failed(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now.Attempts++
+	d.now.Problem = err.Error()
+}
+
+func (d *doing) succeeded() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now.Attempts, d.now.Problem = 0, ""
+}

@@ -1,0 +1,57 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// recover finds out where the log is after a commit that failed: it may have been made all the same, or somebody else wrote. What
+// is in memory is then no longer to be trusted, and receipts tell what has happened. The lane does nothing before it has read that
+// successfully, however long it takes.
+func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.BackOff) error {
+	l.checkReceipts, l.unproven = true, readsAgain
+	l.doing.begin(Waiting)
+	for ; ; wait = waits.NextBackOff() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		row, err := l.readRow(ctx)
+		if err == nil {
+			return l.goOnFrom(row)
+		}
+		if !readsAgain {
+			return nil
+		}
+		l.doing.failed(err)
+		l.logWait(err)
+	}
+}
+
+func (l *Lane) readRow(ctx context.Context) (store.Partition, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Budgets.Attempt)
+	defer cancel()
+	return l.Store.Partition(ctx, l.at.Number)
+}
+
+// goOnFrom takes the partition's row for where the log is. It is unproven until a commit of the lane has been acknowledged after the
+// read: with synchronous replication, a commit whose wait for the standby was cut short is in this server's log, and would be lost with
+// this server. A later commit is acknowledged only when the standby has all before it as well.
+func (l *Lane) goOnFrom(row store.Partition) error {
+	if row.Epoch != l.at.Epoch {
+		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)
+	}
+	if row.Position != l.at.Position {
+		l.cache.purge()
+		l.Clock.Observe(row.Time)
+		l.found = true
+	}
+	l.at = row
+	return nil
+}
