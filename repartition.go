@@ -8,7 +8,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/consumer"
-	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -48,13 +47,7 @@ type repartition struct {
 }
 
 func (r *repartition) check(partitions int) error {
-	errs := []error{r.namespace.Check()}
-	if r.NATS == nil {
-		errs = append(errs, errors.New("Config.NATS is missing: connect with nats.Connect"))
-	}
-	if r.Database == nil {
-		errs = append(errs, errors.New("Config.Database is missing: only a log in Postgres can be repartitioned"))
-	}
+	errs := []error{checkServers(r.Config)}
 	if partitions < 1 || partitions > maxPartitions {
 		errs = append(errs, fmt.Errorf("%d partitions: expected 1 to %d", partitions, maxPartitions))
 	}
@@ -80,14 +73,10 @@ func (r *repartition) rebuild(ctx context.Context, log *store.Postgres) error {
 	if err := consumer.EnsureStream(ctx, r.js, r.namespace, log.Partitions(), r.Commands); err != nil {
 		return err
 	}
-	stream, err := eventstream.Ensure(ctx, r.js, r.namespace, r.Events)
-	if err != nil {
-		return err
-	}
 	rows, err := log.Rows(ctx)
 	if err != nil {
 		return err
 	}
-	r.events, err = publishAnew(ctx, r.Config, r.js, stream, log, rows)
+	r.events, err = publishAnew(ctx, r.Config, r.js, log, rows)
 	return err
 }

@@ -18,15 +18,13 @@ import (
 
 // Republish empties the namespace's event stream and publishes the whole log anew, each partition's events in the order of their
 // positions. Subscribers see every event again. It returns the number of events in the stream, and refuses to begin while
-// workers run. Where something was published in the last seconds, it waits until the server has forgotten that. When it is
-// interrupted, the next worker or the next call goes on where it was. What Config.Events leaves open stays as the stream has it.
+// workers run. Where something was published in the last seconds, it waits until the server has forgotten that. A mark in the settings
+// keeps workers out until it has finished: when it is interrupted, no worker starts until Republish was called again, which begins
+// anew. What Config.Events leaves open stays as the stream has it.
 func Republish(ctx context.Context, c Config) (events int64, err error) {
 	c = withDefaults(c)
 	ns := wire.Namespace(c.Namespace)
-	if err := ns.Check(); err != nil {
-		return 0, err
-	}
-	if err := nobodyWorks(ctx, c.NATS, ns); err != nil {
+	if err := checkServers(c); err != nil {
 		return 0, err
 	}
 	js, err := jetstream.New(c.NATS, operator)
@@ -36,19 +34,26 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 	if c, err = withLimits(ctx, js, c); err != nil {
 		return 0, err
 	}
-	log, err := openStore(ctx, c)
-	if err != nil {
-		return 0, err
+	nobody := func(ctx context.Context) error { return nobodyWorks(ctx, c.NATS, ns) }
+	options := store.Options{Namespace: c.Namespace, Partitions: c.Partitions}
+	err = store.Republish(ctx, c.Database, options, c.Node, nobody,
+		func(ctx context.Context, log *store.Postgres, rows []store.Partition) (err error) {
+			events, err = publishAnew(ctx, c, js, log, rows)
+			return err
+		})
+	return events, err
+}
+
+// checkServers makes sure that a command that works on both servers has them.
+func checkServers(c Config) error {
+	errs := []error{wire.Namespace(c.Namespace).Check()}
+	if c.NATS == nil {
+		errs = append(errs, errors.New("Config.NATS is missing: connect with nats.Connect"))
 	}
-	stream, err := eventstream.Ensure(ctx, js, ns, c.Events)
-	if err != nil {
-		return 0, err
+	if c.Database == nil {
+		errs = append(errs, errors.New("Config.Database is missing: only a log in Postgres outlives its worker"))
 	}
-	rows, err := forgetPublished(ctx, log, c.Node)
-	if err != nil {
-		return 0, err
-	}
-	return publishAnew(ctx, c, js, stream, log, rows)
+	return errors.Join(errs...)
 }
 
 // operator is how JetStream is used at an operator's command, which is not tried again: a busy server may take its time.
@@ -87,11 +92,14 @@ func configOf(ctx context.Context, js jetstream.JetStream, name string) (jetstre
 }
 
 // publishAnew empties the event stream and publishes the whole log, of which nothing may count as published.
-func publishAnew(ctx context.Context, c Config, js jetstream.JetStream, stream jetstream.Stream, log eventstream.Log,
-	rows []store.Partition,
+func publishAnew(ctx context.Context, c Config, js jetstream.JetStream, log eventstream.Log, rows []store.Partition,
 ) (events int64, err error) {
 	ns := wire.Namespace(c.Namespace)
-	if err := eventstream.Empty(ctx, stream, ns); err != nil {
+	stream, err := eventstream.Ensure(ctx, js, ns, c.Events)
+	if err != nil {
+		return 0, err
+	}
+	if err := eventstream.Empty(ctx, js, stream, ns); err != nil {
 		return 0, err
 	}
 	for _, row := range rows {
@@ -121,23 +129,4 @@ func nobodyWorks(ctx context.Context, nc *nats.Conn, ns wire.Namespace) error {
 	default:
 		return fmt.Errorf("ask for running workers: %w", err)
 	}
-}
-
-// forgetPublished acquires all partitions and forgets what is known to be published, so that only the stream itself
-// tells from now on.
-func forgetPublished(ctx context.Context, log store.Store, owner string) ([]store.Partition, error) {
-	rows := make([]store.Partition, log.Partitions())
-	for p := range rows {
-		row, err := log.Acquire(ctx, p, owner)
-		if err != nil {
-			return nil, fmt.Errorf("acquire partition %d: %w", p, err)
-		}
-		err = log.Commit(ctx, &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Cursor: row.Cursor})
-		if err != nil {
-			return nil, fmt.Errorf("forget what partition %d has published: %w", p, err)
-		}
-		row.Published, row.EventStream = 0, time.Time{}
-		rows[p] = row
-	}
-	return rows, nil
 }

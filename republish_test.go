@@ -1,6 +1,7 @@
 package maestro_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/internal/localnats"
@@ -57,4 +59,89 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			require.EqualValues(t, commandBytes, commands.CachedInfo().Config.MaxBytes)
 		})
 	}
+}
+
+// A worker that comes while the stream is built anew waits, and the stream has every event afterwards.
+func TestRepublishKeepsWorkersOut(t *testing.T) {
+	t.Parallel()
+	const many = 20
+	pool, nc := localpg.Pool(t, localpg.Database(t)), localnats.ForTest(t).Connect(t)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	config := maestro.Config{NATS: nc, Database: pool, Partitions: 2, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
+	early, err := maestro.New(t.Context(), config)
+	require.NoError(t, err)
+	log, err := store.Open(t.Context(), pool, store.Options{})
+	require.NoError(t, err)
+	deposit := func(id string) {
+		_, err := accounts(t, log).Evaluate(t.Context(), id, Deposit{Amount: 1}, maestro.Evaluation{})
+		require.NoError(t, err)
+	}
+	for i := range many {
+		deposit(fmt.Sprint(i))
+	}
+	_, err = maestro.Republish(t.Context(), config)
+	require.NoError(t, err)
+
+	republished := make(chan error, 1)
+	go func() { // it waits until the server has forgotten what was published
+		_, err := maestro.Republish(t.Context(), config)
+		republished <- err
+	}()
+	require.Eventually(t, func() bool {
+		_, err = maestro.New(t.Context(), config)
+		return err != nil
+	}, 20*time.Second, time.Millisecond)
+	require.ErrorIs(t, err, store.ErrMaintenance)
+	require.ErrorContains(t, err, "finish with `worker republish`")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- early.Run(ctx) }()
+	deposit("more")
+	require.NoError(t, <-republished)
+
+	require.Eventually(t, func() bool { return positions(t, js) == many+1 }, 20*time.Second, 10*time.Millisecond)
+	stop()
+	require.NoError(t, <-ended)
+	rows, err := log.Rows(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, many+1, rows[0].Position+rows[1].Position)
+}
+
+// Interrupted, it keeps workers out until it was called again.
+func TestAnInterruptedRepublishIsFinished(t *testing.T) {
+	t.Parallel()
+	pool, server := localpg.Pool(t, localpg.Database(t)), localnats.ForTest(t)
+	nc := server.Connect(t)
+	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
+	log, err := store.Open(t.Context(), pool, store.Options{Partitions: 2})
+	require.NoError(t, err)
+	ctx, interrupt := context.WithCancel(t.Context())
+	nobody := func(context.Context) error { return nil }
+	err = store.Republish(ctx, pool, store.Options{}, "operator", nobody, func(context.Context, *store.Postgres, []store.Partition) error {
+		interrupt()
+		return ctx.Err()
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = log.Acquire(t.Context(), 0, "worker")
+	require.ErrorIs(t, err, store.ErrMaintenance)
+	_, err = maestro.Repartition(t.Context(), config, 3)
+	require.ErrorIs(t, err, store.ErrMaintenance)
+	_, err = maestro.Republish(t.Context(), config)
+	require.NoError(t, err)
+	_, err = log.Acquire(t.Context(), 0, "worker")
+	require.NoError(t, err)
+}
+
+// positions is how many events the event stream has.
+func positions(t *testing.T, js jetstream.JetStream) (events uint64) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
+	require.NoError(t, err)
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("maestro.evt.>"))
+	require.NoError(t, err)
+	for _, n := range info.State.Subjects {
+		events += n
+	}
+	return events
 }

@@ -9,8 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/maestro-es/maestro/store"
 )
 
 // fence is a publisher's place in the stream: a message on the partition's fence subject, whose sequence is expected to be
@@ -39,13 +37,14 @@ func (f fence) put(h nats.Header) {
 }
 
 // raise puts a fence into the stream and returns its sequence.
-func (p *Publisher) raise(ctx context.Context, subject string, row store.Partition, expected ...jetstream.PublishOpt) (string, error) {
+func raise(ctx context.Context, js jetstream.JetStream, subject, owner string, epoch int64, expected ...jetstream.PublishOpt,
+) (string, error) {
 	msg := nats.NewMsg(subject)
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	msg.Data = fmt.Appendf(nil, `{"owner":%q,"epoch":%d}`, row.Owner, row.Epoch)
-	ack, err := patiently(ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return p.js.PublishMsg(ctx, msg, expected...) })
+	msg.Data = fmt.Appendf(nil, `{"owner":%q,"epoch":%d}`, owner, epoch)
+	ack, err := patiently(ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return js.PublishMsg(ctx, msg, expected...) })
 	if err != nil {
-		return "", fmt.Errorf("fence partition %d: %w", p.partition, err)
+		return "", fmt.Errorf("raise the fence %s: %w", subject, err)
 	}
 	return strconv.FormatUint(ack.Sequence, 10), nil
 }

@@ -30,12 +30,12 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	config := stream.CachedInfo().Config
 	f := fence{subject: p.namespace.Fence(p.partition), stream: stream.CachedInfo().Created.UTC().Truncate(time.Microsecond),
 		replicated: config.Replicas > 1, reconnects: reconnects}
-	if f.last, err = p.raise(ctx, f.subject, row); err != nil {
+	if f.last, err = raise(ctx, p.js, f.subject, row.Owner, row.Epoch); err != nil {
 		return fence{}, err
 	}
 	published, sequence, err := p.lastInStream(ctx, stream, row.Position)
 	if err == nil && f.replicated {
-		f.last, err = p.raise(ctx, f.subject, row, jetstream.WithExpectLastSequenceForSubject(sequence, p.namespace.EventsOf(p.partition)))
+		f.last, err = raise(ctx, p.js, f.subject, row.Owner, row.Epoch, jetstream.WithExpectLastSequenceForSubject(sequence, p.namespace.EventsOf(p.partition)))
 	}
 	if err != nil {
 		return fence{}, err

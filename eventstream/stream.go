@@ -49,12 +49,18 @@ func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c St
 // and that was ten seconds in streams of an earlier build.
 const forgetting = 10 * time.Second
 
-// Empty removes all events. An event that is published again while the server remembers its message id would be dropped
-// without a word, although it is not there any more; so Empty waits first until the last message is older than that.
-func Empty(ctx context.Context, stream jetstream.Stream, ns wire.Namespace) error {
-	info, err := stream.Info(ctx)
+// Empty shuts out whoever may still publish, and removes all events. An event that is published again while the server
+// remembers its message id would be dropped without a word, although it is not there any more; so Empty waits first until
+// the last message is older than that.
+func Empty(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, ns wire.Namespace) error {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Fences()))
 	if err != nil {
 		return fmt.Errorf("event stream %s: %w", ns.EventStream(), err)
+	}
+	for subject := range info.State.Subjects {
+		if _, err := raise(ctx, js, subject, "", 0); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-time.After(duplicateWindow + forgetting - info.TimeStamp.Sub(info.State.LastTime)):

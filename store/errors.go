@@ -17,8 +17,8 @@ var (
 	ErrConflict = errors.New("the log has moved on")
 	// ErrDuplicate says that a receipt of one of the commands exists already. Look the receipts up and leave those out.
 	ErrDuplicate = errors.New("a command of the batch has a receipt already")
-	// ErrRepartitioning says that a change of the number of partitions has begun and is not finished.
-	ErrRepartitioning = errors.New("the number of partitions is being changed")
+	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps workers out until then.
+	ErrMaintenance = errors.New("the namespace is under maintenance")
 )
 
 // errConnectionLost says that a projection could not finish because its connection ended.

@@ -58,7 +58,7 @@ var _ Store = (*Postgres)(nil)
 
 // Open returns the store of a namespace, which it creates or brings up to date first where that is needed; see [Migrate].
 // The pool remains the caller's. Another number of partitions than the namespace has is a [*PartitionsError]; while
-// [Repartition] is not finished, the error is [ErrRepartitioning].
+// [Repartition] or [Republish] is not finished, the error wraps [ErrMaintenance].
 func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error) {
 	o = o.withDefaults()
 	found, err := prepare(ctx, pool, o)

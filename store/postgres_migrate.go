@@ -134,10 +134,10 @@ func MigrationSQL(o Options) (string, error) {
 	return b.String(), nil
 }
 
-// settings are what a namespace was created with, and whether the number of partitions is being changed.
+// settings are what a namespace was created with, and what is under way that keeps workers out.
 type settings struct {
 	version, partitions, eventPartitions int
-	repartitioning                       bool
+	maintenance                          string // "" if nothing is
 }
 
 type querier interface {
@@ -146,9 +146,9 @@ type querier interface {
 
 // readSettings returns the zero value for a namespace that does not exist.
 func readSettings(ctx context.Context, db querier, namespace string) (found settings, err error) {
-	err = db.QueryRow(ctx, `select version, partitions, event_partitions, repartitioning from `+
+	err = db.QueryRow(ctx, `select version, partitions, event_partitions, maintenance from `+
 		versionTable(namespace)+`, `+pgx.Identifier{namespace, "settings"}.Sanitize(),
-	).Scan(&found.version, &found.partitions, &found.eventPartitions, &found.repartitioning)
+	).Scan(&found.version, &found.partitions, &found.eventPartitions, &found.maintenance)
 	var missing *pgconn.PgError
 	if errors.As(err, &missing) && missing.Code == codeUndefinedTable {
 		return settings{}, nil
@@ -173,15 +173,10 @@ func prepare(ctx context.Context, pool *pgxpool.Pool, o Options) (settings, erro
 
 // usable tells whether the namespace is what the options ask for, and whole.
 func (found settings) usable(o Options) error {
-	if err := found.check(o); err != nil || !found.repartitioning {
+	if err := found.check(o); err != nil || found.maintenance == "" {
 		return err
 	}
 	return found.unfinished(o.Namespace)
-}
-
-func (found settings) unfinished(namespace string) error {
-	return fmt.Errorf("%w: namespace %q has %[3]d now, but its event stream is not rebuilt: finish with "+
-		"`worker repartition --partitions %[3]d`", ErrRepartitioning, namespace, found.partitions)
 }
 
 // check tells whether the namespace is what the options ask for.

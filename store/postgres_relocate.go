@@ -71,7 +71,7 @@ func (r *relocation) run(ctx context.Context, before epochs, lockTimeout string)
 	if err != nil {
 		return err
 	}
-	return r.exec(ctx, `update maestro.settings set partitions = $1, repartitioning = true`, r.partitions)
+	return r.exec(ctx, `update maestro.settings set partitions = $1, maintenance = $2`, r.partitions, repartitioning)
 }
 
 func (r *relocation) exec(ctx context.Context, sql string, args ...any) error {

@@ -31,7 +31,7 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	if o.Partitions == 0 {
 		return errors.New("repartition: say how many partitions the namespace is to have")
 	}
-	conn, err := lockRepartition(ctx, pool, o.Namespace)
+	conn, err := lockMaintenance(ctx, pool, o.Namespace)
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,10 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	switch {
 	case err != nil:
 		return err
-	case found.partitions == o.Partitions && !found.repartitioning:
+	case found.partitions == o.Partitions && found.maintenance == "":
 		return nil
-	case found.partitions == o.Partitions:
-	case found.repartitioning:
+	case found.partitions == o.Partitions && found.maintenance == repartitioning:
+	case found.maintenance != "":
 		return found.unfinished(o.Namespace)
 	default:
 		before := newPostgres(pool, o.Namespace, found.partitions)
@@ -54,41 +54,7 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	if err := rebuild(ctx, newPostgres(pool, o.Namespace, o.Partitions)); err != nil {
 		return err
 	}
-	_, err = pool.Exec(ctx, qualify(o.Namespace, `update maestro.settings set repartitioning = false`))
-	return err
-}
-
-// lockRepartition returns a session that holds the namespace's lock for this, as long as it lasts. It waits for the session of
-// a call that was killed to end.
-func lockRepartition(ctx context.Context, pool *pgxpool.Pool, namespace string) (*pgx.Conn, error) {
-	pooled, err := pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("repartition namespace %q: %w", namespace, err)
-	}
-	conn := pooled.Hijack()
-	_, err = conn.Exec(ctx, `set lock_timeout = '30s'`)
-	if err == nil {
-		_, err = conn.Exec(ctx, `select pg_advisory_lock(hashtextextended('maestro repartition ' || $1::text, 0))`, namespace)
-	}
-	if isLocked(err) {
-		err = errors.New("somebody else is at it: wait until they are done")
-	}
-	if err != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("repartition namespace %q: %w", namespace, err)
-	}
-	return conn, nil
-}
-
-// existing brings a namespace up to date, but makes none.
-func existing(ctx context.Context, pool *pgxpool.Pool, namespace string) (found settings, err error) {
-	if found, err = readSettings(ctx, pool, namespace); err != nil {
-		return found, err
-	}
-	if found.version == 0 {
-		return found, fmt.Errorf("there is no namespace %q in this database: is it another one, or another database?", namespace)
-	}
-	return prepare(ctx, pool, Options{Namespace: namespace})
+	return endMaintenance(ctx, pool, o.Namespace)
 }
 
 // repartition moves all rows, if nobody acquires a partition between the call of drain and that.

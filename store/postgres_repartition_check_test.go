@@ -142,7 +142,7 @@ func (r *repartitioned) checkPlaces(n int) {
 		"partitions that are not as new": `select count(*) from maestro.partitions p where owner <> '' or command_cursor <> 0
 			or published_position <> 0 or num_nulls(command_stream, cursor_time, event_stream) < 3 or recorded_at is distinct from
 			(select max(recorded_at) from maestro.events e where e.partition = p.partition)`,
-		"marks of a change that is under way": `select count(*) from maestro.settings where repartitioning`,
+		"marks of a change that is under way": `select count(*) from maestro.settings where maintenance <> ''`,
 	} {
 		require.Zero(r, list[int64](r, wrong)[0], what)
 	}

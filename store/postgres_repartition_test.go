@@ -115,7 +115,7 @@ func TestRepartitionMayBeKilledAtEveryStatement(t *testing.T) {
 					require.Equal(t, before, r.order(from))
 				case openErr != nil:
 					require.Error(t, err)
-					require.ErrorIs(t, openErr, store.ErrRepartitioning)
+					require.ErrorIs(t, openErr, store.ErrMaintenance)
 				}
 				require.NoError(t, r.to(to))
 				require.Equal(t, after, r.order(to))
@@ -164,16 +164,16 @@ func TestUntilAllIsRebuiltNobodyWorks(t *testing.T) {
 			require.NoError(t, err, "it can be read")
 			require.Equal(t, 5, row.Number)
 			_, err = s.Acquire(ctx, 5, "too early")
-			require.ErrorIs(t, err, store.ErrRepartitioning)
+			require.ErrorIs(t, err, store.ErrMaintenance)
 			return result
 		}
 	}
 	six := store.Options{Partitions: 6}
 	require.ErrorIs(t, store.Repartition(t.Context(), r.pool, six, drain, rebuild(failure)), failure)
 	_, err := store.Open(t.Context(), r.pool, store.Options{})
-	require.ErrorIs(t, err, store.ErrRepartitioning)
+	require.ErrorIs(t, err, store.ErrMaintenance)
 	require.ErrorContains(t, err, "finish with `worker repartition --partitions 6`")
-	require.ErrorIs(t, r.to(7), store.ErrRepartitioning, "first things first")
+	require.ErrorIs(t, r.to(7), store.ErrMaintenance, "first things first")
 
 	require.NoError(t, store.Repartition(t.Context(), r.pool, six, drain, rebuild(nil)))
 	require.Equal(t, 1, drains, "what waits now is for the new partitions")

@@ -32,8 +32,9 @@ func newStatements(namespace string) statements {
 			where partition = $1 and exists (select from maestro.settings where partitions = $2)`),
 		rows: in(`select ` + partitionColumns + ` from maestro.partitions
 			where exists (select from maestro.settings where partitions = $1) order by partition`),
+		// The lock on the settings makes whoever sets the mark wait for this, and this see the mark.
 		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1
-			where partition = $1 and exists (select from maestro.settings where partitions = $3 and not repartitioning)
+			where partition = $1 and exists (select from maestro.settings where partitions = $3 and maintenance = '' for share)
 			returning ` + partitionColumns),
 		// xmax of the row that others see is the transaction that is changing it. Null stands for all partitions.
 		evict: in(`select pg_terminate_backend(l.pid) from maestro.partitions p

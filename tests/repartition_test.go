@@ -84,7 +84,7 @@ func TestRepartitionIsKilled(t *testing.T) {
 
 	t.Log("after the log has moved")
 	p = s.launch(sixteen...)
-	s.until("the log has moved", func() bool { return query[bool](s, "select repartitioning from "+s.table("settings")) })
+	s.until("the log has moved", func() bool { return query[bool](s, "select maintenance = 'repartition' from "+s.table("settings")) })
 	p.kill()
 	s.unfinished()
 

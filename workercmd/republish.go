@@ -23,6 +23,8 @@ func (*republishCommand) Help() string {
 stream stay as they are. Where something was published in the last ten seconds, it waits until the server has forgotten that, for
 it would take the events for repetitions.
 
+No worker starts until it has finished. Interrupted, run it again: it begins anew.
+
 Examples:
   worker republish --database-url postgres://maestro@db/orders --nats-url nats://nats:4222`
 }
@@ -47,7 +49,7 @@ func (r *republishCommand) Run(ctx context.Context) error {
 	config.Events.Replicas = r.Replicas
 	events, err := maestro.Republish(ctx, config)
 	if ctx.Err() != nil {
-		return errors.New("interrupted before the stream was complete: run worker republish again, or start a worker, which goes on")
+		return errors.New("interrupted before the stream was complete: run worker republish again. No worker starts until it has finished")
 	}
 	if err != nil {
 		return err

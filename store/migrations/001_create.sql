@@ -5,9 +5,9 @@ create table {{.schema}}.settings (
   partitions       smallint    not null,
   event_partitions smallint    not null,
   created_at       timestamptz not null default now(),
-  repartitioning   boolean     not null default false
+  maintenance      text        not null default ''
 );
-comment on table {{.schema}}.settings is 'What the namespace is divided into.';
+comment on table {{.schema}}.settings is 'What the namespace is divided into, and what is under way that keeps workers out.';
 insert into {{.schema}}.settings (partitions, event_partitions) values ({{.partitions}}, {{.eventPartitions}});
 
 -- Every commit updates a row here. The space left in each page keeps these updates off the index (HOT).
