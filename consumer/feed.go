@@ -175,11 +175,26 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 			m.Subject(), f.Namespace.Send(c.Key.Type, c.Key.ID, c.Name))
 		c.Key = store.Key{} // its receipts are in another partition
 	}
-	if reply := m.Headers().Get(wire.HeaderReply); reply != "" {
-		c.Done = func(r lane.Result) { f.replyOutcome(reply, r.Answer()) }
+	if refusal := unreadable(m, m.Headers()); refusal != nil {
+		c.Refusal = refusal
 	}
+	f.answered(c, m.Headers().Get(wire.HeaderReply))
 	f.traced(c)
 	return c
+}
+
+// answered has the command's outcome sent to a subject, if that is one.
+func (f *feed) answered(c *lane.Command, reply string) {
+	if reply == "" {
+		return
+	}
+	if err := wire.CheckReply(reply); err != nil {
+		if c.Refusal == nil {
+			c.Refusal = lane.Fail(lane.CodeMalformed, "header %s %s", wire.HeaderReply, err)
+		}
+		return
+	}
+	c.Done = func(r lane.Result) { f.replyOutcome(reply, r.Answer()) }
 }
 
 // retry calls work until it succeeds or ctx ends, and reports what stands in the way: that is the same for all partitions, so one

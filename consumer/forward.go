@@ -116,7 +116,7 @@ func (c *Consumer) handleForwarded(m *nats.Msg) {
 	}
 	switch r.verb {
 	case verbDo:
-		if c.readDo(r) {
+		if c.readDo(r, nil) {
 			c.route(r)
 		}
 	case verbGet:

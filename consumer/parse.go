@@ -75,9 +75,9 @@ func parseHeader(c *lane.Command, h nats.Header) error {
 		c.ID = text(wire.HeaderMsgID)
 	}
 	c.CorrelationID, c.CausationID = text(wire.HeaderCorrelationID), text(wire.HeaderCausationID)
-	if traceparent := h.Get(wire.HeaderTraceparent); wire.CheckText(traceparent) == nil { // a broken trace is no broken command
+	if traceparent := anyCase(h, wire.HeaderTraceparent); wire.CheckText(traceparent) == nil { // a broken trace is no broken command
 		c.Traceparent = traceparent
-		if tracestate := h.Get(wire.HeaderTracestate); wire.CheckText(tracestate) == nil {
+		if tracestate := anyCase(h, wire.HeaderTracestate); wire.CheckText(tracestate) == nil {
 			c.Tracestate = tracestate
 		}
 	}
@@ -90,7 +90,7 @@ func parseHeader(c *lane.Command, h nats.Header) error {
 		c.ExpectSequence = &sequence
 	}
 	if deadline := h.Get(wire.HeaderDeadline); deadline != "" {
-		if c.Deadline, e = time.Parse(time.RFC3339Nano, deadline); e != nil {
+		if c.Deadline, e = parseTime(deadline); e != nil {
 			note(fmt.Errorf("header %s %q: expected an RFC 3339 time such as 2030-01-31T12:00:00Z", wire.HeaderDeadline, clip(deadline)))
 		}
 	}
@@ -107,6 +107,19 @@ func parseReturn(value string) (lane.Return, error) {
 		return lane.ReturnState, nil
 	}
 	return lane.ReturnNone, fmt.Errorf("header %s %q: expected none, events or state", wire.HeaderReturn, clip(value))
+}
+
+// parseTime reads a time as RFC 3339 allows it: also with t and z, and with the second 60 of a leap
+// second, which is the first instant of the next minute.
+func parseTime(value string) (time.Time, error) {
+	const seconds = len("2006-01-02T15:04:")
+	value = strings.ToUpper(value)
+	leap := time.Duration(0)
+	if len(value) > seconds && strings.HasPrefix(value[seconds:], "60") {
+		value, leap = value[:seconds]+"59"+value[seconds+2:], time.Second
+	}
+	t, err := time.Parse(time.RFC3339Nano, value)
+	return t.Add(leap), err
 }
 
 func parseSequence(header, value string) (int64, error) {

@@ -60,7 +60,7 @@ func (c *Consumer) replyError(reply string, e *store.Error) {
 
 // reply sends the JSON of an answer, with the error in the headers of NATS micro services too.
 func (c *Consumer) reply(reply string, answer any, status store.Status, e *store.Error) error {
-	if !c.isInbox(reply) {
+	if !c.Namespace.MayAnswer(reply) {
 		return nil
 	}
 	var body bytes.Buffer
@@ -77,12 +77,6 @@ func (c *Consumer) reply(reply string, answer any, status store.Status, e *store
 		}
 	}
 	return c.NATS.PublishMsg(msg)
-}
-
-// isInbox tells whether a client may be answered on a subject of its choice. The namespace's own subjects and the server's are not
-// for answers: a worker may write there, and must not do it in the name of clients who may not.
-func (c *Consumer) isInbox(subject string) bool {
-	return subject != "" && subject[0] != '$' && !strings.HasPrefix(subject, string(c.Namespace)+".")
 }
 
 // oneLine makes a text fit for a header.

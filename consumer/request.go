@@ -39,9 +39,13 @@ const (
 	maxWait = 5 * time.Second
 )
 
-// readDo makes a request of a command. One that cannot be a command is answered at once.
-func (c *Consumer) readDo(r *request) bool {
+// readDo makes a request of a command. One that cannot be a command, or whose headers cannot be
+// read, is answered at once.
+func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
 	r.command = parse(r.address, r.header, r.body)
+	if unreadable != nil {
+		r.command.Refusal = unreadable
+	}
 	r.command.Subject = string(c.Namespace) + ".do." + r.address
 	r.command.ID = cmp.Or(r.command.ID, c.Lane.Clock.NewID())
 	if refusal := r.command.Refusal; refusal != nil {

@@ -32,14 +32,17 @@ func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 		handle        func(address string, r micro.Request)
 	}{
 		{"do", ns + ".do.>", c.handleDo},
-		{"get", ns + ".get.>", func(address string, m micro.Request) {
+		{"get", ns + ".get.>", c.readable(func(address string, m micro.Request) {
 			c.handleGet(&request{verb: verbGet, address: address, header: nats.Header(m.Headers()), reply: m.Reply()})
-		}},
-		{"history", ns + ".history.>", c.handleHistory},
+		})},
+		{"history", ns + ".history.>", c.readable(c.handleHistory)},
 	}
 	for _, e := range endpoints {
 		prefix := strings.TrimSuffix(e.subject, ">")
 		err := service.AddEndpoint(e.name, micro.HandlerFunc(func(r micro.Request) {
+			if reply := r.Reply(); reply != "" && wire.CheckReply(reply) != nil {
+				return // nobody could hear of the outcome
+			}
 			e.handle(strings.TrimPrefix(r.Subject(), prefix), r)
 		}), micro.WithEndpointSubject(e.subject))
 		if err != nil {
@@ -55,8 +58,19 @@ func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 // handleDo takes a command whose outcome is wanted now.
 func (c *Consumer) handleDo(address string, m micro.Request) {
 	r := &request{verb: verbDo, address: address, header: nats.Header(m.Headers()), body: m.Data(), reply: m.Reply()}
-	if c.readDo(r) {
+	if c.readDo(r, unreadable(m, r.header)) {
 		c.route(r)
+	}
+}
+
+// readable answers a read whose headers cannot be read, and has handle answer the others.
+func (c *Consumer) readable(handle func(string, micro.Request)) func(string, micro.Request) {
+	return func(address string, m micro.Request) {
+		if refusal := unreadable(m, nats.Header(m.Headers())); refusal != nil {
+			c.replyError(m.Reply(), &store.Error{Code: refusal.Code, Message: refusal.Message})
+			return
+		}
+		handle(address, m)
 	}
 }
 

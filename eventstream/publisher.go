@@ -127,7 +127,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 type complaints struct{ passing, lasting telemetry.Seldom }
 
 func (c *complaints) level(err error) slog.Level {
-	if errors.Is(err, errDiverged) {
+	if errors.Is(err, errDiverged) || errors.Is(err, errUnknownForm) {
 		return c.lasting.Level(slog.LevelError)
 	}
 	return c.passing.Level(slog.LevelWarn)

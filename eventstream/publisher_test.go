@@ -202,3 +202,20 @@ func TestSomebodyElsesMessageOnASubjectOfEventsIsRemoved(t *testing.T) {
 	_, err = stream.GetMsg(t.Context(), ack.Sequence)
 	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
 }
+
+// An older program may still run while a newer one has published in a form of its own.
+func TestAnEventInAnUnknownFormStays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	stream, err := eventstream.Ensure(t.Context(), r.js, ns, eventstream.StreamConfig{})
+	require.NoError(t, err)
+	ack, err := r.js.PublishMsg(t.Context(), &nats.Msg{Subject: ns.Event(0, "counter", "1", "incremented"),
+		Header: nats.Header{"ce-specversion": {"2.0"}}})
+	require.NoError(t, err)
+	r.commit(3)
+	logged := make(chan string, 1)
+	r.run(r.publisherOf(r.log, r.acquire(), slog.New(warnings{texts: logged})))
+	require.Contains(t, <-logged, fmt.Sprintf("a newer one has published it: end the old workers, or update them: message %d of MAESTRO_EVENTS", ack.Sequence))
+	_, err = stream.GetMsg(t.Context(), ack.Sequence)
+	require.NoError(t, err, "it is still there")
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -112,10 +113,19 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 
 // removeForeign takes a message out of the stream that is no event: nobody but publishers may write there, but a client can name a
 // subject of the stream where it wants an answer of the server's. It returns an error, so that the publisher looks again.
+//
+// An event that this program cannot read stays. A newer program has written it.
 func (p *Publisher) removeForeign(ctx context.Context, stream jetstream.Stream, m *jetstream.RawStreamMsg, why error) error {
+	if m.Header.Get(wire.HeaderEventSpecVersion) != "" {
+		return fmt.Errorf("%w: message %d of %s: %w", errUnknownForm, m.Sequence, p.namespace.EventStream(), why)
+	}
 	err := stream.DeleteMsg(ctx, m.Sequence)
 	return errors.Join(fmt.Errorf("message %d of %s was no event and is removed: %w", m.Sequence, p.namespace.EventStream(), why), err)
 }
+
+// errUnknownForm does not pass by itself either.
+var errUnknownForm = errors.New("the event stream has an event in a form that this version does not know, " +
+	"a newer one has published it: end the old workers, or update them")
 
 // errDiverged does not pass by itself.
 var errDiverged = errors.New("the event stream is not the log's")
