@@ -1,0 +1,44 @@
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// returns is the habit of an error of Go.
+func returns(err error) func(context.Context, pgx.Tx, string) error {
+	return func(context.Context, pgx.Tx, string) error { return err }
+}
+
+// raises is the habit of SQL that raises an error with a SQLSTATE.
+func raises(state string) func(context.Context, pgx.Tx, string) error {
+	return says(`do $$ begin raise exception 'as an extension does' using errcode = '` + state + `'; end $$`)
+}
+
+// Failing are the habits of failing, of being slow, and of being in others' way.
+var Failing = []ModelHabit{
+	{Habit{"an error", refused}, returns(errors.New("no"))},
+	{Habit{"a rejection", "rejected not_so"}, returns(aggregate.Reject("not_so", "no"))},
+	{Habit{"a constraint", "rejected constraint_violated"}, says(`insert into things (id) values ('taken')`)},
+	{Habit{"a constraint that is checked at the end", "rejected constraint_violated"},
+		says1(`insert into things (id, other) values ($1, 'nobody')`)},
+	{Habit{"an error that wraps a cancellation", refused}, returns(fmt.Errorf("ask the bank: %w", context.Canceled))},
+	{Habit{"a panic", refused}, func(context.Context, pgx.Tx, string) error { panic("no such row") }},
+	{Habit{"SQL that divides by zero", refused}, says(`select 1/0`)},
+	{Habit{"SQL that is none", refused}, says(`selekt 1`)},
+	{Habit{"it is slow", "committed"}, says(`select pg_sleep(0.4)`)},
+	{Habit{"it is slow in Go", "committed"}, func(context.Context, pgx.Tx, string) error {
+		<-time.After(400 * time.Millisecond)
+		return nil
+	}},
+	{Habit{"it locks its table", "committed"}, says(`lock table things in access exclusive mode`, `select pg_sleep(0.2)`)},
+	{Habit{"rows of a megabyte", "committed"},
+		says1(`insert into things (id, text) values ($1, repeat(md5($1), 32768)) on conflict (id) do update set text = excluded.text`)},
+	{Habit{"it changes its table", "committed"}, says(`alter table things add column if not exists more text`)},
+}

@@ -1,0 +1,142 @@
+package hostile_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/tests/hostile"
+)
+
+// trial is a habit and the command that has it.
+type trial struct {
+	hostile.Habit
+	name string
+	data any
+}
+
+func TestCommandsThatMisbehave(t *testing.T) {
+	t.Parallel()
+	var trials []trial
+	for _, h := range slices.Concat(hostile.Deciding, hostile.Encoding) {
+		trials = append(trials, trial{h.Habit, "misbehave", hostile.Misbehave{Habit: h.Name}})
+	}
+	hold(t, trials)
+}
+
+func TestReadModelsThatMisbehave(t *testing.T) {
+	t.Parallel()
+	for form, what := range map[string]string{"hand": "event by event", "batch": "a batch at a time"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var trials []trial
+			for _, h := range hostile.InHand() {
+				trials = append(trials, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: form}})
+			}
+			hold(t, trials)
+		})
+	}
+}
+
+func TestQueuedSQLThatMisbehaves(t *testing.T) {
+	t.Parallel()
+	var trials []trial
+	for _, h := range hostile.Queueing {
+		trials = append(trials, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: "queue"}})
+	}
+	hold(t, trials)
+}
+
+// hold tries one habit after the other in a namespace, and goes on in a new one where a habit has hurt it.
+func hold(t *testing.T, trials []trial) {
+	s := newSystem(t)
+	for _, one := range trials {
+		if !t.Run(one.Name, func(t *testing.T) { s.with(t).hold(one) }) {
+			s = newSystem(t)
+		}
+	}
+	s.check()
+}
+
+// hold holds one habit to the guarantees. Its command comes as a request and as a durable command, while good commands come beside it.
+func (s *system) hold(h trial) {
+	s.Helper()
+	for way, send := range map[string]send{"request": s.Request, "durable": s.SendAndWait} {
+		id := s.inPartition(1, way)
+		before := s.good(s.Request, command(id, "add", nil))
+		beside := s.beside(id)
+		o, err := s.ask(send, command(id, h.name, h.data))
+		beside()
+		require.NoError(s, err)
+		s.wanted(h.Habit, o)
+		s.leftNothing(o, before)
+		s.goOn()
+	}
+	s.unchanged()
+}
+
+// beside sends good commands to the same ledger and to others of its partition, and returns what waits until all are committed.
+func (s *system) beside(id string) (wait func()) {
+	var sent sync.WaitGroup
+	for _, id := range []string{id, id, s.inPartition(1, "beside"), s.inPartition(1, "another")} {
+		sent.Go(func() { s.good(s.Request, command(id, "add", nil)) })
+	}
+	return sent.Wait
+}
+
+// wanted holds an outcome to what the table says.
+func (s *system) wanted(h hostile.Habit, o store.Outcome) {
+	s.Helper()
+	got := string(o.Status)
+	if o.Error != nil {
+		got += " " + o.Error.Code
+	}
+	for want := range strings.SplitSeq(h.Want, " or ") {
+		if got == want || want == "rejected" && o.Status == store.Rejected {
+			return
+		}
+	}
+	require.Fail(s, "another outcome", "got %s, want %s: %v", got, h.Want, o.Error)
+}
+
+// leftNothing: a command that took no effect has no events and one receipt, and one that did has those that its outcome tells of.
+func (s *system) leftNothing(o, before store.Outcome) {
+	s.Helper()
+	events := query[int](s, `select count(*)::int from `+s.table("events")+` where aggregate_id = $1 and metadata->>'command_id' = $2`, o.ID, o.CommandID)
+	receipts := query[int](s, `select coalesce(sum(events), -1)::int from `+s.table("receipts")+` where aggregate_id = $1 and command_id = $2`, o.ID, o.CommandID)
+	require.Equal(s, events, receipts, "events and what the receipt tells")
+	if o.Status != store.Committed {
+		require.Zero(s, events, "a command without effect has events")
+		return
+	}
+	require.GreaterOrEqual(s, o.Sequence, before.Sequence+int64(events))
+}
+
+// goOn: every partition takes durable commands and requests.
+func (s *system) goOn() {
+	s.Helper()
+	var sent sync.WaitGroup
+	for p := range s.partitions {
+		sent.Go(func() { s.good(s.SendAndWait, command(s.inPartition(p, "good"), "add", nil)) })
+		sent.Go(func() { s.good(s.Request, command(s.inPartition(p, "good"), "add", nil)) })
+	}
+	sent.Wait()
+}
+
+// unchanged: whichever connection a commit gets, its session looks as a fresh one does.
+func (s *system) unchanged() {
+	s.Helper()
+	var sent sync.WaitGroup
+	for p := range s.partitions {
+		for range 2 {
+			sent.Go(func() { s.good(s.Request, command(s.inPartition(p, "observer"), "observe", nil)) })
+		}
+	}
+	sent.Wait()
+	looks := query[[]string](s, `select array_agg(distinct looks) from `+s.table("ledger_sessions"))
+	require.Equal(s, []string{s.looks}, looks, "a session keeps what a habit left in it")
+}

@@ -1,0 +1,79 @@
+package hostile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
+)
+
+// queues is the habit of queued SQL without arguments.
+func queues(statements ...string) func(*pgx.Batch, string) error {
+	return func(into *pgx.Batch, _ string) error {
+		for _, sql := range statements {
+			into.Queue(sql)
+		}
+		return nil
+	}
+}
+
+// Queueing are the habits of queued SQL.
+var Queueing = []QueueHabit{
+	{Habit{"queueing fails", refused}, func(*pgx.Batch, string) error { return errors.New("no") }},
+	{Habit{"queueing rejects", "rejected not_so"}, func(*pgx.Batch, string) error { return aggregate.Reject("not_so", "no") }},
+	{Habit{"queueing fails with EOF", refused}, func(*pgx.Batch, string) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) }},
+	{Habit{"queueing panics", refused}, func(*pgx.Batch, string) error { panic("no such row") }},
+	{Habit{"queueing fails when it has queued", refused}, func(into *pgx.Batch, id string) error {
+		into.Queue(`insert into things (id) values ($1)`, id)
+		return errors.New("no")
+	}},
+	{Habit{"a constraint", "rejected constraint_violated"}, queues(`insert into things (id) values ('taken')`)},
+	{Habit{"a constraint that is checked at the end", "rejected constraint_violated"}, func(into *pgx.Batch, id string) error {
+		into.Queue(`insert into things (id, other) values ($1, 'nobody')`, id)
+		return nil
+	}},
+	{Habit{"SQL that divides by zero", refused}, queues(`select 1/0`)},
+	{Habit{"SQL that is none", refused}, queues(`selekt 1`)},
+	{Habit{"nothing is queued", "committed"}, queues()},
+	{Habit{"a wrong number of arguments", refused}, func(into *pgx.Batch, _ string) error {
+		into.Queue(`select 1`, "one", "two")
+		return nil
+	}},
+	{Habit{"an argument that cannot be sent", refused}, func(into *pgx.Batch, _ string) error {
+		into.Queue(`select $1::int`, make(chan int))
+		return nil
+	}},
+	{Habit{"an argument that is no text", refused}, func(into *pgx.Batch, _ string) error {
+		into.Queue(`insert into things (id) values ($1)`, "a\x00\xffb")
+		return nil
+	}},
+	{Habit{"commit", refused}, queues(`commit`)},
+	{Habit{"rollback", refused}, queues(`rollback`)},
+	{Habit{"code that commits", refused}, queues(`do $$ begin commit; end $$`)},
+	{Habit{"SQL is slow", "committed"}, queues(`select pg_sleep(0.3)`)},
+	{Habit{"code is slow", "committed"}, queues(`do $$ begin perform pg_sleep(0.3); end $$`)},
+	{Habit{"two thousand statements", "committed"}, func(into *pgx.Batch, id string) error {
+		for range 2000 {
+			into.Queue(`select $1::text`, id)
+		}
+		return nil
+	}},
+	{Habit{"two thousand texts", "committed"}, func(into *pgx.Batch, _ string) error {
+		for i := range 2000 {
+			into.Queue(fmt.Sprintf(`select %d`, i))
+		}
+		return nil
+	}},
+	{Habit{"a megabyte of text", "committed"}, func(into *pgx.Batch, _ string) error {
+		into.Queue(`select $1::text`, strings.Repeat("x", 1<<20))
+		return nil
+	}},
+	{Habit{"a result that is to be read", refused}, func(into *pgx.Batch, _ string) error {
+		into.Queue(`select 1`).QueryRow(func(pgx.Row) error { return nil })
+		return nil
+	}},
+}
