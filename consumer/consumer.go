@@ -63,10 +63,13 @@ type Consumer struct {
 	owned        atomic.Int64
 	slots        chan struct{}                     // bounds the reads of the store on behalf of clients
 	rows         atomic.Pointer[[]store.Partition] // as the store last had them
+	seen         []atomic.Int64                    // the furthest position that each partition's log was seen at
+	regressed    chan int                          // partitions whose log has gone back
 	waiting      waiting
 	forwards     forwards
 	misaddressed telemetry.Seldom
 	retrying     telemetry.Seldom
+	regressions  telemetry.Seldom
 	// operations are what traces call the commands.
 	operations operations
 }
@@ -85,6 +88,7 @@ func New(c Config) *Consumer {
 	partitions := c.Store.Partitions()
 	id := c.Lane.Clock.NewID()
 	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
+		seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
 		waiting: waiting{requests: map[int][]*request{}}, forwards: forwards{sent: map[string]forward{}},
 		operations: newOperations(c.Namespace, c.Lane.Types)}
@@ -179,8 +183,9 @@ func (c *Consumer) watchStore(ctx context.Context) {
 	const every, patience = 500 * time.Millisecond, 2 * time.Second
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	seen := time.Now()
+	seen, back := time.Now(), goneBack{}
 	for {
+		c.seeLanes()
 		try, cancel := context.WithTimeout(ctx, 2*every)
 		rows, err := c.Store.Rows(try)
 		cancel()
@@ -188,6 +193,7 @@ func (c *Consumer) watchStore(ctx context.Context) {
 		case err == nil:
 			seen = time.Now()
 			c.roster.Recover()
+			back.look(c, rows)
 			c.notice(rows)
 		case ctx.Err() == nil && time.Since(seen) > patience:
 			c.roster.GiveUp()
@@ -204,6 +210,7 @@ func (c *Consumer) watchStore(ctx context.Context) {
 func (c *Consumer) notice(rows []store.Partition) {
 	c.rows.Store(&rows)
 	for _, row := range rows {
+		c.see(row.Number, row.Position)
 		if l := c.lanes[row.Number].Load(); l != nil {
 			l.Noticed(row.Position)
 		}

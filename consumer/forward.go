@@ -24,7 +24,7 @@ type forwards struct {
 
 type forward struct {
 	request *request
-	owner   string
+	by      view
 	at      time.Time
 }
 
@@ -32,7 +32,7 @@ type forward struct {
 const bounceWithin = time.Second
 
 // add remembers a request under a new token, and forgets those that have long arrived.
-func (f *forwards) add(owner string, r *request) (token string) {
+func (f *forwards) add(by view, r *request) (token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -41,7 +41,7 @@ func (f *forwards) add(owner string, r *request) (token string) {
 		f.order = f.order[1:]
 	}
 	token = nuid.Next()
-	f.sent[token] = forward{request: r, owner: owner, at: now}
+	f.sent[token] = forward{request: r, by: by, at: now}
 	f.order = append(f.order, token)
 	return token
 }
@@ -57,7 +57,7 @@ func (f *forwards) take(token string) (forward, bool) {
 }
 
 // forward sends a request on to the worker that owns its partition. The owner answers the client directly.
-func (c *Consumer) forward(owner string, r *request) error {
+func (c *Consumer) forward(by view, r *request) error {
 	h := maps.Clone(r.header)
 	if h == nil {
 		h = nats.Header{}
@@ -69,8 +69,8 @@ func (c *Consumer) forward(owner string, r *request) error {
 	if r.command != nil {
 		h.Set(wire.HeaderCommandID, r.command.ID)
 	}
-	return c.NATS.PublishMsg(&nats.Msg{Subject: c.Namespace.Forward(owner), Header: h, Data: r.body,
-		Reply: c.forwards.inbox + "." + c.forwards.add(owner, r)})
+	return c.NATS.PublishMsg(&nats.Msg{Subject: c.Namespace.Forward(by.owner), Header: h, Data: r.body,
+		Reply: c.forwards.inbox + "." + c.forwards.add(by, r)})
 }
 
 // forwarding is taking what other workers send on to this one, and what comes back of what it sent on.
@@ -101,8 +101,8 @@ func (c *Consumer) handleBounced(m *nats.Msg) {
 		return
 	}
 	if f, is := c.forwards.take(m.Subject[len(c.forwards.inbox)+1:]); is {
-		c.roster.Suspect(f.owner)
-		c.waiting.add(c, c.partition(f.request.key), f.request, f.owner)
+		c.roster.Suspect(f.by.owner)
+		c.waiting.add(c, c.partition(f.request.key), f.request, f.by)
 	}
 }
 

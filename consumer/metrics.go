@@ -20,10 +20,11 @@ import (
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
 	age                                                      metric.Float64ObservableGauge
+	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [7]error
+	var errs [8]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -36,6 +37,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	g.cachedBytes = number(5, "maestro.cache.size", "By", "Memory that the aggregates in it take, an estimate.")
 	g.age, errs[6] = m.Float64ObservableGauge("maestro.backlog.age", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
+	g.rerouted, errs[7] = m.Int64ObservableCounter("maestro.requests.rerouted", metric.WithUnit("{request}"),
+		metric.WithDescription("Requests that waited for a partition's next owner and were routed again."))
 	return g, errors.Join(errs[:]...)
 }
 
@@ -65,11 +68,12 @@ func (c *Consumer) observe() (stop func(), err error) {
 		o.ObserveInt64(g.cached, cached, all)
 		o.ObserveInt64(g.cachedBytes, cachedBytes, all)
 		o.ObserveInt64(g.owned, c.owned.Load(), all)
+		o.ObserveInt64(g.rerouted, c.waiting.moved(), all)
 		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
 			o.ObserveInt64(g.stream, commands, all)
 		}
 		return nil
-	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age)
+	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}

@@ -25,7 +25,11 @@ type request struct {
 	key     store.Key
 	command *lane.Command // of a do
 	hops    int
-	// expires is when the request is given up, if it waits for an owner.
+	// While it waits for an owner: by is the view that it could not be routed by, again when it is tried again by the same, zero for
+	// never, rests how often it had to, and expires when it is given up.
+	by      view
+	again   time.Time
+	rests   int
 	expires time.Time
 }
 
@@ -116,7 +120,8 @@ func (c *Consumer) route(r *request) { c.routeUnless(r, r.hops >= restAfter) }
 // routeUnless brings a request to the lane here, to the worker that owns the partition, or to those that wait for an owner.
 func (c *Consumer) routeUnless(r *request, rest bool) {
 	partition := c.partition(r.key)
-	if l := c.lanes[partition].Load(); l != nil {
+	l := c.lanes[partition].Load()
+	if l != nil {
 		switch err := c.offer(l, r); {
 		case err == nil:
 			return
@@ -125,9 +130,10 @@ func (c *Consumer) routeUnless(r *request, rest bool) {
 			return
 		}
 	}
-	owner := c.roster.Owner(partition)
-	if owner != "" && owner != c.id && !rest {
-		switch err := c.forward(owner, r); {
+	by := c.view(partition)
+	by.lane = l
+	if by.owner != "" && by.owner != c.id && !rest {
+		switch err := c.forward(by, r); {
 		case err == nil:
 			return
 		case errors.Is(err, nats.ErrMaxPayload):
@@ -136,5 +142,5 @@ func (c *Consumer) routeUnless(r *request, rest bool) {
 			return
 		}
 	}
-	c.waiting.add(c, partition, r, owner)
+	c.waiting.add(c, partition, r, by)
 }

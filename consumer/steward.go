@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/maestro-es/maestro/internal/lane"
@@ -33,6 +32,7 @@ const (
 type steward struct {
 	*Consumer
 	refuseNew func() // stops taking requests
+	duties    []Duty // of the owner of a partition
 	held      map[int]*holding
 	ended     chan *holding
 	acquiring chan struct{}
@@ -42,10 +42,10 @@ type steward struct {
 // holding is a partition that this worker owns or is about to.
 type holding struct {
 	partition int
-	stop      context.CancelFunc
+	stop      context.CancelCauseFunc
 	stopping  bool
-	fenced    bool      // set before it is ended, like epoch
-	epoch     int64     // 0 if it was not acquired
+	epoch     int64     // 0 if it was not acquired; set before it is ended, like err
+	err       error     // why it ended, nil if it was told to
 	since     time.Time // when it began to stop
 }
 
@@ -56,8 +56,10 @@ type loss struct {
 }
 
 func newSteward(c *Consumer, refuseNew func()) *steward {
-	return &steward{Consumer: c, refuseNew: refuseNew, held: map[int]*holding{}, ended: make(chan *holding),
+	s := &steward{Consumer: c, refuseNew: refuseNew, held: map[int]*holding{}, ended: make(chan *holding),
 		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]loss{}}
+	s.duties = []Duty{feeding{c}, handling{c}, publishing{s}}
+	return s
 }
 
 // run works until ctx ends, and then until everything is handed over.
@@ -77,19 +79,36 @@ func (s *steward) run(ctx context.Context) {
 				s.refuseNew()
 			}
 		case h := <-s.ended:
-			delete(s.held, h.partition)
-			switch {
-			case h.fenced:
-				s.lost[h.partition] = loss{time.Now(), h.epoch}
-			case h.stopping:
-				s.Lane.Metrics.HandedOver(time.Since(h.since))
+			s.left(h)
+		case partition := <-s.regressed:
+			if h := s.held[partition]; h != nil && !h.stopping {
+				h.stop(store.ErrRegressed)
 			}
 		case <-s.roster.Changed():
-			s.waiting.routeAll(s.Consumer)
-		case <-tick.C:
-			s.waiting.routeAll(s.Consumer)
+			s.waiting.review(s.Consumer, time.Now())
+		case now := <-tick.C:
+			s.waiting.review(s.Consumer, now)
 		}
 	}
+}
+
+// left is told that a partition is not worked on any more.
+func (s *steward) left(h *holding) {
+	delete(s.held, h.partition)
+	switch {
+	case h.err == nil || errors.Is(h.err, context.Canceled):
+		if h.stopping {
+			s.Lane.Metrics.HandedOver(time.Since(h.since))
+		}
+		return
+	case errors.Is(h.err, store.ErrRegressed): // it is acquired anew at once
+		return
+	case errors.Is(h.err, store.ErrFenced):
+		s.Logger.Info("a partition has another owner now", "partition", h.partition, "error", h.err)
+	default:
+		s.Logger.Error("the work on a partition has failed: it begins anew", "partition", h.partition, "error", h.err)
+	}
+	s.lost[h.partition] = loss{time.Now(), h.epoch}
 }
 
 // handOn gives the requests that have come here to those who take over, who may not have said yet that they own the partitions.
@@ -106,7 +125,7 @@ func (s *steward) handOn() {
 			case <-enough:
 				return
 			}
-			s.waiting.routeAll(s.Consumer)
+			s.waiting.review(s.Consumer, time.Now())
 		}
 	}
 }
@@ -160,25 +179,23 @@ func (s *steward) mayTake(partition int) bool {
 
 func (s *steward) end(h *holding) {
 	h.stopping, h.since = true, time.Now()
-	h.stop()
+	h.stop(nil)
 }
 
 // begin acquires a partition and works on it, until it is ended or somebody else acquires it.
 func (s *steward) begin(ctx context.Context, partition int) {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
 	h := &holding{partition: partition, stop: stop}
 	s.held[partition] = h
 	go func() {
-		defer stop()
-		if err := s.own(ctx, h); err != nil && !errors.Is(err, context.Canceled) {
-			h.fenced = true
-			s.Logger.Info("a partition has another owner now", "partition", partition, "error", err)
-		}
+		defer stop(nil)
+		h.err = s.own(ctx, h)
 		s.ended <- h
 	}()
 }
 
-// own acquires a partition and works on it. It returns nil when ctx has ended and the partition is left in order.
+// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and the partition is left in
+// order.
 func (s *steward) own(ctx context.Context, h *holding) error {
 	start, partition := time.Now(), h.partition
 	at, err := s.acquire(ctx, partition)
@@ -186,55 +203,36 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 		return err
 	}
 	h.epoch = at.Epoch
-	if ctx.Err() != nil { // it is not wanted any more; whoever had it has lost it, and hears that nobody has it
-		s.roster.Claim(partition, at.Epoch)
-		s.roster.Release(partition)
+	s.roster.Claim(partition, at.Epoch) // whoever had it has lost it. A lane without a claim is one that another worker took
+	defer s.roster.Release(partition)
+	if ctx.Err() != nil { // it is not wanted any more
 		return nil
 	}
-	publisher := s.Publisher(at)
-	l := lane.New(s.Lane, at, publisher)
-	working, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopPublishing()
-	var feeding, published sync.WaitGroup
-	var publishErr error
-	feeding.Go(func() { s.feed(working, l, at) })
-	published.Go(func() {
-		if publishErr = publisher.Run(publishing); publishErr != nil {
-			stop(publishErr)
-		}
-	})
-	s.roster.Claim(partition, at.Epoch) // before the lane is seen: a lane without a claim is one that another worker took
-	s.lanes[partition].Store(l)
+	t := &Tenure{At: at, Publisher: s.Publisher(at)}
+	t.Lane = lane.New(s.Lane, at, t.Publisher)
+	s.lanes[partition].Store(t.Lane)
 	s.Lane.Metrics.TookOver(time.Since(start))
 	s.owned.Add(1)
-	s.waiting.route(s.Consumer, partition)
-	laneErr := l.Run(working)
-	s.lanes[partition].Store(nil)
-	replaced := errors.Is(context.Cause(working), store.ErrFenced) // and the publisher has ended
-	stop(nil)
-	if laneErr == nil && !replaced {
-		s.flush(publisher, partition)
+	defer s.owned.Add(-1)
+	s.waiting.review(s.Consumer, time.Now())
+	err = perform(ctx, t, s.duties)
+	s.see(partition, t.Lane.Stats().Position)
+	if errors.Is(context.Cause(ctx), store.ErrRegressed) {
+		err = errors.Join(err, store.ErrRegressed)
 	}
-	s.owned.Add(-1)
-	s.roster.Release(partition)
-	stopPublishing()
-	feeding.Wait()
-	published.Wait()
-	return errors.Join(laneErr, publishErr)
+	return err
 }
 
 // flush gives the publisher time to publish what is committed. What it does not come to, the next owner publishes.
-func (s *steward) flush(publisher Publisher, partition int) {
+func (s *steward) flush(ctx context.Context, t *Tenure) {
 	timeout := flushTimeout
 	if !s.others() {
 		timeout = lastFlushTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := publisher.Flush(ctx); err != nil {
-		s.Logger.Info("some committed events are left to the next owner to publish", "partition", partition)
+	if err := t.Publisher.Flush(ctx); err != nil {
+		s.Logger.Info("some committed events are left to the next owner to publish", "partition", t.At.Number)
 	}
 }
 
@@ -252,9 +250,5 @@ func (s *steward) acquire(ctx context.Context, partition int) (at store.Partitio
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(acquireGrace, cancel) })()
-	err = s.retry(ctx, "acquire a partition", func() error {
-		at, err = s.Store.Acquire(asking, partition, s.Worker)
-		return err
-	})
-	return at, err
+	return s.acquireAbove(ctx, asking, partition)
 }

@@ -3,6 +3,8 @@ package consumer
 import (
 	"sync"
 	"time"
+
+	"github.com/maestro-es/maestro/internal/lane"
 )
 
 // waiting holds the requests that wait for their partition to have an owner, for the moment of a takeover.
@@ -11,19 +13,48 @@ type waiting struct {
 	requests map[int][]*request
 	count    int
 	routing  int // those that were taken and are not anywhere else yet
+	rerouted int64
 	closed   bool
 }
 
-// maxWaiting bounds the requests that wait at one worker.
-const maxWaiting = 20_000
+// maxWaiting bounds the requests that wait at one worker, firstRest and lastRest the pause before one is sent again to an owner
+// that did not take it.
+const (
+	maxWaiting = 20_000
+	firstRest  = 50 * time.Millisecond
+	lastRest   = time.Second
+)
 
-// add lets a request wait that found the partition owned by the given worker, or by nobody.
-func (w *waiting) add(c *Consumer, partition int, r *request, owner string) {
+// view is what is known of a partition's owner at a moment. A request that could not be routed by one view waits for another.
+type view struct {
+	owner string     // "" if nobody is known to own it
+	epoch int64      // the highest that was claimed
+	lane  *lane.Lane // nil if this worker has none
+}
+
+func (c *Consumer) view(partition int) view {
+	epoch := c.roster.Claimed(partition) // first: an owner that comes meanwhile counts as another
+	return view{owner: c.roster.Owner(partition), epoch: epoch, lane: c.lanes[partition].Load()}
+}
+
+// leads tells whether a view may lead a request further than the view before.
+func (v view) leads(before view) bool {
+	return v.lane != nil && v.lane != before.lane || v.owner != "" && (v.owner != before.owner || v.epoch != before.epoch)
+}
+
+// add lets a request wait that could not be routed by a view. If somebody is there who may take it yet, it is tried again after a rest.
+func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
+	now := time.Now()
 	if r.expires.IsZero() {
-		r.expires = time.Now().Add(maxWait)
+		r.expires = now.Add(maxWait)
+	}
+	r.by, r.again = by, time.Time{}
+	if by.owner != "" && by.owner != c.id {
+		r.again = now.Add(min(firstRest<<r.rests, lastRest))
+		r.rests++
 	}
 	w.mu.Lock()
-	welcome := !w.closed && w.count < maxWaiting && time.Now().Before(r.expires) && r.hops < maxHops
+	welcome := !w.closed && w.count < maxWaiting && now.Before(r.expires) && r.hops < maxHops
 	if welcome {
 		w.requests[partition] = append(w.requests[partition], r)
 		w.count++
@@ -32,18 +63,44 @@ func (w *waiting) add(c *Consumer, partition int, r *request, owner string) {
 	switch {
 	case !welcome:
 		c.refuse(r, errNotOwned)
-	case c.lanes[partition].Load() != nil || c.roster.Owner(partition) != owner:
-		go w.route(c, partition) // an owner came up meanwhile
+	case c.view(partition).leads(by): // an owner came up meanwhile
+		go w.review(c, now)
 	}
 }
 
-// each removes what waits for a partition, and does something with it.
-func (w *waiting) each(partition int, do func(r *request)) {
+// review routes what waits for a partition whose owner has changed, and what has rested. It refuses what has waited too long.
+func (w *waiting) review(c *Consumer, now time.Time) {
+	for _, partition := range w.partitions() {
+		at := c.view(partition)
+		w.take(partition, func(r *request) bool {
+			return at.leads(r.by) || !r.again.IsZero() && !now.Before(r.again) || !now.Before(r.expires)
+		}, func(r *request) {
+			if now.Before(r.expires) {
+				c.routeUnless(r, false)
+			} else {
+				c.refuse(r, errNotOwned)
+			}
+		})
+	}
+}
+
+// take removes what waits for a partition and is chosen, and does something with it.
+func (w *waiting) take(partition int, chosen func(r *request) bool, do func(r *request)) {
 	w.mu.Lock()
-	taken := w.requests[partition]
-	delete(w.requests, partition)
+	var taken, left []*request
+	for _, r := range w.requests[partition] {
+		if chosen(r) {
+			taken = append(taken, r)
+		} else {
+			left = append(left, r)
+		}
+	}
+	if w.requests[partition] = left; len(left) == 0 {
+		delete(w.requests, partition)
+	}
 	w.count -= len(taken)
 	w.routing += len(taken)
+	w.rerouted += int64(len(taken))
 	w.mu.Unlock()
 	for _, r := range taken {
 		do(r)
@@ -53,25 +110,13 @@ func (w *waiting) each(partition int, do func(r *request)) {
 	w.mu.Unlock()
 }
 
-// route tries anew what waits for a partition.
-func (w *waiting) route(c *Consumer, partition int) {
-	w.each(partition, func(r *request) { c.routeUnless(r, false) })
-}
-
-// routeAll tries anew everything that waits.
-func (w *waiting) routeAll(c *Consumer) {
-	for _, partition := range w.partitions() {
-		w.route(c, partition)
-	}
-}
-
 // close refuses everything that waits, and what comes later, when this worker ends.
 func (w *waiting) close(c *Consumer) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	for _, partition := range w.partitions() {
-		w.each(partition, func(r *request) { c.refuse(r, errNotOwned) })
+		w.take(partition, func(*request) bool { return true }, func(r *request) { c.refuse(r, errNotOwned) })
 	}
 }
 
@@ -80,6 +125,13 @@ func (w *waiting) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.count + w.routing
+}
+
+// moved is how many requests have left the waiting so far, each time that they did.
+func (w *waiting) moved() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rerouted
 }
 
 func (w *waiting) partitions() []int {

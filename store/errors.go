@@ -15,6 +15,9 @@ var (
 	ErrFenced = errors.New("another owner has taken over the partition")
 	// ErrConflict says that the log is elsewhere than the commit assumed: somebody else wrote. Reload and decide again.
 	ErrConflict = errors.New("the log has moved on")
+	// ErrRegressed says that the log ends before a position that it had come to: the database is an older one. Forget what
+	// was read.
+	ErrRegressed = errors.New("the log has gone back")
 	// ErrDuplicate says that a receipt of one of the commands exists already. Look the receipts up and leave those out.
 	ErrDuplicate = errors.New("a command of the batch has a receipt already")
 	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps workers out until then.

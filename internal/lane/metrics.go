@@ -34,6 +34,8 @@ type gauges struct {
 
 // Stats is how a lane stands at a moment.
 type Stats struct {
+	// Position is that of the last committed event, as far as the lane knows.
+	Position int64
 	// Backlog is how many tasks wait: in the lane, and in the stream behind it as far as that is known.
 	Backlog int64
 	// Oldest is when the stream stored the oldest durable command that has no outcome yet; zero without one.
@@ -51,7 +53,7 @@ type Stats struct {
 // Stats tells how the lane stands.
 func (l *Lane) Stats() Stats {
 	g := &l.measures.gauges
-	s := Stats{Doing: l.doing.get(), Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
+	s := Stats{Doing: l.doing.get(), Position: g.position.Load(), Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
 	if oldest := g.oldest.Load(); oldest != 0 {
 		s.Oldest = time.Unix(0, oldest)
 	}

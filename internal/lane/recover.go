@@ -47,6 +47,10 @@ func (l *Lane) goOnFrom(row store.Partition) error {
 	if row.Epoch != l.at.Epoch {
 		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)
 	}
+	if row.Position < l.at.Position {
+		return fmt.Errorf("partition %d: %w: it ends at position %d and had come to %d", l.at.Number, store.ErrRegressed,
+			row.Position, l.at.Position)
+	}
 	if row.Position != l.at.Position {
 		l.cache.purge()
 		l.Clock.Observe(row.Time)

@@ -1,0 +1,75 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// A database may lack what it had: an older backup was restored, or a failover went to a server that had not got the last commits. The
+// log of a partition then ends before a position that this worker has seen, or its epoch is one that somebody had before.
+
+// see remembers how far a partition's log has come.
+func (c *Consumer) see(partition int, position int64) {
+	for seen := &c.seen[partition]; ; {
+		if furthest := seen.Load(); position <= furthest || seen.CompareAndSwap(furthest, position) {
+			return
+		}
+	}
+}
+
+// seeLanes remembers how far the lanes have come.
+func (c *Consumer) seeLanes() {
+	for p := range c.lanes {
+		if l := c.lanes[p].Load(); l != nil {
+			c.see(p, l.Stats().Position)
+		}
+	}
+}
+
+// goneBack counts how often in a row the log of a partition was found to end before what was seen earlier. A single look may have
+// been at another server.
+type goneBack map[int]int
+
+// enoughLooks have a partition given up and acquired anew, which is a write and so proves it.
+const enoughLooks = 2
+
+// look compares rows that were read just now with what was seen before.
+func (g goneBack) look(c *Consumer, rows []store.Partition) {
+	for _, row := range rows {
+		if row.Position >= c.seen[row.Number].Load() || c.lanes[row.Number].Load() == nil {
+			delete(g, row.Number)
+			continue
+		}
+		if g[row.Number]++; g[row.Number] == enoughLooks {
+			delete(g, row.Number)
+			select {
+			case c.regressed <- row.Number:
+			default: // it is full of such
+			}
+		}
+	}
+}
+
+// acquireAbove acquires a partition with an epoch that nobody has had: in a database that has gone back, epochs come again, and
+// a former owner may still act on its own. It compares the row with what was seen before, and tells.
+func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at store.Partition, err error) {
+	claimed, seen := s.roster.Claimed(partition), s.seen[partition].Load()
+	again := false
+	err = s.retry(ctx, "acquire a partition", func() error {
+		for at, err = s.Store.Acquire(asking, partition, s.Worker); err == nil && at.Epoch <= claimed; {
+			again = true
+			at, err = s.Store.Acquire(asking, partition, s.Worker)
+		}
+		return err
+	})
+	if err != nil || !again && at.Position >= seen {
+		return at, err // what is seen is noted when the tenure ends, and twice a second
+	}
+	s.seen[partition].Store(at.Position)
+	s.Logger.Log(ctx, s.regressions.Level(slog.LevelError), "the log has gone back: commits that were answered are gone. Was an older backup "+
+		"restored, or did Postgres fail over to a server that lacked them? Commands go on where the log ends; see \"When commits are "+
+		"lost\" in docs/operations.md", "partition", partition, "position", at.Position, "had", seen, "epoch", at.Epoch, "claimed", claimed)
+	return at, nil
+}
