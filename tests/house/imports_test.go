@@ -46,6 +46,8 @@ var rooms = map[string]string{
 	"maestro": "aggregate store client console consumer eventstream projections " +
 		"internal/hlc internal/telemetry internal/wire internal/lane",
 
+	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
+
 	"workercmd": "maestro aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
 		"internal/release internal/telemetry internal/timerslack",
 
