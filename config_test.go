@@ -25,8 +25,8 @@ func TestAllMistakesOfAConfigurationAreReportedAtOnce(t *testing.T) {
 	_, err := maestro.New(t.Context(), maestro.Config{Namespace: "Shop!", Partitions: -1, MaxBatch: -1,
 		Aggregates: []aggregate.Type{account, account, nil, aggregate.Define[Account]("?")},
 		Projections: []*projections.Projection{
-			projections.InTransaction("Bad name", account, ignore[Deposited]),
-			projections.InTransaction("elsewhere", unknown, ignore[Deposited]), nil}})
+			projections.Define("Bad name", projections.Each(account, ignore[Deposited])),
+			projections.Define("elsewhere", projections.Each(unknown, ignore[Deposited])), nil}})
 	require.Error(t, err)
 	for _, want := range []string{
 		`namespace "Shop!"`,
@@ -71,7 +71,8 @@ func TestAConfigurationNeedsOneStore(t *testing.T) {
 func TestProjectionsAreLeftOutOfALogInMemory(t *testing.T) {
 	t.Parallel()
 	nc := localnats.ForTest(t).Connect(t)
-	refusing := projections.Queued("refusing", account, func(*pgx.Batch, projections.Event[Deposited]) error { return errors.New("never") })
+	refusing := projections.Define("refusing", projections.Queue(account,
+		func(*pgx.Batch, projections.Event[Deposited]) error { return errors.New("never") }))
 	w, err := maestro.New(t.Context(), maestro.Config{NATS: nc, Aggregates: []aggregate.Type{account}, Store: store.NewMemory(1),
 		Projections: []*projections.Projection{refusing}})
 	require.NoError(t, err)

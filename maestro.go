@@ -190,12 +190,27 @@ func check(c Config) error {
 		}
 		seen[a.Name()] = true
 	}
+	return errors.Join(append(errs, checkProjections(c))...)
+}
+
+// checkProjections reports all that is wrong with the projections.
+func checkProjections(c Config) error {
+	var errs []error
+	seen := map[string]bool{}
 	for i, p := range c.Projections {
-		switch {
-		case p == nil:
+		if p == nil {
 			errs = append(errs, fmt.Errorf("Config.Projections[%d] is nil", i))
+			continue
+		}
+		if seen[p.Name()] {
+			errs = append(errs, fmt.Errorf("projection %q is given twice", p.Name()))
+		}
+		seen[p.Name()] = true
+		switch misfit := p.Model().Check(c.Namespace); {
 		case p.Err() != nil:
 			errs = append(errs, p.Err())
+		case misfit != nil:
+			errs = append(errs, fmt.Errorf("projection %q: %w", p.Name(), misfit))
 		case !takesAny(p, c.Aggregates):
 			errs = append(errs, fmt.Errorf("projection %q takes no event of Config.Aggregates: add its aggregate", p.Name()))
 		}
@@ -226,7 +241,7 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
 	for _, p := range c.Projections {
-		if err := log.Setup(ctx, p.Setup()); err != nil {
+		if err := log.Setup(ctx, p.Model()); err != nil {
 			return nil, fmt.Errorf("set up projection %q: %w", p.Name(), err)
 		}
 	}

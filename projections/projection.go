@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"runtime/debug"
 
 	"github.com/jackc/pgx/v5"
@@ -19,101 +18,142 @@ type Event[E any] struct {
 	Data E
 }
 
-// Projection keeps a read model. Make one with [Queued], [InTransaction] or [InTransactionBatch]; it is safe for concurrent use.
+// Projection keeps a read model. Make one with [Define]; it is safe for concurrent use.
 type Projection struct {
-	name      string
-	aggregate string
-	events    map[string]bool
-	setup     string
-	batched   bool
-	queue     func(into *pgx.Batch, event store.Event) error // nil unless the projection is queued
-	project   func(ctx context.Context, tx pgx.Tx, events []store.Event) error
-	err       error
+	model    store.ReadModel
+	handlers map[eventName][]*handler
+	queued   bool // all handlers are
+	err      error
 }
 
-// Option is a part of a projection: [Setup].
+// eventName is what an event is called.
+type eventName struct{ aggregate, event string }
+
+// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup], [Version] or [Using].
 type Option func(*Projection)
 
-// Setup gives the SQL that creates what the projection writes to. It runs each time a worker starts, under a lock, with the
-// namespace's schema first in the search path: write "create table if not exists".
-func Setup(sql string) Option {
-	return func(p *Projection) { p.setup = sql }
-}
-
-// define is a projection of the aggregate's events of type E, without what it does with them.
-func define[S any, E aggregate.Event[S]](name string, of *aggregate.Definition[S], options []Option) *Projection {
-	p := &Projection{name: name, aggregate: of.Name(), events: map[string]bool{}}
-	goType := reflect.TypeFor[E]()
-	for _, event := range of.EventNames() {
-		if t, _ := of.EventType(event); t.AssignableTo(goType) {
-			p.events[event] = true
-		}
-	}
-	p.err = aggregate.CheckName("projection", name)
-	if len(p.events) == 0 {
-		p.err = errors.Join(p.err, fmt.Errorf("aggregate %q emits no event of type %s: add aggregate.Emits to its definition",
-			of.Name(), goType))
-	}
+// Define makes a projection of its handlers, at least one of them, and other options. A name is [a-z][a-z0-9_]*, and no longer than that
+// the schema of its tables, <namespace>_<name>_<version>, has a name of up to 63 bytes.
+//
+// Several handlers take the events of a commit in the order of the log, and an event that several want in the order in which they are
+// given here. They share the projection's tables and its name; what belongs to different tables is better defined apart.
+//
+// Mistakes are reported by [Projection.Err], and when a worker starts.
+func Define(name string, options ...Option) *Projection {
+	p := &Projection{model: store.ReadModel{Name: name, Version: 1}, handlers: map[eventName][]*handler{}, queued: true}
+	p.mistake(aggregate.CheckName("projection", name))
 	for _, option := range options {
 		option(p)
 	}
+	if len(p.handlers) == 0 && p.err == nil {
+		p.mistake(errors.New("it takes no events: give it a handler with projections.Queue, Each or Batch"))
+	}
+	p.mistake(p.model.Check(""))
 	return p
 }
 
-// typed gives an event the user's type.
-func typed[E any](e store.Event) (Event[E], error) {
-	data, ok := e.Value.(E)
-	if !ok {
-		return Event[E]{}, fmt.Errorf("event %s %s has the Go type %T", e.Aggregate.Type, e.Type, e.Value)
-	}
-	return Event[E]{Event: e, Data: data}, nil
+// Setup gives the SQL that creates what the projection writes to, in the schema of its tables. It runs each time a worker starts, under a
+// lock: write "create table if not exists". For each table and view that is there afterwards, readers get a view in the schema
+// <namespace>_read that shows its columns. Change what is in it only by adding: other columns are another [Version].
+func Setup(sql string) Option {
+	return func(p *Projection) { p.model.Setup += sql + "\n;" }
 }
 
+// Version tells versions of the projection apart, from 1 on, which is the default. Each has tables of its own: give another one when the
+// tables are to have other columns, or other code makes their rows.
+func Version(n int) Option { return func(p *Projection) { p.model.Version = n } }
+
+// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables: those of extensions that it needs, such as
+// citext, or of tables of your own. Without it the search path is the projection's own schema and Postgres's pg_catalog. The schema of
+// the log is refused.
+func Using(schemas ...string) Option {
+	return func(p *Projection) { p.model.Using = append(p.model.Using, schemas...) }
+}
+
+func (p *Projection) mistake(err error) { p.err = errors.Join(p.err, err) }
+
 // Name is the projection's name.
-func (p *Projection) Name() string { return p.name }
+func (p *Projection) Name() string { return p.model.Name }
+
+// Model says what the projection's SQL belongs to.
+func (p *Projection) Model() *store.ReadModel { return &p.model }
+
+// Setup is the SQL that creates what the projection writes to.
+func (p *Projection) Setup() string { return p.model.Setup }
 
 // Err is what is wrong with the projection's definition.
 func (p *Projection) Err() error {
 	if p.err != nil {
-		return fmt.Errorf("projection %q: %w", p.name, p.err)
+		return fmt.Errorf("projection %q: %w", p.Name(), p.err)
 	}
 	return nil
 }
 
-// Setup is the SQL that creates what the projection writes to.
-func (p *Projection) Setup() string { return p.setup }
-
 // Wants tells whether the projection takes an aggregate type's events of a name.
 func (p *Projection) Wants(aggregateType, event string) bool {
-	return aggregateType == p.aggregate && p.events[event]
+	return len(p.handlers[eventName{aggregateType, event}]) > 0
 }
 
-// Queued tells whether Queue gives the projection's SQL, which then needs no transaction in hand.
-func (p *Projection) Queued() bool { return p.queue != nil }
+// Queued tells whether Queue gives all of the projection's SQL, which then needs no transaction in hand.
+func (p *Projection) Queued() bool { return p.queued }
 
 // Queue adds the SQL for an event that the projection wants to a batch.
 func (p *Projection) Queue(into *pgx.Batch, event store.Event) error {
-	return p.guard(func() error { return p.queue(into, event) })
+	return p.guard(func() error {
+		for _, h := range p.wanting(event) {
+			if err := h.queue(into, event); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// Batched tells whether Project takes all events of a transaction in one call.
-func (p *Projection) Batched() bool { return p.batched }
-
-// Project runs the projection on events that it wants, in a transaction that has the tables in its search path. A worker does that for
-// all but queued ones; tests can do it for any.
+// Project runs the projection on events in the order of the log, in a transaction that has the tables in its search path. A worker does
+// that unless all handlers are queued; tests can do it for any. A [*store.HandlerError] says on which events it failed.
 func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Event) error {
-	return p.guard(func() error { return p.project(ctx, tx, events) })
+	for first := 0; first < len(events); {
+		n := p.together(events[first:])
+		for _, h := range p.wanting(events[first]) {
+			err := p.guard(func() error { return h.project(ctx, tx, events[first:first+n]) })
+			if err != nil {
+				return &store.HandlerError{First: first, Count: n, Err: err}
+			}
+		}
+		first += n
+	}
+	return nil
+}
+
+// together counts the events, from the first on, that one handler takes in one call.
+func (p *Projection) together(events []store.Event) int {
+	first := p.wanting(events[0])
+	if len(first) != 1 || !first[0].several {
+		return 1
+	}
+	n := 1
+	for ; n < len(events); n++ {
+		if next := p.wanting(events[n]); len(next) != 1 || next[0] != first[0] {
+			break
+		}
+	}
+	return n
+}
+
+// wanting are the handlers that want an event.
+func (p *Projection) wanting(e store.Event) []*handler {
+	return p.handlers[eventName{e.Aggregate.Type, e.Type}]
 }
 
 // guard runs the user's code, and makes an error of a panic.
 func (p *Projection) guard(run func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &aggregate.PanicError{During: "projection " + p.name, Value: r, Stack: debug.Stack()}
+			err = &aggregate.PanicError{During: "projection " + p.Name(), Value: r, Stack: debug.Stack()}
 		}
 	}()
 	if err := run(); err != nil {
-		return fmt.Errorf("projection %q: %w", p.name, err)
+		return fmt.Errorf("projection %q: %w", p.Name(), err)
 	}
 	return nil
 }

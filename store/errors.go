@@ -49,6 +49,16 @@ type StatementError struct {
 func (e *StatementError) Error() string { return e.Err.Error() }
 func (e *StatementError) Unwrap() error { return e.Err }
 
+// HandlerError says that a projection failed on some of the events that it was given. It is not known on which of them if they are several.
+type HandlerError struct {
+	// First is the index of the first of the events, Count how many they are.
+	First, Count int
+	Err          error
+}
+
+func (e *HandlerError) Error() string { return e.Err.Error() }
+func (e *HandlerError) Unwrap() error { return e.Err }
+
 // PartitionsError says that a namespace has another number of partitions than the one asked for.
 type PartitionsError struct {
 	Namespace        string

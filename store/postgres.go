@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -50,6 +51,7 @@ type Postgres struct {
 	partitions int
 	sql        statements
 	groups     groups
+	paths      sync.Map // by *ReadModel, its search path
 	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
 	prepares bool
 }
@@ -77,6 +79,16 @@ func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres
 		prepares: config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
 	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(config.MaxConns)/4), defaultPatience, s.commitTogether
 	return s
+}
+
+// path is a read model's search path.
+func (s *Postgres) path(m *ReadModel) string {
+	if path, known := s.paths.Load(m); known {
+		return path.(string)
+	}
+	path := m.path(s.namespace)
+	s.paths.Store(m, path)
+	return path
 }
 
 // Partitions is the number of partitions.

@@ -12,13 +12,13 @@ import (
 )
 
 // Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
-// the first error undoes. Commits of several partitions share a transaction when they come at the same time. With Project a commit has its
-// own, and takes another round trip for its end, and those of Project itself. So does one whose statements fail, to find out which.
+// the first error undoes. Commits of several partitions share a transaction when they come at the same time. With handlers a commit has its
+// own, and takes another round trip for its end, and those of the handlers. So does one whose statements fail, to find out which.
 func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if c.Project != nil || len(c.Statements) > 0 && (!s.prepares || slices.ContainsFunc(c.Statements, isRisky)) {
+	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || slices.ContainsFunc(c.Statements, isRisky)) {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.groups.do(ctx, c)
@@ -59,14 +59,18 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	if err := s.queue(&batch, []*Commit{c}, &clock); err != nil {
 		return err
 	}
-	batch.Queue(s.sql.scope)
+	path := searchPath{of: s.path}
+	if first := c.firstModel(); first != nil {
+		path.current = s.path(first)
+		batch.Queue(setPath, path.current)
+	}
 	results := conn.SendBatch(ctx, &batch)
 	tx := results.Tx()
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if err := results.Close(); err != nil {
 		return s.explain(err)
 	}
-	if err := c.project(ctx, tx); err != nil {
+	if err := c.project(ctx, tx, &path); err != nil {
 		return projectionError(ctx, tx, err)
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -76,25 +80,71 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	return nil
 }
 
+// firstModel is the read model that has its turn first, nil if there is none.
+func (c *Commit) firstModel() *ReadModel {
+	switch {
+	case len(c.Statements) > 0:
+		return c.Statements[0].Model
+	case len(c.Handlers) > 0:
+		return c.Handlers[0].Model
+	}
+	return nil
+}
+
 // project runs what projections want in the transaction.
-func (c *Commit) project(ctx context.Context, tx pgx.Tx) error {
-	for i, q := range c.Statements {
-		sql, arguments, err := rewritten(ctx, tx.Conn(), q)
-		switch {
-		case err != nil:
-		case endsTransactions(sql):
-			err = errEndsTransaction
-		default:
-			_, err = tx.Exec(ctx, sql, arguments...)
+func (c *Commit) project(ctx context.Context, tx pgx.Tx, path *searchPath) error {
+	for _, m := range modelsIn([]*Commit{c}) {
+		if err := path.set(ctx, tx, m); err != nil {
+			return err
 		}
-		if err != nil {
-			return &StatementError{Index: i, Err: err}
+		for i, statement := range c.Statements {
+			if statement.Model != m {
+				continue
+			}
+			if err := execute(ctx, tx, statement.Query); err != nil {
+				return &StatementError{Index: i, Err: err}
+			}
 		}
 	}
-	if c.Project == nil {
+	for _, h := range c.Handlers {
+		if err := path.set(ctx, tx, h.Model); err != nil {
+			return err
+		}
+		if err := h.Run(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execute runs a statement of a projection that does not go along with its commit.
+func execute(ctx context.Context, tx pgx.Tx, q *pgx.QueuedQuery) error {
+	sql, arguments, err := rewritten(ctx, tx.Conn(), q)
+	switch {
+	case err != nil:
+		return err
+	case endsTransactions(sql):
+		return errEndsTransaction
+	}
+	_, err = tx.Exec(ctx, sql, arguments...)
+	return err
+}
+
+// searchPath is what a transaction's search path is set to.
+type searchPath struct {
+	of      func(*ReadModel) string
+	current string
+}
+
+// set makes it that of a read model, which is an exchange with Postgres unless it is that already.
+func (p *searchPath) set(ctx context.Context, tx pgx.Tx, m *ReadModel) error {
+	path := p.of(m)
+	if path == p.current {
 		return nil
 	}
-	return c.Project(ctx, tx)
+	p.current = path
+	_, err := tx.Exec(ctx, setPath, path)
+	return err
 }
 
 // projectionError leaves a projection's error as it is, unless the connection was lost: then no word of the projection

@@ -10,15 +10,18 @@ import (
 
 // SQLSTATEs; those of class ME are raised by the function "advance" of the migrations.
 const (
-	codeFenced            = "ME001"
-	codeMoved             = "ME002"
-	codeUniqueViolation   = "23505"
-	codeUndefinedTable    = "42P01"
-	codeLockNotAvailable  = "55P03"
-	codeBadUnicodeEscape  = "22P05"
-	codeBadEncoding       = "22021"
-	codeBadText           = "22P02"
-	codeProtocolViolation = "08P01" // a NUL character in a query of the simple protocol
+	codeFenced          = "ME001"
+	codeMoved           = "ME002"
+	codeUniqueViolation = "23505"
+	codeUndefinedTable  = "42P01"
+	// of DDL: the role may not, and "create or replace view" cannot
+	codeInsufficientPrivilege  = "42501"
+	codeInvalidTableDefinition = "42P16"
+	codeLockNotAvailable       = "55P03"
+	codeBadUnicodeEscape       = "22P05"
+	codeBadEncoding            = "22021"
+	codeBadText                = "22P02"
+	codeProtocolViolation      = "08P01" // a NUL character in a query of the simple protocol
 )
 
 // explain turns what Postgres said about one of our own statements into the errors of the package.

@@ -77,9 +77,13 @@ func migrateWith(ctx context.Context, conn *pgx.Conn, o Options) error {
 
 // createSchema leaves an existing one alone: a role that may not create schemas can use one that was made for it.
 func createSchema(ctx context.Context, conn *pgx.Conn, namespace string) error {
-	var exists bool
-	err := conn.QueryRow(ctx, `select exists (select from pg_namespace where nspname = $1)`, namespace).Scan(&exists)
-	if err != nil || exists {
+	var comment string
+	err := conn.QueryRow(ctx, `select coalesce(obj_description(oid, 'pg_namespace'), '') from pg_namespace where nspname = $1`,
+		namespace).Scan(&comment)
+	switch {
+	case err == nil && strings.HasPrefix(comment, ourComment):
+		return fmt.Errorf("schema %q belongs to a read model (%s): choose another namespace", namespace, comment)
+	case !errors.Is(err, pgx.ErrNoRows):
 		return err
 	}
 	_, err = conn.Exec(ctx, `create schema `+pgx.Identifier{namespace}.Sanitize())

@@ -13,17 +13,21 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
+// handling are the handlers of the read model numbers.
+func handling(run func(context.Context, pgx.Tx) error) []store.Handler {
+	return []store.Handler{{Model: numbers, Run: run}}
+}
+
 func TestProjectionsAreInTheTransaction(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
 	s := open(t, pool, store.Options{})
-	_, err := pool.Exec(t.Context(), `create table public.totals (n int); create table maestro.totals (n int)`)
-	require.NoError(t, err)
+	newTotals(t, s, pool)
 	project := func(result error) func(context.Context, pgx.Tx) error {
 		return func(ctx context.Context, tx pgx.Tx) error {
 			var events int
-			require.NoError(t, tx.QueryRow(ctx, `select count(*) from events`).Scan(&events))
-			require.Equal(t, 1, events, "the events are there, in the namespace that comes first in the search path")
+			require.NoError(t, tx.QueryRow(ctx, `select count(*) from maestro.events`).Scan(&events))
+			require.Equal(t, 1, events, "the events are there")
 			_, err := tx.Exec(ctx, `insert into totals values (1)`)
 			require.NoError(t, err)
 			require.Equal(t, nothing, rowCounts(t, pool), "nobody else sees them")
@@ -31,18 +35,18 @@ func TestProjectionsAreInTheTransaction(t *testing.T) {
 		}
 	}
 	totals := func() (n int) {
-		require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from maestro.totals`).Scan(&n))
+		require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from maestro_read.totals`).Scan(&n))
 		return n
 	}
 
 	c := commitOf()
 	failure := &aggregate.Rejection{Code: "no"}
-	c.Project = project(failure)
+	c.Handlers = handling(project(failure))
 	require.Equal(t, error(failure), s.Commit(t.Context(), c), "its error comes out as it was")
 	require.Equal(t, nothing, rowCounts(t, pool))
 	require.Zero(t, totals())
 
-	c.Project = project(nil)
+	c.Handlers = handling(project(nil))
 	require.NoError(t, s.Commit(t.Context(), c))
 	require.Equal(t, everything, rowCounts(t, pool))
 	require.Equal(t, 1, totals())
@@ -58,25 +62,25 @@ func TestProjectionErrors(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	c := commitOf()
 
-	c.Project = func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `insert into receipts select * from receipts`)
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into maestro.receipts select * from maestro.receipts`)
 		return err
-	}
+	})
 	err := s.Commit(t.Context(), c)
 	require.NotErrorIs(t, err, store.ErrDuplicate, "a violation of the projection's is not taken for one of ours")
 	require.ErrorContains(t, err, "23505")
 
-	c.Project = func(ctx context.Context, tx pgx.Tx) error {
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
 		_, _ = tx.Exec(ctx, `select 1/0`)
 		return nil
-	}
+	})
 	require.ErrorIs(t, s.Commit(t.Context(), c), pgx.ErrTxCommitRollback, "an ignored error does not commit half")
 
 	c.Position, c.Events[0].Position = 5, 6
-	c.Project = func(context.Context, pgx.Tx) error {
+	c.Handlers = handling(func(context.Context, pgx.Tx) error {
 		t.Error("a refused commit was projected")
 		return nil
-	}
+	})
 	require.ErrorIs(t, s.Commit(t.Context(), c), store.ErrConflict)
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
@@ -112,7 +116,7 @@ func TestALostConnectionIsTransientAndLeavesNothing(t *testing.T) {
 		},
 	} {
 		c := commitOf()
-		c.Project = project
+		c.Handlers = handling(project)
 		err := s.Commit(t.Context(), c)
 		require.True(t, store.IsTransient(err), "%s: %v", name, err)
 		var rejection *aggregate.Rejection
@@ -130,11 +134,11 @@ func TestACancelledCommitIsNotTransient(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	c := commitOf()
-	c.Project = func(ctx context.Context, tx pgx.Tx) error {
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
 		cancel()
 		_, err := tx.Exec(ctx, `select 1`)
 		return err
-	}
+	})
 	err := s.Commit(ctx, c)
 	require.ErrorIs(t, err, context.Canceled)
 	require.False(t, store.IsTransient(err))
@@ -147,11 +151,11 @@ func TestAFrozenOwnerDoesNotHoldATakeoverUp(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	frozen, thaw, committed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	c := commitOf()
-	c.Project = func(context.Context, pgx.Tx) error {
+	c.Handlers = handling(func(context.Context, pgx.Tx) error {
 		close(frozen)
 		<-thaw
 		return nil
-	}
+	})
 	go func() { committed <- s.Commit(t.Context(), c) }()
 	<-frozen
 	p, err := s.Acquire(t.Context(), 0, "next")
@@ -169,19 +173,20 @@ func TestAFrozenOwnerDoesNotHoldASetupUp(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
 	s := open(t, pool, store.Options{})
-	const tables = `create table if not exists notes (id text primary key); create index if not exists notes_id on notes (id)`
-	require.NoError(t, s.Setup(t.Context(), tables))
+	notes := &store.ReadModel{Name: "notes", Version: 1,
+		Setup: `create table if not exists notes (id text primary key); create index if not exists notes_id on notes (id)`}
+	require.NoError(t, s.Setup(t.Context(), notes))
 	frozen, thaw, committed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	c := commitOf()
-	c.Project = func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `insert into notes values ('a')`)
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into maestro_notes_1.notes values ('a')`)
 		close(frozen)
 		<-thaw
 		return err
-	}
+	})
 	go func() { committed <- s.Commit(t.Context(), c) }()
 	<-frozen
-	require.NoError(t, s.Setup(t.Context(), tables))
+	require.NoError(t, s.Setup(t.Context(), notes))
 	close(thaw)
 	err := <-committed
 	require.True(t, store.IsTransient(err), "%v", err)

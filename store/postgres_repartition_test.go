@@ -234,11 +234,11 @@ func TestAFrozenOwnerDoesNotHoldRepartitionUp(t *testing.T) {
 	s := open(t, r.pool, store.Options{Partitions: 8})
 	frozen, thaw, committed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	c := commitOf()
-	c.Project = func(context.Context, pgx.Tx) error {
+	c.Handlers = handling(func(context.Context, pgx.Tx) error {
 		close(frozen)
 		<-thaw
 		return nil
-	}
+	})
 	go func() { committed <- s.Commit(t.Context(), c) }()
 	<-frozen
 	require.NoError(t, r.to(3))

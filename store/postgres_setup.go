@@ -2,20 +2,32 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Setup runs SQL that prepares something beside the log, such as the tables of a read model: in one transaction, with the
-// namespace's schema first in the search path, while nobody else does. It runs again at each start.
+// Setup prepares a read model: it makes the model's schema, runs its SQL there, and makes a view for readers of each table and view that
+// it finds there afterwards. All of it is one transaction, and nobody else does the same meanwhile. It runs again at each start, so the
+// model's SQL must be able to: "create table if not exists".
+//
+// A schema of that name that is not the model's own is an error, and is left as it is. So is a role that may not create schemas; the error
+// then says what a person who may has to do.
 //
 // Even "create index if not exists" waits for those who write to its table. A process that was frozen in the middle of its
 // projections would hold it up for good: after a second the sessions that are in the middle of a commit are ended, as
 // [Postgres.Acquire] does. Any other session that holds a lock in the way makes it an error after half a minute.
-func (s *Postgres) Setup(ctx context.Context, sql string) error {
-	if sql == "" {
-		return nil
+func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
+	if err := m.Check(s.namespace); err != nil {
+		return err
 	}
-	return s.evicting(ctx, func(lockTimeout string) error { return s.setup(ctx, sql, lockTimeout) })
+	return s.explainSetup(m, s.evicting(ctx, func(lockTimeout string) error {
+		_, err := s.pool.Exec(ctx, s.setupSQL(m, lockTimeout))
+		return err
+	}))
 }
 
 // evicting works with a short limit to each wait for a lock. If that is not enough it ends the sessions that are in the
@@ -31,11 +43,100 @@ func (s *Postgres) evicting(ctx context.Context, work func(lockTimeout string) e
 	return err
 }
 
-// setup is one round trip: a process that freezes meanwhile leaves nothing open.
-func (s *Postgres) setup(ctx context.Context, sql, lockTimeout string) error {
-	_, err := s.pool.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended(`+literal("maestro setup "+s.namespace)+`, 0));
-		`+s.sql.scope+`;
-		select set_config('lock_timeout', '`+lockTimeout+`', true);
-		`+sql)
+// setupSQL is one round trip: a process that freezes meanwhile leaves nothing open.
+func (s *Postgres) setupSQL(m *ReadModel, lockTimeout string) string {
+	own := `select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);`
+	return own + `
+		select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(` + literal("maestro setup "+s.namespace) + `, 0::bigint));
+		select pg_catalog.set_config('lock_timeout', '` + lockTimeout + `', true);
+		` + claimSQL(m.Schema(s.namespace), m.comment(s.namespace)) + claimSQL(ReadSchema(s.namespace), commentOfReaders(s.namespace)) + `
+		select pg_catalog.set_config('search_path', ` + literal(m.path(s.namespace)) + `, true);
+		` + m.Setup + `
+		;` + own + viewsSQL(s.namespace, m)
+}
+
+// claimSQL makes a schema with a comment, or makes sure that the one that is there has it.
+func claimSQL(schema, comment string) string {
+	return do(`
+		declare
+			found text;
+		begin
+			select coalesce(obj_description(n.oid, 'pg_namespace'), '') into found from pg_namespace n where n.nspname = $schema;
+			if found is null then
+				execute format('create schema %I', $schema);
+				execute format('comment on schema %I is %L', $schema, $comment);
+			elsif found <> $comment then
+				raise exception 'schema "%" is not ours: its comment is "%", and not "%". It is left as it is: choose another name for '
+					'the projection or the namespace, or rename that schema', $schema, found, $comment using errcode = 'ME010';
+			end if;
+		end`, "$schema", schema, "$comment", comment)
+}
+
+// viewsSQL makes the views for readers. A view that shows its table as it is already is not made again, because that would wait for
+// everybody who reads it.
+func viewsSQL(namespace string, m *ReadModel) string {
+	return do(`
+		declare
+			made record;
+			shown regclass;
+			other text;
+		begin
+			for made in select c.oid, c.relname, string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns,
+					array_agg((a.attname, a.atttypid, a.atttypmod)::text order by a.attnum) as shape
+				from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+				where c.relnamespace = to_regnamespace(quote_ident($schema)) and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
+				group by c.oid, c.relname order by c.relname
+			loop
+				shown := to_regclass(format('%I.%I', $read, made.relname));
+				select n.nspname into other from pg_depend d join pg_rewrite r on r.oid = d.objid
+					join pg_class c on c.oid = d.refobjid join pg_namespace n on n.oid = c.relnamespace
+					where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and r.ev_class = shown
+						and d.refobjid <> shown and not starts_with(coalesce(obj_description(n.oid, 'pg_namespace'), ''), $ours)
+					limit 1;
+				if shown is not null and other is not null then
+					raise exception 'view "%.%" shows a table of schema "%": two projections may not have tables of one name, rename one of them',
+						$read, made.relname, other using errcode = 'ME010';
+				end if;
+				continue when made.shape = (select array_agg((a.attname, a.atttypid, a.atttypmod)::text order by a.attnum)
+						from pg_attribute a where a.attrelid = shown and a.attnum > 0 and not a.attisdropped)
+					and exists (select from pg_depend d join pg_rewrite r on r.oid = d.objid
+						where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and r.ev_class = shown
+							and d.refobjid = made.oid);
+				execute format('create or replace view %I.%I as select %s from %I.%I', $read, made.relname, made.columns, $schema, made.relname);
+			end loop;
+		end`, "$schema", m.Schema(namespace), "$read", ReadSchema(namespace), "$ours", m.commentOfAny(namespace))
+}
+
+// do is code with literals in the place of its variables.
+func do(code string, variables ...string) string {
+	for i := 1; i < len(variables); i += 2 {
+		variables[i] = literal(variables[i])
+	}
+	return "do " + literal(strings.NewReplacer(variables...).Replace(code)) + ";\n"
+}
+
+// explainSetup says what to do about a read model that could not be prepared.
+func (s *Postgres) explainSetup(m *ReadModel, err error) error {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return err
+	}
+	switch server.Code {
+	case codeInsufficientPrivilege:
+		return fmt.Errorf("%w. Let a role that may create schemas run this once: %s", err, s.schemaSQL(m))
+	case codeInvalidTableDefinition:
+		return fmt.Errorf("%w: a view in schema %q shows columns that version %d does not have, and readers may use them: drop the view "+
+			"(grants on it go with it), or make that a projection of another name", err, ReadSchema(s.namespace), m.Version)
+	}
 	return err
+}
+
+// schemaSQL is what makes the schemas of a read model for the role that works here.
+func (s *Postgres) schemaSQL(m *ReadModel) string {
+	role := pgx.Identifier{s.pool.Config().ConnConfig.User}.Sanitize()
+	one := func(schema, comment string) string {
+		name := pgx.Identifier{schema}.Sanitize()
+		return fmt.Sprintf("create schema if not exists %s authorization %[2]s; comment on schema %[1]s is %[3]s;", name, role, literal(comment))
+	}
+	return one(m.Schema(s.namespace), m.comment(s.namespace)) + " " + one(ReadSchema(s.namespace), commentOfReaders(s.namespace))
 }

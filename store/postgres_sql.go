@@ -9,11 +9,17 @@ import (
 // lockTimeout holds for the rest of the transaction.
 const lockTimeout = `select set_config('lock_timeout', '1s', true)`
 
+// What holds for the SQL of projections, for the rest of the transaction: where it finds its tables, and that a lock which one partition's
+// statement waits for does not hold up the others in the transaction.
+const (
+	setPath   = `select pg_catalog.set_config('search_path', $1, true)`
+	impatient = `select pg_catalog.set_config('lock_timeout', '100ms', true)`
+)
+
 // statements are the SQL of one namespace.
 type statements struct {
 	partition, rows, acquire, evict            string
 	advance, receipts, events, snapshots, dead string
-	scope, impatient                           string
 	load, history, log, find, prune            string
 }
 
@@ -24,8 +30,6 @@ const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, ve
 
 func newStatements(namespace string) statements {
 	in := func(sql string) string { return qualify(namespace, sql) }
-	scope := `select set_config('search_path',
-			concat_ws(', ', ` + literal(pgx.Identifier{namespace}.Sanitize()) + `, nullif(current_setting('search_path'), '')), true)`
 	return statements{
 		// Whoever has opened the namespace with another number of partitions finds none, and without its row commits nothing.
 		partition: in(`select ` + partitionColumns + ` from maestro.partitions
@@ -57,10 +61,6 @@ func newStatements(namespace string) statements {
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
-		scope: scope,
-		// A lock that one partition's statement waits for does not hold up the others in the transaction.
-		impatient: scope + `, set_config('lock_timeout', '100ms', true)`,
-
 		load: in(loadStatement),
 		history: in(`select ` + eventColumns + ` from maestro.events
 			where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4

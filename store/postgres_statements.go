@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// The SQL of projections names its tables without a schema. Postgres finds them when it prepares the statement, which happens before the
-// exchange that commits: where the search path is the session's own. So each statement is prepared beforehand where it is ours, once for
-// each connection; pgx then knows it by its text, and Postgres knows what was meant as long as it runs with the same search path.
+// The SQL of a projection names its tables without a schema. Postgres finds them when it prepares the statement, which would be before the
+// transaction says what the search path is. So each connection prepares each statement beforehand, where that is said, and knows it by its
+// schema and text: one text of two projections is two statements. When a statement runs, the search path is the same as when it was
+// prepared; with another one, Postgres would analyse it anew each time.
 
 // maxPrepared is how many statements a connection keeps, so that a projection which puts values into its SQL does not fill Postgres.
 const maxPrepared = 256
@@ -23,60 +25,90 @@ var (
 	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share")
 )
 
-// queueStatements puts what projections want into a batch behind the commits, and makes it known to the connection.
+// queueStatements puts what projections want into a batch behind the commits, one read model after the other, and makes it known to the
+// connection.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
-	if !slices.ContainsFunc(group, func(c *Commit) bool { return len(c.Statements) > 0 }) {
+	models := modelsIn(group)
+	if len(models) == 0 {
 		return nil
 	}
-	batch.Queue(s.sql.impatient)
-	known := preparedOn(conn, s.namespace)
-	for _, c := range group {
-		for _, q := range c.Statements {
-			sql, arguments, err := rewritten(ctx, conn, q)
-			if err != nil {
-				return err
+	batch.Queue(impatient)
+	known := preparedOn(conn)
+	for _, m := range models {
+		path := s.path(m)
+		batch.Queue(setPath, path)
+		for _, c := range group {
+			for _, statement := range c.Statements {
+				if statement.Model != m {
+					continue
+				}
+				sql, arguments, err := rewritten(ctx, conn, statement.Query)
+				if err != nil {
+					return err
+				}
+				name, err := known.prepare(ctx, conn, path, sql)
+				if err != nil {
+					return err
+				}
+				batch.Queue(name, arguments...)
 			}
-			if err := s.prepare(ctx, conn, known, sql); err != nil {
-				return err
-			}
-			batch.Queue(sql, arguments...)
 		}
 	}
 	return nil
 }
 
-// preparedOn are the statements that a connection knows in a namespace.
-func preparedOn(conn *pgx.Conn, namespace string) map[string]bool {
-	data, key := conn.PgConn().CustomData(), "maestro: prepared in "+namespace
-	known, ok := data[key].(map[string]bool)
+// modelsIn are the read models whose statements go along with commits, in the order in which they come.
+func modelsIn(group []*Commit) (models []*ReadModel) {
+	for _, c := range group {
+		for _, statement := range c.Statements {
+			if !slices.Contains(models, statement.Model) {
+				models = append(models, statement.Model)
+			}
+		}
+	}
+	return models
+}
+
+// prepared are the statements that a connection knows, by search path and text.
+type prepared map[struct{ path, sql string }]string
+
+func preparedOn(conn *pgx.Conn) prepared {
+	const key = "maestro: prepared"
+	data := conn.PgConn().CustomData()
+	known, ok := data[key].(prepared)
 	if !ok {
-		known = map[string]bool{}
+		known = prepared{}
 		data[key] = known
 	}
 	return known
 }
 
-// prepare makes a statement known to the connection, with the namespace's schema first in the search path.
-func (s *Postgres) prepare(ctx context.Context, conn *pgx.Conn, known map[string]bool, sql string) error {
-	switch {
-	case known[sql]:
-		return nil
+// prepare makes a statement known to the connection with a search path, and returns its name.
+func (known prepared) prepare(ctx context.Context, conn *pgx.Conn, path, sql string) (name string, err error) {
+	key := struct{ path, sql string }{path, sql}
+	switch name = known[key]; {
+	case name != "":
+		return name, nil
 	case len(known) == maxPrepared:
-		return errManyStatements
-	case isRisky(&pgx.QueuedQuery{SQL: sql}): // and has become so when it was rewritten
-		return errTransactionAtRisk
+		return "", errManyStatements
+	case endsTransactions(sql) || runsCode(sql): // and has become so when it was rewritten
+		return "", errTransactionAtRisk
 	}
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.sql.impatient); err != nil {
+	name = "maestro_" + strconv.Itoa(len(known)+1)
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, impatient); err != nil {
 			return err
 		}
-		_, err := conn.Prepare(ctx, sql, sql)
+		if _, err := tx.Exec(ctx, setPath, path); err != nil {
+			return err
+		}
+		_, err := conn.Prepare(ctx, name, sql)
 		return err
 	})
 	if err == nil {
-		known[sql] = true
+		known[key] = name
 	}
-	return err
+	return name, err
 }
 
 // rewritten is a statement as Postgres gets it, such as one with pgx.NamedArgs.
@@ -90,7 +122,7 @@ func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql str
 }
 
 // isRisky tells whether a statement may end the transaction.
-func isRisky(q *pgx.QueuedQuery) bool { return endsTransactions(q.SQL) || runsCode(q.SQL) }
+func isRisky(s Statement) bool { return endsTransactions(s.Query.SQL) || runsCode(s.Query.SQL) }
 
 // errEndsTransaction refuses a statement.
 var errEndsTransaction = errors.New("the transaction is that of the events: SQL of a projection must not begin, end or divide it")

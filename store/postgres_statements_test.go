@@ -15,25 +15,37 @@ import (
 
 const insertTotal = `insert into totals values ($1)`
 
+// numbers is the read model with the table totals.
+var numbers = &store.ReadModel{Name: "numbers", Version: 1, Setup: `create table if not exists totals (n int check (n > 0))`}
+
+// of are statements of a read model.
+func of(m *store.ReadModel, queries ...*pgx.QueuedQuery) (all []store.Statement) {
+	for _, q := range queries {
+		all = append(all, store.Statement{Model: m, Query: q})
+	}
+	return all
+}
+
 // stating is a commit with statements that put numbers into the table totals.
-func stating(c *store.Commit, numbers ...int) *store.Commit {
-	for _, n := range numbers {
-		c.Statements = append(c.Statements, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{n}})
+func stating(c *store.Commit, values ...int) *store.Commit {
+	for _, n := range values {
+		c.Statements = append(c.Statements, of(numbers, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{n}})...)
 	}
 	return c
 }
 
 // newTotals makes the table, and one of the same name where the session would look for it.
-func newTotals(t *testing.T, pool *pgxpool.Pool) {
+func newTotals(t *testing.T, s *store.Postgres, pool *pgxpool.Pool) {
 	t.Helper()
-	_, err := pool.Exec(t.Context(), `create table public.totals (n int); create table maestro.totals (n int check (n > 0))`)
+	_, err := pool.Exec(t.Context(), `create table public.totals (n int); create table maestro.totals (n int)`)
 	require.NoError(t, err)
+	require.NoError(t, s.Setup(t.Context(), numbers))
 }
 
 // totals are the numbers in the table, in their order.
 func totals(t *testing.T, pool *pgxpool.Pool) []int {
 	t.Helper()
-	rows, err := pool.Query(t.Context(), `select n from maestro.totals order by n`)
+	rows, err := pool.Query(t.Context(), `select n from maestro_read.totals order by n`)
 	require.NoError(t, err)
 	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	require.NoError(t, err)
@@ -43,7 +55,7 @@ func totals(t *testing.T, pool *pgxpool.Pool) []int {
 func TestStatementsShareTheTransactionOfTheirCommits(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
-	newTotals(t, c.pool)
+	newTotals(t, c.store, c.pool)
 	c.gather(t.Context(), in(0), stating(in(2), 3), in(3), stating(in(1), 1, 2))
 	c.release()
 	for i, outcome := range c.outcomes {
@@ -51,7 +63,7 @@ func TestStatementsShareTheTransactionOfTheirCommits(t *testing.T) {
 	}
 	require.Equal(t, []int{1, 2, 3}, totals(t, c.pool))
 	var together int
-	require.NoError(t, c.pool.QueryRow(t.Context(), `select count(distinct xmin::text) from (select xmin from maestro.totals union all
+	require.NoError(t, c.pool.QueryRow(t.Context(), `select count(distinct xmin::text) from (select xmin from maestro_numbers_1.totals union all
 		select xmin from maestro.events where partition in (1, 2, 3)) as rows`).Scan(&together))
 	require.Equal(t, 1, together)
 }
@@ -59,11 +71,11 @@ func TestStatementsShareTheTransactionOfTheirCommits(t *testing.T) {
 func TestAStatementThatFailsIsFoundOut(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
-	newTotals(t, c.pool)
+	newTotals(t, c.store, c.pool)
 	wrong := stating(in(3), 5)
-	wrong.Statements = append(wrong.Statements, &pgx.QueuedQuery{SQL: `insert into nowhere values (1)`})
+	wrong.Statements = append(wrong.Statements, of(numbers, &pgx.QueuedQuery{SQL: `insert into nowhere values (1)`})...)
 	unsendable := stating(in(4), 6)
-	unsendable.Statements = append(unsendable.Statements, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{"six"}})
+	unsendable.Statements = append(unsendable.Statements, of(numbers, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{"six"}})...)
 	c.gather(t.Context(), in(0), stating(in(1), 1), stating(in(2), 2, 3, -4, 4), wrong, unsendable, stating(in(5), 7))
 	c.release()
 	for i, at := range map[int]int{2: 2, 3: 1, 4: 1} {
@@ -99,15 +111,15 @@ func TestAStatementCannotEndTheTransaction(t *testing.T) {
 		t.Run(sql, func(t *testing.T) {
 			t.Parallel()
 			c := newCrowd(t)
-			newTotals(t, c.pool)
-			_, err := c.pool.Exec(t.Context(), `create procedure public.ends() language plpgsql as $$ begin commit; end $$`)
+			newTotals(t, c.store, c.pool)
+			_, err := c.pool.Exec(t.Context(), `create procedure maestro_numbers_1.ends() language plpgsql as $$ begin commit; end $$`)
 			require.NoError(t, err)
 			ends := stating(in(2), 2)
 			end := &pgx.QueuedQuery{SQL: sql}
 			if sql == "" {
 				end.Arguments = []any{rewriting("rollback")}
 			}
-			ends.Statements = append(ends.Statements, end, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{22}})
+			ends.Statements = append(ends.Statements, of(numbers, end, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{22}})...)
 			c.gather(t.Context(), in(0), stating(in(1), 1), stating(in(3), -3), stating(in(4), 4))
 			c.begin(t.Context(), ends)
 			c.release()
@@ -129,10 +141,10 @@ func TestAStatementCannotEndTheTransaction(t *testing.T) {
 func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
-	newTotals(t, c.pool)
+	newTotals(t, c.store, c.pool)
 	holder, err := c.pool.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = holder.Exec(t.Context(), `lock table maestro.totals`)
+	_, err = holder.Exec(t.Context(), `lock table maestro_numbers_1.totals`)
 	require.NoError(t, err)
 	c.gather(t.Context(), in(0), stating(in(1), 1), in(2), in(3))
 	c.release()
@@ -151,21 +163,21 @@ func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	pool := newPool(t)
 	s := open(t, pool, store.Options{})
 	c := commitOf()
-	c.Statements = []*pgx.QueuedQuery{{SQL: `insert into receipts select * from receipts`}}
+	c.Statements = of(numbers, &pgx.QueuedQuery{SQL: `insert into maestro.receipts select * from maestro.receipts`})
 	err := s.Commit(t.Context(), c)
 	require.NotErrorIs(t, err, store.ErrDuplicate)
 	var failed *store.StatementError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, nothing, rowCounts(t, pool))
 
-	c.Statements = []*pgx.QueuedQuery{{SQL: `select 1`}}
+	c.Statements = of(numbers, &pgx.QueuedQuery{SQL: `select 1`})
 	c.Position, c.Events[0].Position = 5, 6
 	require.ErrorIs(t, s.Commit(t.Context(), c), store.ErrConflict)
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
 
-// Whatever the pool does with statements, they find the namespace's tables, and the session's search path stays as it was.
-func TestStatementsRunInTheNamespace(t *testing.T) {
+// Whatever the pool does with statements, they find the read model's tables, and the session's search path stays as it was.
+func TestStatementsFindTheirReadModel(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
 		pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
@@ -176,16 +188,17 @@ func TestStatementsRunInTheNamespace(t *testing.T) {
 				c.ConnConfig.DefaultQueryExecMode = mode
 			})
 			s := open(t, pool, store.Options{})
-			newTotals(t, pool)
+			newTotals(t, s, pool)
 			require.NoError(t, s.Commit(t.Context(), stating(commitOf(), 1, 2)))
 			next := stating(&store.Commit{Position: 1}, 4)
-			next.Statements = append(next.Statements, &pgx.QueuedQuery{SQL: `insert into totals values (@n)`, Arguments: []any{pgx.NamedArgs{"n": 5}}})
+			next.Statements = append(next.Statements, of(numbers,
+				&pgx.QueuedQuery{SQL: `insert into totals values (@n)`, Arguments: []any{pgx.NamedArgs{"n": 5}}})...)
 			require.NoError(t, s.Commit(t.Context(), next))
 			require.Equal(t, []int{1, 2, 4, 5}, totals(t, pool))
 			var elsewhere int
 			require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from totals`).Scan(&elsewhere))
 			require.Zero(t, elsewhere)
-			next.Statements = []*pgx.QueuedQuery{{SQL: `insert into totals values (6)`}, {SQL: insertTotal, Arguments: []any{-1}}}
+			next.Statements = of(numbers, &pgx.QueuedQuery{SQL: `insert into totals values (6)`}, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{-1}})
 			var failed *store.StatementError
 			require.ErrorAs(t, s.Commit(t.Context(), next), &failed)
 			require.Equal(t, 1, failed.Index)
@@ -196,23 +209,51 @@ func TestStatementsRunInTheNamespace(t *testing.T) {
 	}
 }
 
+// Each finds its own tables, whichever was prepared first and in whatever order they come.
+func TestOneTextOfTwoReadModelsIsTwoStatements(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns, c.ConnConfig.DefaultQueryExecMode = 1, mode })
+			s := open(t, pool, store.Options{})
+			other := &store.ReadModel{Name: "other", Version: 2, Setup: `create table if not exists more (n int)`}
+			for _, m := range []*store.ReadModel{numbers, other} {
+				require.NoError(t, s.Setup(t.Context(), m))
+			}
+			_, err := pool.Exec(t.Context(), `create table maestro_other_2.totals (n int)`)
+			require.NoError(t, err)
+			insert := func(n int) *pgx.QueuedQuery { return &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{n}} }
+			for i := range 3 {
+				c := &store.Commit{}
+				c.Statements = append(of(numbers, insert(10+i)), append(of(other, insert(-i)), of(numbers, insert(20+i))...)...)
+				require.NoError(t, s.Commit(t.Context(), c))
+			}
+			require.Equal(t, []int{10, 11, 12, 20, 21, 22}, totals(t, pool))
+			var sum int
+			require.NoError(t, pool.QueryRow(t.Context(), `select sum(n) from maestro_other_2.totals`).Scan(&sum))
+			require.Equal(t, -3, sum)
+		})
+	}
+}
+
 // A projection that puts values into its SQL is slow, and not more than that.
 func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := open(t, pool, store.Options{})
-	newTotals(t, pool)
+	newTotals(t, s, pool)
 	var want []int
 	for round := range 2 {
 		c := &store.Commit{}
 		for n := range 200 {
 			want = append(want, 1+200*round+n)
-			c.Statements = append(c.Statements, &pgx.QueuedQuery{SQL: fmt.Sprintf(`insert into totals values (%d)`, 1+200*round+n)})
+			c.Statements = append(c.Statements, of(numbers, &pgx.QueuedQuery{SQL: fmt.Sprintf(`insert into totals values (%d)`, 1+200*round+n)})...)
 		}
 		require.NoError(t, s.Commit(t.Context(), c))
 	}
 	require.Equal(t, want, totals(t, pool))
 	var kept int // by us; pgx's own cache gives other names
-	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'stmt\_%'`).Scan(&kept))
+	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'maestro\_%'`).Scan(&kept))
 	require.Equal(t, 256, kept)
 }

@@ -140,7 +140,7 @@ func TestACommitTellsPostgressClock(t *testing.T) {
 		return now
 	}
 	commits := []*store.Commit{in(0), in(1), in(2)}
-	commits[0].Project = func(context.Context, pgx.Tx) error { return nil }
+	commits[0].Handlers = handling(func(context.Context, pgx.Tx) error { return nil })
 	for _, c := range commits {
 		c.DeadLetters = nil
 		before := byPostgres()

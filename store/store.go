@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/maestro-es/maestro/aggregate"
 )
 
@@ -25,7 +23,7 @@ type Store interface {
 	Rows(ctx context.Context) ([]Partition, error)
 	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
 	// [ErrConflict] when it has another layout or position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
-	// of the commands exists, a [*StatementError], and whatever error Project returned.
+	// of the commands exists, a [*StatementError], and whatever error a handler returned.
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)
@@ -95,12 +93,13 @@ type Commit struct {
 	Events      []Event
 	Receipts    []Receipt
 	DeadLetters []DeadLetter
-	// Statements are SQL that goes along in the same exchange and runs after everything else was written, in its order and with the
-	// namespace's schema first in the search path. What it returns is not read. One that fails undoes the commit, with a [*StatementError].
-	Statements []*pgx.QueuedQuery
-	// Project, if not nil, runs in the transaction after that; its error undoes the commit. The in-memory store has no transaction to
-	// give: it runs no statements and does not call Project.
-	Project func(ctx context.Context, tx pgx.Tx) error
+	// Statements are SQL of projections that goes along in the same exchange and runs after everything else was written, one read model
+	// after the other, in its order and in the read model's search path. What it returns is not read. One that fails undoes the commit,
+	// with a [*StatementError].
+	Statements []Statement
+	// Handlers run in the transaction after that, one after the other, each in its read model's search path; the error of one undoes the
+	// commit. The in-memory store has no transaction to give: it runs neither statements nor handlers.
+	Handlers []Handler
 	// Clock is what the store's clock said in the transaction. A successful Commit sets it.
 	Clock time.Time
 }

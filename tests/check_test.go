@@ -88,7 +88,7 @@ func (s *system) checkReceipts() {
 // checkReadModels: what the projections wrote is the fold of the log.
 func (s *system) checkReadModels(log []row) {
 	s.Helper()
-	if !query[bool](s, "select to_regclass($1) is not null", s.table("declaration_status")) {
+	if !query[bool](s, "select to_regclass($1) is not null", s.view("declaration_status")) {
 		return // another worker than the project's own
 	}
 	statuses, names := map[string]string{}, map[string]string{}
@@ -102,8 +102,8 @@ func (s *system) checkReadModels(log []row) {
 			}
 		}
 	}
-	same(s, "declaration_status", statuses, s.pairs("select id, status || ' ' || amount_cents from "+s.table("declaration_status")))
-	same(s, "counter_names", names, s.pairs("select name, counter_id from "+s.table("counter_names")))
+	same(s, "declaration_status", statuses, s.pairs("select id, status || ' ' || amount_cents from "+s.view("declaration_status")))
+	same(s, "counter_names", names, s.pairs("select name, counter_id from "+s.view("counter_names")))
 }
 
 func (s *system) pairs(sql string) map[string]string {

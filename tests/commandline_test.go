@@ -73,7 +73,7 @@ func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 
 			status, out := s.worker("migrate")
 			require.Zero(t, status, out)
-			require.Contains(t, out, `schema "`+string(s.namespace)+`" is up to date, with 8 partitions`)
+			require.Contains(t, out, `schema "`+string(s.namespace)+`" is up to date, with 8 partitions and 2 read models`)
 			s.start()
 			s.importing(s.workload(random(t), 500, 40)).finish()
 		})

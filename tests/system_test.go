@@ -22,6 +22,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
 )
 
 // sharedBroker is the nats-server of all tests that leave it alone.
@@ -146,6 +147,9 @@ func (s *system) until(what string, done func() bool) {
 
 // table is a table's qualified name, and query asks for one value of the namespace.
 func (s *system) table(name string) string { return string(s.namespace) + "." + name }
+
+// view is what readers see of a read model.
+func (s *system) view(name string) string { return store.ReadSchema(string(s.namespace)) + "." + name }
 
 func query[T any](s *system, sql string, args ...any) (value T) {
 	s.Helper()

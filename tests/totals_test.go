@@ -91,8 +91,8 @@ func TestTheRealLogEndsAsItShould(t *testing.T) {
 	w := s.start()
 	s.sameCounts(counts(55_628, 55_623, 5, 0, 0), s.imports(packed))
 	require.Equal(t, map[string]string{"paid": "9909", "rejected": "312", "saved": "135", "approved": "1"},
-		s.pairs("select status, count(*)::text from "+s.table("declaration_status")+" group by 1"))
-	require.EqualValues(t, 89_423_542, query[int64](s, "select sum(amount_cents)::bigint from "+s.table("declaration_status")+" where status = 'paid'"))
+		s.pairs("select status, count(*)::text from "+s.view("declaration_status")+" group by 1"))
+	require.EqualValues(t, 89_423_542, query[int64](s, "select sum(amount_cents)::bigint from "+s.view("declaration_status")+" where status = 'paid'"))
 	require.EqualValues(t, 55_623, s.events())
 	s.stop(w)
 	s.check()

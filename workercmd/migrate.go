@@ -17,7 +17,7 @@ type migrateCommand struct {
 
 // Help is shown by --help below the usage.
 func (*migrateCommand) Help() string {
-	return `A worker migrates at its start; this command does it beforehand, or shows what would be done.
+	return `A worker migrates at its start, and prepares its read models; this command does it beforehand, or shows what would be done.
 
 Examples:
   worker migrate --database-url postgres://maestro@db/orders
@@ -26,7 +26,7 @@ Examples:
 }
 
 // Run migrates.
-func (m *migrateCommand) Run(ctx context.Context) error {
+func (m *migrateCommand) Run(ctx context.Context, p *Program) error {
 	options := m.options()
 	options.EventPartitions = m.EventPartitions
 	if m.Print {
@@ -49,6 +49,15 @@ func (m *migrateCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("schema %q is up to date, with %d partitions\n", m.Namespace, log.Partitions())
+	for _, model := range p.Projections {
+		err := model.Err()
+		if err == nil {
+			err = log.Setup(ctx, model.Model())
+		}
+		if err != nil {
+			return fmt.Errorf("set up projection %q: %w", model.Name(), err)
+		}
+	}
+	fmt.Printf("schema %q is up to date, with %d partitions and %d read models\n", m.Namespace, log.Partitions(), len(p.Projections))
 	return nil
 }

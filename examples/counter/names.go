@@ -11,7 +11,7 @@ import (
 
 // Names is the table counter_names: each name, and the one counter that has it. It is written in the transaction that commits
 // the event, so two counters cannot get the same name, whichever workers they live on.
-var Names = projections.InTransaction("counter_names", Definition, project, projections.Setup(`
+var Names = projections.Define("counter_names", projections.Each(Definition, project), projections.Setup(`
 	create table if not exists counter_names (
 		name       text primary key,
 		counter_id text not null

@@ -9,7 +9,7 @@ import (
 
 // Status is the table declaration_status: where each declaration stands now. updated_at is the time of the log, which
 // rises with every event; when the step was taken is in the event.
-var Status = projections.Queued("declaration_status", Definition, project, projections.Setup(`
+var Status = projections.Define("declaration_status", projections.Queue(Definition, project), projections.Setup(`
 	create table if not exists declaration_status (
 		id           text primary key,
 		status       text not null,

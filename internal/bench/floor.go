@@ -67,7 +67,7 @@ func besideFloor(ctx context.Context, l *lab) (r result, err error) {
 	}
 	r.notef("%s commands on 10,000 aggregates, half as many with a read model, median of %d rounds in which the sides take turns. With a "+
 		"read model, each event is also a row in a table of its own, written in the transaction: by SQL that is queued with the commit "+
-		"(`projections.Queued`), event by event (`projections.InTransaction`), or a batch at a time (`projections.InTransactionBatch`).",
+		"(`projections.Queue`), event by event (`projections.Each`), or a batch at a time (`projections.Batch`).",
 		count(float64(2*l.standard().commands)), l.rounds)
 	plain := table{head: []string{"partitions", "floor, commands/s", "Maestro, commands/s", "ratio", "goal"}}
 	rows := table{head: []string{"partitions, with a read model"}}

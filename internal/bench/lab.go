@@ -157,7 +157,12 @@ func (l *lab) namespace() wire.Namespace {
 func (l *lab) drop(ctx context.Context, ns wire.Namespace) error {
 	_ = l.js.DeleteStream(ctx, ns.CommandStream())
 	_ = l.js.DeleteStream(ctx, ns.EventStream())
-	_, err := l.pool.Exec(ctx, `drop schema if exists `+pgx.Identifier{string(ns)}.Sanitize()+` cascade`)
+	rows, _ := l.pool.Query(ctx, `select nspname from pg_namespace where nspname = $1 or starts_with(nspname, $1 || '_')`, string(ns))
+	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, schema := range schemas {
+		_, failed := l.pool.Exec(ctx, `drop schema if exists `+pgx.Identifier{schema}.Sanitize()+` cascade`)
+		err = errors.Join(err, failed)
+	}
 	return err
 }
 

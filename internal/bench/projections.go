@@ -25,8 +25,8 @@ func withProjections(ctx context.Context, l *lab) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.notef("%s commands on 10,000 aggregates, 16 partitions. Each read model writes a row for each event, with `projections.Queued`, "+
-		"`projections.InTransaction` or `projections.InTransactionBatch`.", count(float64(l.standard().commands/2)))
+	r.notef("%s commands on 10,000 aggregates, 16 partitions. Each read model writes a row for each event, with `projections.Queue`, "+
+		"`projections.Each` or `projections.Batch`.", count(float64(l.standard().commands/2)))
 	t := table{head: []string{"", "commands/s", "of that without"}}
 	for i, v := range variants {
 		t.add(v.name, count(rates[i]), ratio(rates[i], rates[0]))

@@ -85,11 +85,11 @@ func readModels(n int, written writing) (all []*projections.Projection) {
 			` (partition smallint, position bigint, id text not null, amount bigint not null, primary key (partition, position))`)
 		switch written {
 		case queued:
-			all = append(all, projections.Queued(name, tallies, queueRow(name), setup))
+			all = append(all, projections.Define(name, projections.Queue(tallies, queueRow(name)), setup))
 		case eventwise:
-			all = append(all, projections.InTransaction(name, tallies, insertRow(name), setup))
+			all = append(all, projections.Define(name, projections.Each(tallies, insertRow(name)), setup))
 		case batchwise:
-			all = append(all, projections.InTransactionBatch(name, tallies, insertRows(name), setup))
+			all = append(all, projections.Define(name, projections.Batch(tallies, insertRows(name)), setup))
 		}
 	}
 	return all

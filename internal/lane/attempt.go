@@ -20,7 +20,7 @@ type attempt struct {
 	results    []Result
 	readErrors []error
 	taskOf     []int
-	// queue is the SQL that goes along with the commit, queuedBy where each statement comes from.
+	// queue is where projections put SQL that goes along with the commit, queuedBy where each of its statements comes from.
 	queue    pgx.Batch
 	queuedBy []origin
 	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not be loaded.
@@ -74,9 +74,8 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 		}
 	}
 	if a.projected {
-		a.commit.Project = a.project
+		a.commit.Handlers = a.handlers()
 	}
-	a.commit.Statements = a.queue.QueuedQueries
 	return a, nil
 }
 

@@ -27,13 +27,14 @@ type Store interface {
 // Projection is a read model that is kept in the committing transaction.
 type Projection interface {
 	Name() string
+	// Model is what its SQL belongs to.
+	Model() *store.ReadModel
 	Wants(aggregateType, event string) bool
 	// Queued tells whether the projection's SQL comes from Queue, and need not be run by Project.
 	Queued() bool
 	// Queue adds the SQL for an event to a batch.
 	Queue(into *pgx.Batch, event store.Event) error
-	// Batched tells whether Project gets all events of a commit that it wants at once, or one at a time.
-	Batched() bool
+	// Project takes all events of a commit that the projection wants. A [*store.HandlerError] says on which of them it failed.
 	Project(ctx context.Context, tx pgx.Tx, events []store.Event) error
 }
 

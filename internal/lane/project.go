@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,10 +29,12 @@ func (a *attempt) queueAll(task, first int) error {
 			a.lane.doing.turn(Deciding, e.Aggregate, a.commandOf(n), p.Name())
 			if err := p.Queue(&a.queue, *e); err != nil {
 				a.queue.QueuedQueries, a.queuedBy = a.queue.QueuedQueries[:queued], a.queuedBy[:queued]
+				a.commit.Statements = a.commit.Statements[:queued]
 				return &projectionError{projection: p.Name(), task: task, err: err}
 			}
-			for len(a.queuedBy) < a.queue.Len() {
+			for n := len(a.queuedBy); n < a.queue.Len(); n++ {
 				a.queuedBy = append(a.queuedBy, origin{p.Name(), task})
+				a.commit.Statements = append(a.commit.Statements, store.Statement{Model: p.Model(), Query: a.queue.QueuedQueries[n]})
 			}
 		}
 	}
@@ -49,51 +52,59 @@ func (l *Lane) wanted(aggregateType, event string) bool {
 	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return !p.Queued() && p.Wants(aggregateType, event) })
 }
 
-// project runs the projections that have the commit's transaction in hand: event by event those that take one at a time, then those
-// that take all of them at once.
-func (a *attempt) project(ctx context.Context, tx pgx.Tx) error {
-	for n, e := range a.commit.Events {
-		for _, p := range a.lane.Projections {
-			if p.Queued() || p.Batched() || !p.Wants(e.Aggregate.Type, e.Type) {
-				continue
-			}
-			a.lane.doing.turn(Projecting, e.Aggregate, a.commandOf(n), p.Name())
-			if err := p.Project(ctx, tx, a.commit.Events[n:n+1]); err != nil {
-				return &projectionError{projection: p.Name(), task: a.taskOf[n], err: err}
-			}
-		}
-	}
+// handlers are the projections that have the commit's transaction in hand, each with the events that it takes.
+func (a *attempt) handlers() (all []store.Handler) {
 	for _, p := range a.lane.Projections {
-		if !p.Batched() {
+		if p.Queued() {
 			continue
 		}
-		if events, task := a.wantedBy(p); len(events) > 0 {
-			a.lane.doing.turn(Projecting, events[0].Aggregate, "", p.Name())
-			if err := p.Project(ctx, tx, events); err != nil {
-				return &projectionError{projection: p.Name(), task: task, err: err}
-			}
+		events, tasks := a.wantedBy(p)
+		if len(events) == 0 {
+			continue
 		}
+		all = append(all, store.Handler{Model: p.Model(), Run: func(ctx context.Context, tx pgx.Tx) error {
+			a.lane.doing.turn(Projecting, events[0].Aggregate, a.theCommandOf(tasks), p.Name())
+			defer a.lane.doing.begin(Committing)
+			err := p.Project(ctx, tx, events)
+			if err == nil {
+				return nil
+			}
+			return &projectionError{projection: p.Name(), task: taskOf(err, tasks), err: err}
+		}})
 	}
-	a.lane.doing.begin(Committing)
-	return nil
+	return all
 }
 
 // commandOf is the name of the command that led to an event of the commit.
 func (a *attempt) commandOf(event int) string { return a.tasks[a.taskOf[event]].command.Name }
 
-// wantedBy are the commit's events that a projection takes, and the task that they all come from, or severalTasks.
-func (a *attempt) wantedBy(p Projection) (events []store.Event, task int) {
+// theCommandOf is the name of the command that events come from, empty if they come from several.
+func (a *attempt) theCommandOf(tasks []int) string {
+	if tasks[0] != tasks[len(tasks)-1] { // they rise
+		return ""
+	}
+	return a.tasks[tasks[0]].command.Name
+}
+
+// wantedBy are the commit's events that a projection takes, and the task that each comes from.
+func (a *attempt) wantedBy(p Projection) (events []store.Event, tasks []int) {
 	for n, e := range a.commit.Events {
-		if !p.Wants(e.Aggregate.Type, e.Type) {
-			continue
-		}
-		if events = append(events, e); len(events) == 1 {
-			task = a.taskOf[n]
-		} else if task != a.taskOf[n] {
-			task = severalTasks
+		if p.Wants(e.Aggregate.Type, e.Type) {
+			events, tasks = append(events, e), append(tasks, a.taskOf[n])
 		}
 	}
-	return events, task
+	return events, tasks
+}
+
+// taskOf is the task that a projection failed on, or severalTasks. Tasks are those of the events that the projection was given.
+func taskOf(err error, tasks []int) int {
+	if failed, is := errors.AsType[*store.HandlerError](err); is {
+		tasks = tasks[failed.First : failed.First+failed.Count]
+	}
+	if tasks[0] != tasks[len(tasks)-1] { // they rise
+		return severalTasks
+	}
+	return tasks[0]
 }
 
 // severalTasks: the failure of a projection is that of one of several tasks, it is not known of which.

@@ -20,15 +20,15 @@ import (
 // notes is a read model: each note belongs to one tally. notesAtOnce is the same with all events of a commit in one call, notesQueued
 // with SQL that goes along with the commit.
 var (
-	notesQueued = projections.Queued("notes", tally, func(into *pgx.Batch, e projections.Event[Added]) error {
+	notesQueued = projections.Define("notes", projections.Queue(tally, func(into *pgx.Batch, e projections.Event[Added]) error {
 		sql, err := noteSQL(e)
 		if err == nil && sql != "" {
 			into.Queue(sql, pgx.NamedArgs{"note": e.Data.Note, "id": e.Aggregate.ID})
 		}
 		return err
-	})
-	notes       = projections.InTransaction("notes", tally, note)
-	notesAtOnce = projections.InTransactionBatch("notes", tally,
+	}))
+	notes       = projections.Define("notes", projections.Each(tally, note))
+	notesAtOnce = projections.Define("notes", projections.Batch(tally,
 		func(ctx context.Context, tx pgx.Tx, events []projections.Event[Added]) error {
 			for _, e := range events {
 				if err := note(ctx, tx, e); err != nil {
@@ -36,7 +36,7 @@ var (
 				}
 			}
 			return nil
-		})
+		}))
 )
 
 func note(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
@@ -84,7 +84,8 @@ func eachWay(t *testing.T, test func(t *testing.T, p lane.Projection)) {
 func noteRig(t *testing.T, p lane.Projection, constraint string) (*rig, *pgxpool.Pool) {
 	t.Helper()
 	s, pool := postgres(t)
-	require.NoError(t, s.Setup(t.Context(), "create table notes (note text, id text not null check (id <> 'x'), "+constraint+")"))
+	require.NoError(t, s.Setup(t.Context(), &store.ReadModel{Name: "notes", Version: 1,
+		Setup: "create table notes (note text, id text not null check (id <> 'x'), " + constraint + ")"}))
 	return newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{p} }).run(), pool
 }
 
@@ -95,7 +96,7 @@ func noted(id, command, note string) *lane.Command {
 // requireModel tells that the read model agrees with the log.
 func (r *rig) requireModel(pool *pgxpool.Pool) {
 	r.Helper()
-	rows, err := pool.Query(r.Context(), "select note || ' ' || id from maestro.notes")
+	rows, err := pool.Query(r.Context(), "select note || ' ' || id from maestro_read.notes")
 	require.NoError(r, err)
 	model, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(r, err)
@@ -193,7 +194,7 @@ func aProjectionThatLosesItsConnectionIsRunAgain(t *testing.T, p lane.Projection
 	// A second transaction holds the note; the lane's is ended while it waits for it.
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), "insert into maestro.notes values ('red', 'somebody')")
+	_, err = tx.Exec(t.Context(), "insert into maestro_notes_1.notes values ('red', 'somebody')")
 	require.NoError(t, err)
 	results := r.put(noted("a", "1", "red"), noted("a", "2", "blue"))
 	kill := `select pg_terminate_backend(pid) from pg_stat_activity

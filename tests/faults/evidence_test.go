@@ -99,10 +99,10 @@ func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 	if err != nil {
 		return e, err
 	}
-	if e.statuses, err = w.pairs(ctx, "select id, status || ' ' || amount_cents from "+w.table("declaration_status")); err != nil {
+	if e.statuses, err = w.pairs(ctx, "select id, status || ' ' || amount_cents from "+w.view("declaration_status")); err != nil {
 		return e, err
 	}
-	if e.names, err = w.pairs(ctx, "select name, counter_id from "+w.table("counter_names")); err != nil {
+	if e.names, err = w.pairs(ctx, "select name, counter_id from "+w.view("counter_names")); err != nil {
 		return e, err
 	}
 	e.stream, err = w.readStream(ctx)

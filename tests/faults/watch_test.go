@@ -71,7 +71,7 @@ func (s *watchers) compare(ctx context.Context) {
 	var wrong int
 	err := s.pool.QueryRow(ctx, `select count(*) from (select distinct on (aggregate_id) aggregate_id, type, body
 			from faults.events where aggregate_type = 'declaration' order by aggregate_id, sequence desc) e
-		full join faults.declaration_status s on s.id = e.aggregate_id
+		full join faults_read.declaration_status s on s.id = e.aggregate_id
 		where s.amount_cents is distinct from (e.body->>'amount_cents')::bigint or s.status is distinct from
 			case e.type when 'approved' then 'submitted' when 'final_approved' then 'approved' when 'payment_handled' then 'paid' else e.type end`).Scan(&wrong)
 	s.mu.Lock()

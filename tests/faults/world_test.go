@@ -21,6 +21,7 @@ import (
 	"github.com/maestro-es/maestro/client"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/store"
 )
 
 // shape is what a world consists of.
@@ -214,5 +215,8 @@ func (w *world) owner(ctx context.Context, partition int) *worker {
 }
 
 func (w *world) table(name string) string { return string(w.namespace) + "." + name }
+
+// view is what readers see of a read model.
+func (w *world) view(name string) string { return store.ReadSchema(string(w.namespace)) + "." + name }
 
 func (w *world) now() time.Duration { return time.Since(w.began) }

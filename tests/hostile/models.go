@@ -28,24 +28,24 @@ func InHand() (all []ModelHabit) {
 }
 
 // Projections are the read models: a good one that counts the events of every ledger, one that writes down what its session looks
-// like, and three that do what events tempt them to.
+// like, and two that do what events tempt them to.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{
-		projections.Queued("ledger_counts", Definition, countEvent, projections.Setup(
+		projections.Define("ledger_counts", projections.Queue(Definition, countEvent), projections.Setup(
 			`create table if not exists ledger_counts (id text primary key, events bigint not null)`)),
-		projections.InTransaction("ledger_sessions", Definition, writeDown, projections.Setup(
+		projections.Define("ledger_sessions", projections.Each(Definition, writeDown), projections.Setup(
 			`create table if not exists ledger_sessions (id text not null, looks text not null)`)),
-		projections.InTransaction("ledger_hostile", Definition, temptInHand, projections.Setup(tables("hand"))),
-		projections.InTransactionBatch("ledger_hostile_batch", Definition, temptBatch, projections.Setup(tables("batch"))),
-		projections.Queued("ledger_hostile_queue", Definition, temptQueue, projections.Setup(tables("queue"))),
+		projections.Define("ledger_hostile", projections.Each(Definition, temptInHand), projections.Batch(Definition, temptBatch),
+			projections.Setup(tables("things", "hand"))),
+		projections.Define("ledger_hostile_queue", projections.Queue(Definition, temptQueue), projections.Setup(tables("queued", "queue"))),
 	}
 }
 
 // tables are what the hostile read models write: things, with one row that is there already, and a table that they drop.
-func tables(form string) string {
-	return `create table if not exists things (id text primary key, n bigint not null default 0 check (n < 1000),
-			other text references things deferrable initially deferred, text text);
-		insert into things (id) values ('taken') on conflict do nothing;
+func tables(things, form string) string {
+	return `create table if not exists ` + things + ` (id text primary key, n bigint not null default 0 check (n < 1000),
+			other text references ` + things + ` deferrable initially deferred, text text);
+		insert into ` + things + ` (id) values ('taken') on conflict do nothing;
 		create table if not exists ` + form + `_dropped (id text)`
 }
 

@@ -28,12 +28,12 @@ var Queueing = []QueueHabit{
 	{Habit{"queueing fails with EOF", refused}, func(*pgx.Batch, string) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) }},
 	{Habit{"queueing panics", refused}, func(*pgx.Batch, string) error { panic("no such row") }},
 	{Habit{"queueing fails when it has queued", refused}, func(into *pgx.Batch, id string) error {
-		into.Queue(`insert into things (id) values ($1)`, id)
+		into.Queue(`insert into queued (id) values ($1)`, id)
 		return errors.New("no")
 	}},
-	{Habit{"a constraint", "rejected constraint_violated"}, queues(`insert into things (id) values ('taken')`)},
+	{Habit{"a constraint", "rejected constraint_violated"}, queues(`insert into queued (id) values ('taken')`)},
 	{Habit{"a constraint that is checked at the end", "rejected constraint_violated"}, func(into *pgx.Batch, id string) error {
-		into.Queue(`insert into things (id, other) values ($1, 'nobody')`, id)
+		into.Queue(`insert into queued (id, other) values ($1, 'nobody')`, id)
 		return nil
 	}},
 	{Habit{"SQL that divides by zero", refused}, queues(`select 1/0`)},
@@ -48,7 +48,7 @@ var Queueing = []QueueHabit{
 		return nil
 	}},
 	{Habit{"an argument that is no text", refused}, func(into *pgx.Batch, _ string) error {
-		into.Queue(`insert into things (id) values ($1)`, "a\x00\xffb")
+		into.Queue(`insert into queued (id) values ($1)`, "a\x00\xffb")
 		return nil
 	}},
 	{Habit{"commit", refused}, queues(`commit`)},

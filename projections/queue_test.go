@@ -14,7 +14,7 @@ import (
 )
 
 func queueing(queue func(into *pgx.Batch, e projections.Event[payment]) error) *projections.Projection {
-	return projections.Queued("balance", accounts, queue)
+	return projections.Define("balance", projections.Queue(accounts, queue))
 }
 
 func TestQueuedSQLIsForTheEvent(t *testing.T) {
@@ -52,7 +52,7 @@ func TestWhatQueuedSQLReturnsCannotBeRead(t *testing.T) {
 		into.Queue("select 1").QueryRow(func(pgx.Row) error { return nil })
 		return nil
 	})
-	require.ErrorContains(t, p.Queue(&pgx.Batch{}, event(paidIn{})[0]), "use projections.InTransaction to read it")
+	require.ErrorContains(t, p.Queue(&pgx.Batch{}, event(paidIn{})[0]), "use projections.Each to read it")
 }
 
 func TestAQueuedProjectionRunsInATransactionToo(t *testing.T) {

@@ -3,6 +3,8 @@ package projections_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -46,10 +48,10 @@ var accounts = aggregate.Define("account", aggregate.Handles[open]("open"), aggr
 
 // keeping is a projection that keeps what it is given, and returns an error.
 func keeping[E aggregate.Event[account]](into *[]projections.Event[E], err error) *projections.Projection {
-	return projections.InTransaction("kept", accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[E]) error {
+	return projections.Define("kept", projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[E]) error {
 		*into = append(*into, e)
 		return err
-	})
+	}))
 }
 
 func wants(p *projections.Projection) (events []string) {
@@ -62,7 +64,8 @@ func wants(p *projections.Projection) (events []string) {
 }
 
 func event(value any) []store.Event {
-	return []store.Event{{Partition: 3, Position: 7, Aggregate: store.Key{Type: "account", ID: "1"}, Value: value}}
+	return []store.Event{{Partition: 3, Position: 7, Aggregate: store.Key{Type: "account", ID: "1"}, Value: value,
+		Recorded: aggregate.Recorded{Type: "paid_in"}}}
 }
 
 func TestAProjectionWantsTheEventsOfItsType(t *testing.T) {
@@ -101,13 +104,19 @@ func TestAnEventOfAnotherTypeIsAnError(t *testing.T) {
 func TestMistakesAreReportedByErr(t *testing.T) {
 	t.Parallel()
 	none := func(context.Context, pgx.Tx, projections.Event[stranger]) error { return nil }
-	err := projections.InTransaction("Bad Name", accounts, none).Err()
+	err := projections.Define("Bad Name", projections.Each(accounts, none), projections.Version(0), projections.Using("", "pg_temp")).Err()
 	require.ErrorContains(t, err, `projection name "Bad Name": expected a lower-case letter`)
 	require.ErrorContains(t, err, `aggregate "account" emits no event of type projections_test.stranger`)
 
+	require.ErrorContains(t, err, "version 0: expected 1 or more")
+	require.ErrorContains(t, err, `projections.Using("")`)
+	require.ErrorContains(t, err, `projections.Using("pg_temp")`)
+	require.ErrorContains(t, projections.Define("idle").Err(), "it takes no events")
+	require.ErrorContains(t, projections.Define(strings.Repeat("a", 60)).Err(), "more than 63 bytes")
+
 	quiet := aggregate.Define("account", aggregate.Handles[open]("open"))
 	all := func(context.Context, pgx.Tx, projections.Event[aggregate.Event[account]]) error { return nil }
-	require.ErrorContains(t, projections.InTransaction("all", quiet, all).Err(), "emits no event of type")
+	require.ErrorContains(t, projections.Define("all", projections.Each(quiet, all)).Err(), "emits no event of type")
 }
 
 func TestErrorsNameTheProjectionAndKeepTheirCause(t *testing.T) {
@@ -120,9 +129,99 @@ func TestErrorsNameTheProjectionAndKeepTheirCause(t *testing.T) {
 	}
 }
 
+// ticket is another aggregate.
+type ticket struct{}
+
+type (
+	buy    struct{}
+	bought struct{ Seat string }
+)
+
+func (buy) Decide(aggregate.Root[ticket]) ([]aggregate.Event[ticket], error) { return nil, nil }
+func (bought) Evolve(t ticket) ticket                                        { return t }
+
+var tickets = aggregate.Define("ticket", aggregate.Handles[buy]("buy"), aggregate.Emits[bought]("bought"))
+
+// mixed is a projection of two aggregates that writes down its calls, and fails on a seat named "none" and a batch that has 13 cents.
+func mixed(calls *[]string) *projections.Projection {
+	note := func(format string, args ...any) { *calls = append(*calls, fmt.Sprintf(format, args...)) }
+	return projections.Define("mixed",
+		projections.Batch(accounts, func(_ context.Context, _ pgx.Tx, all []projections.Event[paidIn]) error {
+			for _, e := range all {
+				if e.Data.Cents == 13 {
+					return errors.New("unlucky")
+				}
+			}
+			note("%d in", len(all))
+			return nil
+		}),
+		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[paidOut]) error {
+			note("out %d", e.Data.Cents)
+			return nil
+		}),
+		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[opened]) error {
+			note("opened")
+			return nil
+		}),
+		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[opened]) error {
+			note("opened, twice")
+			return nil
+		}),
+		projections.Each(tickets, func(_ context.Context, _ pgx.Tx, e projections.Event[bought]) error {
+			note("bought %s", e.Data.Seat)
+			if e.Data.Seat == "none" {
+				return errors.New("no seat")
+			}
+			return nil
+		}))
+}
+
+func mixture(values ...any) (events []store.Event) {
+	names := map[string]store.Event{
+		"paidIn":  {Aggregate: store.Key{Type: "account"}, Recorded: aggregate.Recorded{Type: "paid_in"}},
+		"paidOut": {Aggregate: store.Key{Type: "account"}, Recorded: aggregate.Recorded{Type: "paid_out"}},
+		"opened":  {Aggregate: store.Key{Type: "account"}, Recorded: aggregate.Recorded{Type: "opened"}},
+		"bought":  {Aggregate: store.Key{Type: "ticket"}, Recorded: aggregate.Recorded{Type: "bought"}},
+	}
+	for _, value := range values {
+		e := names[strings.TrimPrefix(fmt.Sprintf("%T", value), "projections_test.")]
+		e.Value = value
+		events = append(events, e)
+	}
+	return events
+}
+
+func TestHandlersOfSeveralAggregatesTakeTheirEventsInTheOrderOfTheLog(t *testing.T) {
+	t.Parallel()
+	var calls []string
+	p := mixed(&calls)
+	require.NoError(t, p.Err())
+	require.False(t, p.Queued())
+	require.True(t, p.Wants("ticket", "bought"))
+	require.False(t, p.Wants("ticket", "opened"), "an event of another aggregate")
+	require.NoError(t, p.Project(t.Context(), nil, mixture(opened{}, paidIn{1}, paidIn{2}, bought{"A1"}, paidIn{3}, paidOut{4}, bought{"A2"})))
+	require.Equal(t, []string{"opened", "opened, twice", "2 in", "bought A1", "1 in", "out 4", "bought A2"}, calls)
+}
+
+func TestAProjectionSaysOnWhichEventsItFailed(t *testing.T) {
+	t.Parallel()
+	var calls []string
+	for _, c := range []struct {
+		events       []store.Event
+		first, count int
+	}{
+		{mixture(opened{}, bought{"none"}, paidIn{1}), 1, 1},
+		{mixture(opened{}, paidIn{1}, paidIn{13}, paidIn{2}, opened{}), 1, 3},
+	} {
+		var failed *store.HandlerError
+		require.ErrorAs(t, mixed(&calls).Project(t.Context(), nil, c.events), &failed)
+		require.Equal(t, []int{c.first, c.count}, []int{failed.First, failed.Count})
+	}
+}
+
 func TestAPanicIsCaught(t *testing.T) {
 	t.Parallel()
-	p := projections.InTransaction("broken", accounts, explode)
+	p := projections.Define("broken", projections.Each(accounts, explode))
 	err := p.Project(t.Context(), nil, event(paidIn{}))
 	require.EqualError(t, err, "projection broken panicked: no room")
 	panicked, ok := errors.AsType[*aggregate.PanicError](err)
@@ -138,12 +237,12 @@ func TestAProjectionWritesInTheTransactionItIsGiven(t *testing.T) {
 	conn, err := pgx.Connect(ctx, localpg.Database(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	balance := projections.InTransaction("balance", accounts,
-		func(ctx context.Context, tx pgx.Tx, e projections.Event[payment]) error {
+	balance := projections.Define("balance",
+		projections.Each(accounts, func(ctx context.Context, tx pgx.Tx, e projections.Event[payment]) error {
 			_, err := tx.Exec(ctx, `insert into balance (id, cents) values ($1, $2)
 				on conflict (id) do update set cents = balance.cents + excluded.cents`, e.Aggregate.ID, e.Data.amount())
 			return err
-		},
+		}),
 		projections.Setup(`create table if not exists balance (id text primary key, cents bigint check (cents <= 10))`))
 	require.Equal(t, "balance", balance.Name())
 	_, err = conn.Exec(ctx, balance.Setup())
