@@ -1,8 +1,12 @@
 package maestro
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"time"
+
+	"github.com/maestro-es/maestro/internal/release"
 )
 
 // Namespace is the worker's namespace, Partitions the number of its partitions.
@@ -34,5 +38,20 @@ func (w *Worker) index(rw http.ResponseWriter, _ *http.Request) {
 	for _, a := range w.config.Aggregates {
 		_, _ = fmt.Fprintf(rw, "%s\n  commands  %v\n  events    %v\n", a.Name(), a.CommandNames(), a.EventNames())
 	}
-	_, _ = fmt.Fprint(rw, "\n/healthz  /readyz  /metrics\n")
+	_, _ = fmt.Fprint(rw, "\n/healthz  /readyz\n")
+}
+
+// announce says when the worker is at work, and where.
+func (w *Worker) announce(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for w.Ready(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	w.config.Logger.Info("ready", "nats", w.config.NATS.ConnectedAddr(), "namespace", w.Namespace(),
+		"partitions", w.Partitions(), "version", release.Version())
 }

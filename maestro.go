@@ -1,12 +1,14 @@
 package maestro
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,6 +20,7 @@ import (
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/link"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/projections"
@@ -27,7 +30,9 @@ import (
 // Config is what a worker works with. NATS, Aggregates, and either Database or Store are required; the zero value of
 // everything else is its default.
 type Config struct {
-	// NATS is the connection to use. Run leaves it open.
+	// NATS is the connection to use. Run leaves it open, and has it made anew when the server has not
+	// answered for some seconds. Connect with nats.MaxReconnects(-1) and nats.IgnoreAuthErrorAbort():
+	// Run returns an error when the client gives the connection up.
 	NATS *nats.Conn
 	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else is there. Migrations
 	// are applied at the start. Run leaves it open.
@@ -69,6 +74,7 @@ type Worker struct {
 	store    store.Store
 	js       jetstream.JetStream
 	events   *eventstream.Watch
+	link     *link.Link
 }
 
 // Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that was answered is
@@ -99,10 +105,11 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}
+	nats := link.New(c.NATS, c.Logger)
 	lanes := laneConfig(c)
-	lanes.Metrics = metrics
+	lanes.Metrics, lanes.MaxEventBytes = metrics, func() int { return maxEventBytes(nats.MaxPayload()) }
 	ns := wire.Namespace(c.Namespace)
-	w := &Worker{config: c, store: log, js: js, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
+	w := &Worker{config: c, store: log, js: js, link: nats, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
 	w.consumer = consumer.New(consumer.Config{
 		NATS: c.NATS, JetStream: js, Namespace: ns, Stream: c.Commands, Store: log,
 		Lane: lanes, ReceiptRetention: c.ReceiptRetention, Worker: c.Node, Logger: c.Logger,
@@ -118,16 +125,26 @@ func (w *Worker) Run(ctx context.Context) error {
 	if _, err := eventstream.Ensure(ctx, w.js, wire.Namespace(w.config.Namespace), w.config.Events); err != nil {
 		return err
 	}
+	var group sync.WaitGroup
+	defer group.Wait()
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // as long as anything is published
 	defer stop()
-	go w.events.Run(watching)
-	return w.consumer.Run(ctx)
+	working, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	group.Go(func() { w.events.Run(watching) })
+	group.Go(func() { fail(w.link.Run(watching)) })
+	group.Go(func() { w.announce(working) })
+	err := w.consumer.Run(working)
+	if cause := context.Cause(working); errors.Is(cause, link.ErrClosed) {
+		return cause // whatever else failed, failed because of this
+	}
+	return err
 }
 
 // Ready tells whether the worker is connected and owns what it is to own; the error says what is missing.
 func (w *Worker) Ready(ctx context.Context) error {
-	if status := w.config.NATS.Status(); status != nats.CONNECTED {
-		return fmt.Errorf("NATS is %s", status)
+	if err := w.link.Check(); err != nil {
+		return err
 	}
 	if w.config.Database != nil {
 		if err := w.config.Database.Ping(ctx); err != nil {
@@ -252,7 +269,8 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 func laneConfig(c Config) lane.Config {
 	l := lane.Config{
 		Types: map[string]aggregate.Type{}, Clock: hlc.New(c.Node), Logger: c.Logger,
-		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle), MaxBatch: c.MaxBatch, MaxEventBytes: defaultMaxEventBytes,
+		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle), MaxBatch: c.MaxBatch,
+		MaxEventBytes: func() int { return maxEventBytes(0) },
 	}
 	for _, a := range c.Aggregates {
 		l.Types[a.Name()] = a
@@ -262,14 +280,12 @@ func laneConfig(c Config) lane.Config {
 			l.Projections = append(l.Projections, p)
 		}
 	}
-	if c.NATS != nil && c.NATS.MaxPayload() > 0 { // it is 0 before the first connection
-		l.MaxEventBytes = int(c.NATS.MaxPayload()) - headroom
-	}
 	return l
 }
 
-// An event must fit into a message of the event stream with its headers and subject.
-const (
-	headroom             = 8 << 10
-	defaultMaxEventBytes = 1<<20 - headroom
-)
+// maxEventBytes is the largest body of an event where messages have at most so many bytes, or the
+// server's default, 1 MiB, if that is 0. A message holds the event's headers and subject too.
+func maxEventBytes(maxPayload int64) int {
+	const headroom = 8 << 10
+	return max(0, int(cmp.Or(maxPayload, 1<<20))-headroom)
+}

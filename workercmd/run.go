@@ -16,7 +16,6 @@ import (
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/internal/heap"
-	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/store"
 )
@@ -107,7 +106,6 @@ func (r *runCommand) run(ctx context.Context, p *Program) error {
 		}
 		defer stop()
 	}
-	go announce(ctx, worker, logger, nc.ConnectedUrlRedacted())
 	if err := worker.Run(ctx); err != nil {
 		return err
 	}
@@ -160,18 +158,4 @@ func (r *runCommand) config(ctx context.Context, p *Program, nc *nats.Conn, logg
 		return c, nil, err
 	}
 	return c, c.Database.Close, nil
-}
-
-// announce says when the worker is at work, and where.
-func announce(ctx context.Context, w *maestro.Worker, logger *slog.Logger, nats string) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for w.Ready(ctx) != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-	logger.Info("ready", "nats", nats, "namespace", w.Namespace(), "partitions", w.Partitions(), "version", release.Version())
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
@@ -68,13 +67,13 @@ type broker struct {
 
 // connect connects for good: a server that goes away later is waited for.
 func (b broker) connect(logger *slog.Logger) (*nats.Conn, error) {
-	return b.NATS.Connect("maestro worker", nats.ReconnectWait(reconnectWait),
+	return b.NATS.Connect("maestro worker",
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				logger.Warn("disconnected from NATS: waiting for it", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { logger.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { logger.Info("connected to NATS again", "server", nc.ConnectedAddr()) }),
 		nats.ErrorHandler(reporter(logger)))
 }
 
@@ -88,10 +87,6 @@ func reporter(logger *slog.Logger) nats.ErrHandler {
 		logger.Debug("NATS reports", "error", err)
 	}
 }
-
-// reconnectWait is the pause between two attempts to reach a server again, to which NATS adds up to 100 ms at random. Its own
-// default, 2 s, would be the least that every broken connection costs.
-const reconnectWait = 200 * time.Millisecond
 
 // startDev starts a nats-server inside the process. Without a data folder its streams end with the process.
 func startDev(dir string, port int, logger *slog.Logger) (server *localnats.Server, stop func(), err error) {

@@ -174,7 +174,7 @@ func TestWithoutNATSItSaysWhatToDo(t *testing.T) {
 	for _, args := range []string{"send a b c", "request a b c", "get a b", "history a b", "watch", "import -", "bench a b"} {
 		got := runIn(t, []string{"NATS_URL=nats://me:secret@127.0.0.1:1"}, strings.Fields(args)...)
 		require.Equal(t, 1, got.status)
-		require.Contains(t, got.err, "connect to NATS at nats://me:xxxxx@127.0.0.1:1: ")
+		require.Contains(t, got.err, "connect to NATS at 127.0.0.1:1: ")
 		require.Contains(t, got.err, "start one with `go run ./cmd/worker --dev`, or give --nats-url (NATS_URL)")
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/synadia-io/orbit.go/natscontext"
@@ -27,27 +29,54 @@ type NATS struct {
 	InboxPrefix string `env:"INBOX_PREFIX" placeholder:"SUBJECT" help:"Begins the subjects of answers, for users who may not listen on _INBOX."`
 }
 
-// Connect connects under a name that the server shows. A server that goes away later is waited for. The options come
-// after those of the flags. The error shows no password.
+// Connect connects under a name that the server shows. A server that goes away later is waited for, and so is one that
+// refuses the credentials for a while; their files are read at each attempt. The options come after those of the flags.
+// The error shows no password and no token.
 func (n NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}
-	options = append(append([]nats.Option{nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1)},
-		n.identity()...), options...)
+	options = slices.Concat([]nats.Option{nats.Name(name)}, lasting(), n.identity(), options)
 	if n.Context != "" {
 		nc, _, err := natscontext.Connect(n.Context, options...)
 		if err != nil {
-			return nil, fmt.Errorf("connect to NATS by the context %s: %w%s", n.Context, err, hint(err))
+			return nil, fmt.Errorf("connect to NATS by the context %s: %w%s", n.Context, withoutURL(err), hint(err))
 		}
 		return nc, nil
 	}
-	servers := cmp.Or(n.URL, nats.DefaultURL)
-	nc, err := nats.Connect(servers, options...)
+	servers, err := parseServers(cmp.Or(n.URL, nats.DefaultURL))
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w%s", redact(servers), err, hint(err))
+		return nil, err
+	}
+	nc, err := nats.Connect(servers.urls(), options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w%s", servers, withoutURL(err), hint(err))
 	}
 	return nc, nil
+}
+
+// lasting keeps a connection. Without these options a connection that goes silent is noticed after
+// six minutes, a server that refuses the credentials twice is given up, and a write to a network
+// that takes nothing holds everything up for a minute.
+func lasting() []nats.Option {
+	return []nats.Option{
+		nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.CustomReconnectDelay(reconnectDelay), nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(pingEvery), nats.ReconnectOnFlusherError(),
+	}
+}
+
+// pingEvery is how often the server is asked whether it is there. It is gone after two pings without
+// an answer.
+const pingEvery = 3 * time.Second
+
+// reconnectDelay is the pause before all servers are tried again: 200 ms, after some seconds a
+// second, and up to half as much more, so that not all programs come at once.
+func reconnectDelay(attempts int) time.Duration {
+	pause := 200 * time.Millisecond
+	if attempts > 20 {
+		pause = time.Second
+	}
+	return pause + rand.N(pause/2)
 }
 
 // check finds flags that do not go together.
@@ -96,15 +125,4 @@ func hint(err error) string {
 		return ": start one with `go run ./cmd/worker --dev`, or give --nats-url (NATS_URL)"
 	}
 	return ""
-}
-
-// redact hides passwords.
-func redact(urls string) string {
-	all := strings.Split(urls, ",")
-	for i, one := range all {
-		if parsed, err := url.Parse(strings.TrimSpace(one)); err == nil {
-			all[i] = parsed.Redacted()
-		}
-	}
-	return strings.Join(all, ",")
 }

@@ -3,9 +3,13 @@ package connect
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
@@ -68,7 +72,7 @@ func TestUserAndPassword(t *testing.T) {
 	connected(t, NATS{URL: "nats://worker:secret@" + url[len("nats://"):]})
 	refused(t, NATS{URL: url}, "Authorization Violation: give the user and password (--nats-user, --nats-password)")
 	refused(t, NATS{URL: url, User: "worker", Password: "secret2"}, "Authorization Violation")
-	refused(t, NATS{URL: "nats://worker:secret2@" + url[len("nats://"):]}, "nats://worker:xxxxx@127.0.0.1")
+	refused(t, NATS{URL: "nats://worker:secret2@" + url[len("nats://"):]}, "connect to NATS at 127.0.0.1:")
 }
 
 func TestTLS(t *testing.T) {
@@ -178,4 +182,88 @@ func TestFlagsThatDoNotGoTogether(t *testing.T) {
 	} {
 		refused(t, n, says)
 	}
+}
+
+// A password is shown nowhere, whatever it holds, and works as it is where URLs demand escapes.
+func TestAPasswordIsShownNowhere(t *testing.T) {
+	t.Parallel()
+	const secret = `se%cr/e#t ?:@x`
+	url := serve(t, &server.Options{Users: []*server.User{{Username: "worker", Password: secret}}})
+	address := url[len("nats://"):]
+	connected(t, NATS{URL: "nats://worker:" + secret + "@" + address})
+	connected(t, NATS{URL: "worker:" + secret + "@" + address})
+	connected(t, NATS{URL: "nats://worker:se%25cr%2Fe%23t%20%3F%3A%40x@" + address})
+	hidden := serve(t, &server.Options{Authorization: "s3cr3t"})
+	connected(t, NATS{URL: "nats://s3cr3t@" + hidden[len("nats://"):]})
+	for _, url := range []string{
+		"nats://worker:not" + secret + "@" + address, "worker:not" + secret + "@" + address, "nats://not" + secret + "@" + address,
+		"nats://worker:" + secret + "@127.0.0.1:1", "nats://" + secret + "@127.0.0.1:1", secret + "@127.0.0.1:1,a:" + secret + "@127.0.0.1:2",
+		"nats://worker:" + secret, "nats://worker:" + secret + "@host:port", "nats://worker:" + secret + "@127.0.0.1:99999", "nats://worker:" + secret + "@",
+		"nats://worker:1234,se%cr/@" + address, "nats://worker:12/34se%cr", "nats://worker:" + secret + "@[::1", "://worker:" + secret + "@x y",
+	} {
+		_, err := NATS{URL: url}.Connect("a test")
+		require.Error(t, err, url)
+		for _, part := range []string{"se%cr", "e#t", "cr/", "1234", "%25", "not", "?:"} {
+			require.NotContains(t, strings.ReplaceAll(err.Error(), "cannot", ""), part, "%s: %s", url, err)
+		}
+	}
+	_, err := NATS{URL: "nats://worker:" + secret + "@127.0.0.1:1"}.Connect("a test")
+	require.ErrorContains(t, err, "connect to NATS at 127.0.0.1:1: ")
+
+	file := filepath.Join(t.TempDir(), "maestro.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"url":"nats://worker:`+secret+`@127.0.0.1:1"}`), 0o600))
+	_, err = NATS{Context: file}.Connect("a test")
+	require.ErrorContains(t, err, "the URL of a server cannot be read")
+	require.NotContains(t, err.Error(), "cr/")
+}
+
+// While a password is rotated, server and program disagree for a while; credentials are a file that somebody replaces.
+func TestRotatedCredentialsWork(t *testing.T) {
+	t.Parallel()
+	password := func(text string) *server.Options {
+		return &server.Options{Host: "127.0.0.1", NoSigs: true, NoLog: true, Users: []*server.User{{Username: "worker", Password: text}}}
+	}
+	options := password("old")
+	options.Port = server.RANDOM_PORT
+	s, err := server.NewServer(options)
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.True(t, s.ReadyForConnections(10*time.Second))
+	refusals := make(chan error, 100)
+	nc, err := NATS{URL: "nats://" + s.Addr().String(), User: "worker", Password: "old"}.Connect("a test",
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refusals <- err }))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+
+	rotated := func(to string) {
+		next := password(to)
+		next.Port = s.Addr().(*net.TCPAddr).Port
+		require.NoError(t, s.ReloadOptions(next))
+	}
+	rotated("new")
+	for range 5 { // two are enough for the client's defaults to give up
+		require.ErrorIs(t, <-refusals, nats.ErrAuthorization)
+	}
+	require.False(t, nc.IsClosed())
+	rotated("old")
+	require.Eventually(t, nc.IsConnected, 5*time.Second, time.Millisecond)
+	require.NoError(t, nc.Flush())
+}
+
+// The file is read at each attempt.
+func TestCredentialsAreReadAgain(t *testing.T) {
+	t.Parallel()
+	options, creds := decentralized(t)
+	good, err := os.ReadFile(creds)
+	require.NoError(t, err)
+	nc := connected(t, NATS{URL: serve(t, options), Creds: creds})
+	_, strangers := decentralized(t)
+	bad, err := os.ReadFile(strangers)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(creds, bad, 0o600))
+	require.NoError(t, nc.ForceReconnect())
+	require.Eventually(t, func() bool { return errors.Is(nc.LastError(), nats.ErrAuthorization) }, 10*time.Second, time.Millisecond)
+	require.NoError(t, os.WriteFile(creds, good, 0o600))
+	require.Eventually(t, func() bool { return nc.IsConnected() && nc.FlushTimeout(time.Second) == nil }, 10*time.Second, time.Millisecond)
 }

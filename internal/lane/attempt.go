@@ -145,9 +145,9 @@ func (a *attempt) execute(c *Command, at time.Time) (aggregate.Instance, []aggre
 		return instance, nil, refusalOf(err)
 	}
 	for _, d := range decided {
-		if len(d.Body) > a.lane.MaxEventBytes {
+		if most := a.lane.MaxEventBytes(); len(d.Body) > most {
 			return instance, nil, Fail(CodeTooLarge, "event %s has %d bytes, at most %d can be published",
-				d.Type, len(d.Body), a.lane.MaxEventBytes)
+				d.Type, len(d.Body), most)
 		}
 	}
 	return next, decided, nil

@@ -39,7 +39,7 @@ func benchmarkBatch(b *testing.B, metrics *telemetry.Metrics, tracer trace.Trace
 	at, err := s.Acquire(b.Context(), 0, b.Name())
 	require.NoError(b, err)
 	l := lane.New(lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(b.Name()),
-		Memory: lane.NewMemory(1<<20, 0), MaxBatch: benchBatch, MaxEventBytes: 10_000, Metrics: metrics}, at, nil)
+		Memory: lane.NewMemory(1<<20, 0), MaxBatch: benchBatch, MaxEventBytes: func() int { return 10_000 }, Metrics: metrics}, at, nil)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = l.Run(ctx) }()

@@ -65,8 +65,8 @@ type Config struct {
 	Snapshots *Snapshots
 	// MaxBatch is the most commands in a transaction.
 	MaxBatch int
-	// MaxEventBytes is the largest body of an event.
-	MaxEventBytes int
+	// MaxEventBytes is the largest body of an event at this moment.
+	MaxEventBytes func() int
 	// Budgets are the times that lanes work within.
 	Budgets Budgets
 }

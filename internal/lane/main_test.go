@@ -152,7 +152,7 @@ func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
 func newRigAt(t *testing.T, s lane.Store, at store.Partition, p lane.Publisher, change ...func(*lane.Config)) *rig {
 	t.Helper()
 	c := lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(t.Name()),
-		Logger: slog.New(slog.DiscardHandler), Memory: lane.NewMemory(1<<20, 0), MaxBatch: 64, MaxEventBytes: 10_000}
+		Logger: slog.New(slog.DiscardHandler), Memory: lane.NewMemory(1<<20, 0), MaxBatch: 64, MaxEventBytes: func() int { return 10_000 }}
 	for _, change := range change {
 		change(&c)
 	}

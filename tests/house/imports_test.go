@@ -21,6 +21,7 @@ var rooms = map[string]string{
 	"internal/telemetry":   "",
 	"internal/wire":        "aggregate",
 	"internal/connect":     "",
+	"internal/link":        "",
 	"internal/atomicbatch": "",
 	"internal/fastbatch":   "",
 	"internal/generate":    "client",
@@ -44,7 +45,7 @@ var rooms = map[string]string{
 	"projections": "aggregate store internal/telemetry",
 
 	"maestro": "aggregate store client console consumer eventstream projections " +
-		"internal/hlc internal/telemetry internal/wire internal/lane",
+		"internal/hlc internal/link internal/telemetry internal/release internal/wire internal/lane",
 
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 
