@@ -75,6 +75,7 @@ type Worker struct {
 	js       jetstream.JetStream
 	events   *eventstream.Watch
 	link     *link.Link
+	readiness
 }
 
 // Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that was answered is
@@ -133,6 +134,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer fail(nil)
 	group.Go(func() { w.events.Run(watching) })
 	group.Go(func() { fail(w.link.Run(watching)) })
+	group.Go(func() { w.readiness.watch(watching, w.able) })
 	group.Go(func() { w.announce(working) })
 	err := w.consumer.Run(working)
 	if cause := context.Cause(working); errors.Is(cause, link.ErrClosed) {
@@ -141,8 +143,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready tells whether the worker is connected and owns what it is to own; the error says what is missing.
-func (w *Worker) Ready(ctx context.Context) error {
+// able is nil if the worker can do its work at this moment; the error says what is missing.
+func (w *Worker) able(ctx context.Context) error {
 	if err := w.link.Check(); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -34,6 +33,10 @@ type Publisher interface {
 	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is published.
 	Run(ctx context.Context) error
 	Flush(ctx context.Context) error
+	// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does. Diverged tells whether
+	// that is an event stream that is not the log's, so that a person has to mend it.
+	Obstacle() (why error, since time.Time)
+	Diverged() bool
 }
 
 // Config is what a consumer works with. All fields but Stream and ReceiptRetention are required.
@@ -60,6 +63,7 @@ type Consumer struct {
 	id           string // of the member, for subjects
 	roster       *membership.Roster
 	lanes        []atomic.Pointer[lane.Lane] // by partition; nil where this worker is not the owner
+	tenures      []atomic.Pointer[Tenure]    // the same, with what else belongs to it
 	owned        atomic.Int64
 	slots        chan struct{}                     // bounds the reads of the store on behalf of clients
 	rows         atomic.Pointer[[]store.Partition] // as the store last had them
@@ -88,7 +92,7 @@ func New(c Config) *Consumer {
 	partitions := c.Store.Partitions()
 	id := c.Lane.Clock.NewID()
 	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
-		seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
+		tenures: make([]atomic.Pointer[Tenure], partitions), seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
 		waiting: waiting{requests: map[int][]*request{}}, forwards: forwards{sent: map[string]forward{}},
 		operations: newOperations(c.Namespace, c.Lane.Types)}
@@ -96,25 +100,6 @@ func New(c Config) *Consumer {
 
 // Owned is the number of partitions that this worker owns.
 func (c *Consumer) Owned() int { return int(c.owned.Load()) }
-
-// Ready is nil when this worker owns its share of the partitions and every other has an owner too.
-func (c *Consumer) Ready() error {
-	members := c.roster.Members()
-	owners, assigned := membership.Owners(len(c.lanes), members), membership.Assign(len(c.lanes), members)
-	orphans, missing := 0, 0
-	for p := range owners {
-		switch {
-		case owners[p] == "":
-			orphans++
-		case assigned[p] == c.id && owners[p] != c.id:
-			missing++
-		}
-	}
-	if orphans+missing > 0 {
-		return fmt.Errorf("owns %d partitions; %d more are to come, %d have no owner", c.Owned(), missing, orphans)
-	}
-	return nil
-}
 
 // Run joins the workers of the namespace, handles the commands of its share of the partitions until ctx ends, then finishes what is
 // in hand, hands its partitions over and returns nil.

@@ -19,12 +19,13 @@ import (
 // gauges are what can be asked of a worker at any moment; what happens is counted where it does, through [telemetry.Metrics].
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
+	orphans, standing, diverged                              metric.Int64ObservableGauge
 	age                                                      metric.Float64ObservableGauge
 	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [8]error
+	var errs [11]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -39,6 +40,9 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
 	g.rerouted, errs[7] = m.Int64ObservableCounter("maestro.requests.rerouted", metric.WithUnit("{request}"),
 		metric.WithDescription("Requests that waited for a partition's next owner and were routed again."))
+	g.orphans = number(8, "maestro.partitions.orphaned", "{partition}", "Partitions of the namespace that no worker is known to own.")
+	g.standing = number(9, "maestro.partitions.standing", "{partition}", "Partitions of this worker in which nothing has moved for 30 s, though commands wait.")
+	g.diverged = number(10, "maestro.partitions.diverged", "{partition}", "Partitions of this worker that are not published because the event stream is not the log's.")
 	return g, errors.Join(errs[:]...)
 }
 
@@ -68,16 +72,39 @@ func (c *Consumer) observe() (stop func(), err error) {
 		o.ObserveInt64(g.cached, cached, all)
 		o.ObserveInt64(g.cachedBytes, cachedBytes, all)
 		o.ObserveInt64(g.owned, c.owned.Load(), all)
+		c.observeTrouble(o, g, all)
 		o.ObserveInt64(g.rerouted, c.waiting.moved(), all)
 		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
 			o.ObserveInt64(g.stream, commands, all)
 		}
 		return nil
-	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted)
+	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted,
+		g.orphans, g.standing, g.diverged)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}
 	return func() { _ = registered.Unregister() }, nil
+}
+
+// observeTrouble exports what a person should look at.
+func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.ObserveOption) {
+	var orphans, standing, diverged int64
+	for _, t := range c.owning() {
+		if s := t.Lane.Stats(); !s.Stalled.IsZero() && time.Since(s.Stalled) > forLong {
+			standing++
+		}
+		if t.Publisher.Diverged() {
+			diverged++
+		}
+	}
+	for p := range c.lanes {
+		if c.roster.Owner(p) == "" {
+			orphans++
+		}
+	}
+	o.ObserveInt64(g.orphans, orphans, all)
+	o.ObserveInt64(g.standing, standing, all)
+	o.ObserveInt64(g.diverged, diverged, all)
 }
 
 func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {

@@ -210,6 +210,8 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	}
 	t := &Tenure{At: at, Publisher: s.Publisher(at)}
 	t.Lane = lane.New(s.Lane, at, t.Publisher)
+	s.tenures[partition].Store(t)
+	defer s.tenures[partition].Store(nil)
 	s.lanes[partition].Store(t.Lane)
 	s.Lane.Metrics.TookOver(time.Since(start))
 	s.owned.Add(1)

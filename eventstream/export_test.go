@@ -10,3 +10,10 @@ var (
 
 // Hasten sets how long the server waits for a program that went away.
 func Hasten(d time.Duration) { ackWait = d }
+
+// End is where the stream ended when it was last looked at.
+func (w *Watch) End() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.end
+}

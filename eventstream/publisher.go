@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -55,6 +56,7 @@ type Publisher struct {
 	fast      *fastbatch.Sender // while it publishes
 	complains *complaints
 	queue     queue
+	obstacle  atomic.Pointer[obstacle]
 }
 
 // NewPublisher returns the publisher of a partition for its owner, who has acquired it in the state at.
@@ -113,6 +115,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case errors.Is(err, errLost), errors.Is(err, errReconnected):
 			continue
 		}
+		p.hindered(err)
 		p.logger.Log(ctx, p.complains.level(err), "events wait: publishing failed and is tried again",
 			"partition", p.partition, "error", err)
 		select {
@@ -164,6 +167,9 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 		return err
 	}
 	defer p.fast.Close()
+	if p.Backlog() == 0 {
+		p.free()
+	}
 	for {
 		events, above, err := p.queue.take(ctx, lost)
 		if err != nil {
@@ -183,6 +189,7 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 				return err
 			}
 			p.queue.mark(events[n-1].Position, fence.stream)
+			p.free()
 			progress()
 			events = events[n:]
 		}

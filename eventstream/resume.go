@@ -41,7 +41,9 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	if err != nil {
 		return fence{}, err
 	}
-	p.resumeAbove(published, f.stream, bounded(config))
+	if err := p.resumeAbove(ctx, published, f.stream, stream, row.Position); err != nil {
+		return fence{}, err
+	}
 	if row.Position > p.committed() {
 		p.queue.add(row.Position, nil)
 	}
@@ -59,21 +61,27 @@ func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	return stream, err
 }
 
-// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream is known to have had.
-func (p *Publisher) resumeAbove(published int64, stream time.Time, bounded bool) {
-	if _, known, of := p.queue.state(); of.Equal(stream) && published < known {
-		if published == 0 && bounded {
-			published = known // the stream has dropped its oldest events, and these were
-		} else {
-			p.logger.Warn("the event stream has lost its end: publishing it again", "partition", p.partition,
-				"from", published+1, "to", known)
+// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream has dropped of what it is
+// known to have had. It is an error if that is more than the log has, which ends at the given position.
+func (p *Publisher) resumeAbove(ctx context.Context, published int64, created time.Time, stream jetstream.Stream, end int64) (err error) {
+	_, known, of := p.queue.state()
+	if !of.Equal(created) {
+		known = 0
+	}
+	if compared && known > end {
+		return p.diverged(known, fmt.Sprintf("the log ends at %d", end))
+	}
+	if published == 0 && known > 0 && bounded(stream.CachedInfo().Config) {
+		if published, err = p.dropped(ctx, stream, known); err != nil {
+			return err
 		}
 	}
-	p.queue.mark(published, stream)
+	if published < known {
+		p.logger.Warn("the event stream has lost its end: publishing it again", "partition", p.partition, "from", published+1, "to", known)
+	}
+	p.queue.mark(published, created)
+	return nil
 }
-
-// bounded tells whether the stream drops events, the oldest first.
-func bounded(c jetstream.StreamConfig) bool { return c.MaxAge > 0 || c.MaxBytes > 0 || c.MaxMsgs > 0 }
 
 func (p *Publisher) committed() int64 {
 	committed, _, _ := p.queue.state()
@@ -97,6 +105,9 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 	if err != nil {
 		return 0, 0, p.removeForeign(ctx, stream, last, err)
 	}
+	if !compared {
+		return inStream.Position, last.Sequence, nil
+	}
 	if inStream.Position > end {
 		return 0, 0, p.diverged(inStream.Position, fmt.Sprintf("the log ends at %d", end))
 	}
@@ -104,11 +115,17 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 	switch {
 	case err != nil:
 		return 0, 0, fmt.Errorf("read the log: %w", err)
-	case len(inLog) == 0 || inLog[0].Aggregate != inStream.Aggregate || inLog[0].Sequence != inStream.Sequence ||
-		!inLog[0].RecordedAt.Equal(inStream.RecordedAt):
+	case len(inLog) == 0 || !same(&inLog[0], &inStream):
 		return 0, 0, p.diverged(inStream.Position, "the log has another event there")
 	}
 	return inStream.Position, last.Sequence, nil
+}
+
+// same tells whether the log and the stream have the same event at a position. An aggregate's sequence alone, the ce-id, may come
+// again in another history, though not at the same time for the same command.
+func same(a, b *store.Event) bool {
+	return a.Aggregate == b.Aggregate && a.Sequence == b.Sequence && a.RecordedAt.Equal(b.RecordedAt) &&
+		a.Metadata.CommandID == b.Metadata.CommandID
 }
 
 // removeForeign takes a message out of the stream that is no event: nobody but publishers may write there, but a client can name a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // Watch looks after the event stream for all publishers of a worker. A stream that was deleted it makes anew. When the
 // stream is another one, or the server may have lost its end in a crash, it tells the publishers: one that has nothing to publish would
-// not notice.
+// not notice. The connection may be to another server than the one that has lost something.
 type Watch struct {
 	js        jetstream.JetStream
 	namespace wire.Namespace
@@ -24,11 +25,20 @@ type Watch struct {
 	batches   *atomicbatch.Sender // of all publishers
 	complains complaints          // of them too: one speaks for all
 
+	// What follows belongs to the goroutine of Run.
 	created    time.Time
 	reconnects uint64
+	end        uint64 // the sequence where the stream ended when it was last looked at
+	newest     mark   // the newest event that was seen
 
 	mu   sync.Mutex
 	lost chan struct{} // closed and replaced when the stream may have lost something
+}
+
+// mark is a message by which a stream is known again.
+type mark struct {
+	sequence uint64
+	at       time.Time
 }
 
 // watchEvery is how often the stream is looked at.
@@ -67,13 +77,54 @@ func (w *Watch) look(ctx context.Context) error {
 		return err
 	}
 	created, reconnects := stream.CachedInfo().Created, w.js.Conn().Stats().Reconnects
-	if reconnects != w.reconnects || !w.created.IsZero() && !created.Equal(w.created) {
+	another := reconnects != w.reconnects || !w.created.IsZero() && !created.Equal(w.created)
+	shorter, err := w.shorter(ctx, stream)
+	if err != nil && !another {
+		return err
+	}
+	if another || shorter {
 		w.mu.Lock()
 		close(w.lost)
 		w.lost = make(chan struct{})
 		w.mu.Unlock()
+		w.newest = mark{}
 	}
 	w.created, w.reconnects = created, reconnects
+	return w.remember(ctx, stream)
+}
+
+// shorter tells whether the stream ends earlier than before, or has another message, or none, where the newest event was.
+func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, error) {
+	if stream.CachedInfo().State.LastSeq < w.end {
+		return true, nil
+	}
+	if w.newest == (mark{}) {
+		return false, nil
+	}
+	found, err := stream.GetMsg(ctx, w.newest.sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil
+	}
+	return err == nil && !found.Time.Equal(w.newest.at), err
+}
+
+// remember notes where the stream ends. Fences are not looked at: the next takes the place of the one before.
+func (w *Watch) remember(ctx context.Context, stream jetstream.Stream) error {
+	end := stream.CachedInfo().State.LastSeq
+	if end == w.end {
+		return nil
+	}
+	last, err := stream.GetMsg(ctx, end)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+	case err != nil:
+		return err
+	case strings.HasPrefix(last.Subject, strings.TrimSuffix(w.namespace.Events(), ">")):
+		w.newest = mark{end, last.Time}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end = end
 	return nil
 }
 

@@ -26,6 +26,15 @@ type bench struct {
 	log       *store.Memory
 	at        store.Partition
 	publisher *eventstream.Publisher
+	watch     *eventstream.Watch
+}
+
+// seen waits until the watch has seen the last event.
+func (b *bench) seen() {
+	b.Helper()
+	stream, err := b.js.Stream(b.Context(), "MAESTRO_EVENTS")
+	require.NoError(b, err)
+	require.Eventually(b, func() bool { return b.watch.End() == stream.CachedInfo().State.LastSeq }, 15*time.Second, 10*time.Millisecond)
 }
 
 func newBench(t *testing.T, config eventstream.StreamConfig) *bench {
@@ -40,11 +49,11 @@ func newBench(t *testing.T, config eventstream.StreamConfig) *bench {
 	require.NoError(t, err)
 	b.at, err = b.log.Acquire(t.Context(), 0, "owner")
 	require.NoError(t, err)
-	watch := eventstream.NewWatch(b.js, "maestro", config, slog.Default())
-	b.publisher = eventstream.NewPublisher(b.js, "maestro", config, b.log, b.at, slog.Default()).Follow(watch)
+	b.watch = eventstream.NewWatch(b.js, "maestro", config, slog.Default())
+	b.publisher = eventstream.NewPublisher(b.js, "maestro", config, b.log, b.at, slog.Default()).Follow(b.watch)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 2)
-	go func() { watch.Run(ctx); done <- nil }()
+	go func() { b.watch.Run(ctx); done <- nil }()
 	go func() { done <- b.publisher.Run(ctx) }()
 	t.Cleanup(func() { stop(); require.NoError(t, <-done); require.NoError(t, <-done) })
 	return b
@@ -53,10 +62,15 @@ func newBench(t *testing.T, config eventstream.StreamConfig) *bench {
 // commit appends events to the log and waits until they are published.
 func (b *bench) commit(n int) {
 	b.Helper()
+	b.commitAt(time.Now(), n)
+}
+
+func (b *bench) commitAt(at time.Time, n int) {
+	b.Helper()
 	c := &store.Commit{Epoch: b.at.Epoch, Position: b.at.Position}
 	for range n {
 		b.at.Position++
-		c.Events = append(c.Events, store.Event{Position: b.at.Position, Aggregate: store.Key{Type: "counter", ID: "1"}, RecordedAt: time.Now().UTC().Truncate(time.Microsecond),
+		c.Events = append(c.Events, store.Event{Position: b.at.Position, Aggregate: store.Key{Type: "counter", ID: "1"}, RecordedAt: at.UTC().Truncate(time.Microsecond),
 			Recorded: aggregate.Recorded{Sequence: b.at.Position, Type: "incremented", Version: 1, Body: []byte(`{}`)}})
 	}
 	require.NoError(b, b.log.Commit(b.Context(), c))
@@ -122,12 +136,58 @@ func TestALostEndIsPublishedAgain(t *testing.T) {
 // What a bounded stream has dropped is not published again.
 func TestDroppedEventsStayDropped(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, eventstream.StreamConfig{MaxAge: time.Hour})
+	b := newBench(t, eventstream.StreamConfig{MaxAge: 2 * time.Second})
 	b.commit(3)
-	stream, err := b.js.Stream(t.Context(), "MAESTRO_EVENTS")
-	require.NoError(t, err)
-	require.NoError(t, stream.Purge(t.Context(), jetstream.WithPurgeSubject("maestro.evt.>")))
+	b.holds(0)
 	require.NoError(t, b.server.Restart())
 	b.commit(1)
 	b.holds(1)
+}
+
+// A bounded stream that is too young to have dropped what it lacks has lost it: the server came back with older files, or somebody
+// has purged the stream, which the connection does not show.
+func TestWhatABoundedStreamLostIsPublishedAgain(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]eventstream.StreamConfig{
+		"by age": {MaxAge: time.Hour}, "by size": {MaxBytes: 16 << 20}, "by both": {MaxAge: time.Hour, MaxBytes: 16 << 20},
+	} {
+		t.Run(name+", older files", func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, config)
+			b.server.Stop()
+			saved := t.TempDir()
+			require.NoError(t, os.CopyFS(saved, os.DirFS(b.dir)))
+			require.NoError(t, b.server.Restart())
+			b.commit(3)
+			b.commit(1) // which saves how far it was published
+			b.server.Stop()
+			require.NoError(t, os.RemoveAll(b.dir))
+			require.NoError(t, os.CopyFS(b.dir, os.DirFS(saved)))
+			require.NoError(t, b.server.Restart())
+			b.holds(4)
+		})
+		t.Run(name+", purged", func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, config)
+			b.commit(4)
+			b.seen()
+			stream, err := b.js.Stream(t.Context(), "MAESTRO_EVENTS")
+			require.NoError(t, err)
+			require.NoError(t, stream.Purge(t.Context()))
+			b.holds(4)
+		})
+	}
+}
+
+// Of what a bounded stream lacks, what was too old for it is not published again.
+func TestWhatWasTooOldIsNotPublishedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, eventstream.StreamConfig{MaxAge: time.Hour})
+	b.commitAt(time.Now().Add(-2*time.Hour), 5)
+	b.commit(2)
+	b.seen()
+	stream, err := b.js.Stream(t.Context(), "MAESTRO_EVENTS")
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(t.Context()))
+	b.holds(2)
 }

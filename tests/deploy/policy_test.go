@@ -303,3 +303,20 @@ func TestTheTrialNeedsNothingElse(t *testing.T) {
 		}
 	}
 }
+
+// An outage makes all workers unready. Their metrics and console are to be found all the same, and nodes can be drained.
+func TestWorkersThatAreNotReadyAreReachableAndCanBeEvicted(t *testing.T) {
+	forEach(t, func(t *testing.T, objects []runtime.Object) {
+		for _, s := range find[*corev1.Service](objects) {
+			if s.Name == "maestro-worker" {
+				require.True(t, s.Spec.PublishNotReadyAddresses)
+			}
+		}
+		budgets := find[*policyv1.PodDisruptionBudget](objects)
+		require.NotEmpty(t, budgets)
+		for _, b := range budgets {
+			require.NotNil(t, b.Spec.UnhealthyPodEvictionPolicy)
+			require.Equal(t, policyv1.AlwaysAllow, *b.Spec.UnhealthyPodEvictionPolicy)
+		}
+	})
+}

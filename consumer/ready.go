@@ -1,0 +1,140 @@
+package consumer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/membership"
+)
+
+const (
+	// briefly is how long a lane or a publisher may stand still, though all that are busy do.
+	briefly = 2 * time.Second
+	// forLong is how long a single one may, while others move.
+	forLong = 30 * time.Second
+)
+
+// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this moment. The error tells what does
+// not. It asks no server.
+func (c *Consumer) Ready() error {
+	now := time.Now()
+	return errors.Join(c.share(), c.committing(now), c.publishing(now))
+}
+
+// share is nil when this worker owns what it is to own. What others are to own is not its affair.
+func (c *Consumer) share() error {
+	members := c.roster.Members()
+	owners, assigned := membership.Owners(len(c.lanes), members), membership.Assign(len(c.lanes), members)
+	missing := 0
+	for p := range owners {
+		if assigned[p] == c.id && owners[p] != c.id {
+			missing++
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("owns %d partitions, %d more are to come", c.Owned(), missing)
+	}
+	return nil
+}
+
+// committing is nil when commands come to their end. User code that does not return is a matter of its own partition.
+func (c *Consumer) committing(now time.Time) error {
+	busy, stuck, longest := 0, 0, standstill{}
+	for p, t := range c.owning() {
+		s := t.Lane.Stats()
+		if s.Stalled.IsZero() {
+			continue
+		}
+		busy++
+		stands := standstill{p, now.Sub(s.Stalled), doing(s.Doing)}
+		if stands.lasts > briefly && s.Doing.Step != lane.Deciding && s.Doing.Step != lane.Projecting {
+			stuck++
+		}
+		longest = longest.or(stands)
+	}
+	switch {
+	case stuck > 0 && stuck == busy && (busy > 1 || c.Owned() == 1):
+		return fmt.Errorf("nothing is committed: %w", longest)
+	case longest.lasts > forLong:
+		return longest
+	}
+	return nil
+}
+
+// publishing is nil when what is committed is published.
+func (c *Consumer) publishing(now time.Time) error {
+	behind, stuck, longest := 0, 0, standstill{}
+	for p, t := range c.owning() {
+		why, since := t.Publisher.Obstacle()
+		if t.Publisher.Diverged() {
+			return fmt.Errorf("events of partition %d are not published: %w", p, why)
+		}
+		if t.Lane.Stats().Unpublished > 0 {
+			behind++
+		}
+		if why == nil {
+			continue
+		}
+		stands := standstill{p, now.Sub(since), why.Error()}
+		if stands.lasts > briefly {
+			stuck++
+		}
+		longest = longest.or(stands)
+	}
+	switch {
+	case stuck > 0 && stuck >= behind:
+		return fmt.Errorf("nothing is published: %w", longest)
+	case longest.lasts > forLong:
+		return fmt.Errorf("events wait: %w", longest)
+	}
+	return nil
+}
+
+// standstill is a partition in which nothing moves.
+type standstill struct {
+	partition int
+	lasts     time.Duration
+	why       string
+}
+
+// Error implements error.
+func (s standstill) Error() string {
+	return fmt.Sprintf("partition %d stands still for %s: %s", s.partition, s.lasts.Round(time.Second), s.why)
+}
+
+// or is the one of two that lasts longer.
+func (s standstill) or(other standstill) standstill {
+	if other.lasts > s.lasts {
+		return other
+	}
+	return s
+}
+
+// doing says what a lane is at.
+func doing(d lane.Doing) string {
+	what := string(cmp.Or(d.Step, "between two steps"))
+	if d.Command != "" {
+		what += fmt.Sprintf(" %s of %s %s", d.Command, d.Aggregate.Type, d.Aggregate.ID)
+	}
+	if d.Projection != "" {
+		what += " in projection " + d.Projection
+	}
+	if d.Problem != "" {
+		what += fmt.Sprintf(", %d attempts have failed: %s", d.Attempts, d.Problem)
+	}
+	return what
+}
+
+// owning goes through the tenures of this worker, by partition.
+func (c *Consumer) owning() func(yield func(int, *Tenure) bool) {
+	return func(yield func(int, *Tenure) bool) {
+		for p := range c.tenures {
+			if t := c.tenures[p].Load(); t != nil && !yield(p, t) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package eventstream
+
+import (
+	"errors"
+	"time"
+)
+
+// obstacle is what keeps a publisher from publishing.
+type obstacle struct {
+	why   error
+	since time.Time
+}
+
+// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does.
+func (p *Publisher) Obstacle() (why error, since time.Time) {
+	if o := p.obstacle.Load(); o != nil {
+		return o.why, o.since
+	}
+	return nil, time.Time{}
+}
+
+// Diverged tells whether publishing stands still because the event stream is not the log's, which a person has to mend.
+func (p *Publisher) Diverged() bool {
+	why, _ := p.Obstacle()
+	return errors.Is(why, errDiverged)
+}
+
+// hindered notes that an attempt to publish has failed.
+func (p *Publisher) hindered(why error) {
+	now := &obstacle{why: why, since: time.Now()}
+	if before := p.obstacle.Load(); before != nil {
+		now.since = before.since
+	}
+	p.obstacle.Store(now)
+}
+
+// free notes that publishing works.
+func (p *Publisher) free() {
+	if p.obstacle.Load() != nil {
+		p.obstacle.Store(nil)
+	}
+}

@@ -1,0 +1,193 @@
+package maestro_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/store"
+)
+
+// running is a namespace of one partition with a worker.
+type running struct {
+	*testing.T
+	pool   *pgxpool.Pool
+	js     jetstream.JetStream
+	client *client.Client
+	config maestro.Config
+	log    *output
+	worker *maestro.Worker
+	stop   func()
+}
+
+// output is a log that may be read while it is written.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) has(text string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Contains(o.text.String(), text)
+}
+
+func newRunning(t *testing.T) *running {
+	t.Helper()
+	broker := localnats.ForTest(t)
+	r := &running{T: t, pool: localpg.Pool(t, localpg.Database(t)), log: &output{}}
+	nc := broker.Connect(t)
+	var err error
+	r.js, err = jetstream.New(nc)
+	require.NoError(t, err)
+	r.client, err = client.New(nc, client.Options{})
+	require.NoError(t, err)
+	r.config = maestro.Config{NATS: broker.Connect(t), Database: r.pool, Partitions: 1, Aggregates: []aggregate.Type{account},
+		Logger: slog.New(slog.NewTextHandler(r.log, nil))}
+	r.start()
+	return r
+}
+
+// start runs a worker until stop is called or the test ends.
+func (r *running) start() {
+	r.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	worker, err := maestro.New(ctx, r.config)
+	require.NoError(r, err)
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	r.worker, r.stop = worker, sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			r.Errorf("the worker ended with %v", err)
+		}
+	})
+	r.Cleanup(r.stop)
+	r.until(func() bool { return worker.Ready(ctx) == nil })
+}
+
+func (r *running) until(done func() bool) {
+	r.Helper()
+	require.Eventually(r, done, 30*time.Second, 10*time.Millisecond)
+}
+
+// deposit makes events of the account, and returns the last outcome.
+func (r *running) deposit(id string, times int) (o store.Outcome) {
+	r.Helper()
+	for range times {
+		ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
+		var err error
+		o, err = r.client.Request(ctx, client.Command{Aggregate: "account", AggregateID: id, Name: "deposit", Data: Deposit{Amount: 1}})
+		cancel()
+		require.NoError(r, err)
+		require.Equal(r, store.Committed, o.Status, "%+v", o.Error)
+	}
+	return o
+}
+
+// published waits until the event stream has so many events.
+func (r *running) published(many uint64) {
+	r.Helper()
+	r.until(func() bool { return positions(r.T, r.js) == many })
+}
+
+// backUp keeps the database as it is, and returns what brings it back under the feet of whoever works with it.
+func (r *running) backUp() (restore func()) {
+	r.Helper()
+	tables := []string{"partitions", "events", "receipts", "snapshots", "dead_letters"}
+	for _, table := range tables {
+		_, err := r.pool.Exec(r.Context(), fmt.Sprintf("create table kept_%[1]s as table maestro.%[1]s", table))
+		require.NoError(r, err)
+	}
+	return func() {
+		require.NoError(r, pgx.BeginFunc(r.Context(), r.pool, func(tx pgx.Tx) error {
+			for _, table := range tables {
+				if _, err := tx.Exec(r.Context(), fmt.Sprintf("truncate maestro.%[1]s", table)); err != nil {
+					return err
+				}
+				if _, err := tx.Exec(r.Context(), fmt.Sprintf("insert into maestro.%[1]s table kept_%[1]s", table)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+// The database comes back without its last commits while a worker runs: after a failover to a server that lacked them, or as an older
+// backup. The worker notices, says so and goes on with commands. It never takes new events for those that the stream has at their
+// positions, though the log becomes longer than the stream.
+func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
+	t.Parallel()
+	const kept, lost = 5, 4
+	for name, more := range map[string]int{"nothing happens": 0, "a command comes at once": 1, "the log outgrows the stream": lost + 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunning(t)
+			r.deposit("a", kept)
+			r.published(kept)
+			restore := r.backUp()
+			r.deposit("a", lost)
+			r.published(kept + lost)
+			restore()
+			if more > 0 {
+				require.EqualValues(t, kept+more, r.deposit("a", more).Sequence)
+			}
+			r.until(func() bool { return r.log.has("the log has gone back: commits that were answered are gone") })
+			r.until(func() bool {
+				err := r.worker.Ready(t.Context())
+				return err != nil && strings.Contains(err.Error(), "worker republish")
+			})
+			require.True(t, r.log.has("level=ERROR msg=\"events wait: publishing failed and is tried again\" partition=0 error=\"the event stream is not the log's"))
+			require.EqualValues(t, kept+more+2, r.deposit("a", 2).Sequence, "commands go on")
+			require.EqualValues(t, kept+lost, positions(t, r.js), "nothing is published")
+
+			r.stop()
+			events, err := maestro.Republish(t.Context(), r.config)
+			require.NoError(t, err)
+			require.EqualValues(t, kept+more+2, events)
+			r.start()
+			r.deposit("a", 1)
+			r.published(uint64(kept + more + 3))
+		})
+	}
+}
+
+// What was answered and is gone, the durable commands of it that are still in the stream are handled again.
+func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {
+	t.Parallel()
+	r := newRunning(t)
+	r.deposit("a", 1)
+	restore := r.backUp()
+	_, err := r.client.Send(t.Context(), client.Command{ID: "durable", Aggregate: "account", AggregateID: "a", Name: "deposit", Data: Deposit{Amount: 1}})
+	require.NoError(t, err)
+	r.published(2)
+	restore()
+	r.until(func() bool {
+		var position int64
+		err := r.pool.QueryRow(t.Context(), "select position from maestro.partitions").Scan(&position)
+		return err == nil && position == 2
+	})
+	require.EqualValues(t, 3, r.deposit("a", 1).Sequence)
+}
