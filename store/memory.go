@@ -164,7 +164,7 @@ func (p *memoryPartition) apply(c *Commit) {
 // SaveSnapshots stores snapshots of aggregates of one partition.
 func (m *Memory) SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error {
 	for _, s := range snapshots {
-		if err := errors.Join(checkText(s.Aggregate.Type, s.Aggregate.ID), checkJSON(s.Body)); err != nil {
+		if err := checkText(s.Aggregate.Type, s.Aggregate.ID); err != nil {
 			return err
 		}
 	}

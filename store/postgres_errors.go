@@ -38,7 +38,7 @@ func (s *Postgres) explain(err error) error {
 		return fmt.Errorf("%w: %s", ErrConflict, server.Message)
 	case server.Code == codeUniqueViolation && s.owns("receipts", server):
 		return fmt.Errorf("%w: %s", ErrDuplicate, server.Detail)
-	case server.Code == codeUniqueViolation && s.owns("events", server):
+	case strings.HasPrefix(server.Code, "23") && s.owns("log", server): // whatever is wrong with its keys
 		return fmt.Errorf("%w: %s", ErrConflict, server.Detail)
 	case strings.HasPrefix(server.Code, "22"), strings.HasPrefix(server.Code, "54"), server.Code == codeProtocolViolation:
 		return dataError(server)

@@ -44,7 +44,7 @@ func (c *crowd) gather(ctx context.Context, commits ...*store.Commit) {
 	var err error
 	c.blocker, err = c.pool.Begin(c.Context())
 	require.NoError(c, err)
-	_, err = c.blocker.Exec(c.Context(), `lock table maestro.events`)
+	_, err = c.blocker.Exec(c.Context(), `lock table maestro.log`)
 	require.NoError(c, err)
 	c.begin(ctx, commits[0])
 	c.awaitBlocked()
@@ -69,7 +69,7 @@ func (c *crowd) join(ctx context.Context, commits ...*store.Commit) {
 func (c *crowd) awaitBlocked() {
 	require.Eventually(c, func() (blocked bool) {
 		err := c.blocker.QueryRow(c.Context(), `select exists (select from pg_locks where not granted
-			and relation = 'maestro.events'::regclass)`).Scan(&blocked)
+			and relation = 'maestro.log'::regclass)`).Scan(&blocked)
 		return err == nil && blocked
 	}, patience, tick)
 }
@@ -78,7 +78,7 @@ func (c *crowd) release() { require.NoError(c, c.blocker.Rollback(c.Context())) 
 
 // transactions counts those that have written events of the partitions.
 func (c *crowd) transactions(partitions ...int) (n int) {
-	require.NoError(c, c.pool.QueryRow(c.Context(), `select count(distinct xmin::text) from maestro.events where partition = any ($1)`,
+	require.NoError(c, c.pool.QueryRow(c.Context(), `select count(distinct xmin::text) from maestro.log where partition = any ($1)`,
 		partitions).Scan(&n))
 	return n
 }
@@ -121,7 +121,7 @@ func TestARefusedCommitLeavesItsCompanyAlone(t *testing.T) {
 	duplicate := in(4)
 	duplicate.Position, duplicate.Events[0].Position, duplicate.Events[0].Sequence = 1, 2, 2
 	unstorable := in(5)
-	unstorable.Events[0].Body = []byte(`{"text":"\u0000"}`)
+	unstorable.Events[0].Type = "\x00"
 	behind := in(3)
 	behind.Position, behind.Events[0].Position = 7, 8
 	c.gather(t.Context(), in(0), in(1), in(2), behind, duplicate, unstorable, in(6))
@@ -200,7 +200,7 @@ func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {
 		var ended int
 		c.awaitBlocked()
 		require.NoError(t, c.blocker.QueryRow(t.Context(), `select count(pg_terminate_backend(pid, 60000)) from pg_locks
-			where not granted and relation = 'maestro.events'::regclass`).Scan(&ended))
+			where not granted and relation = 'maestro.log'::regclass`).Scan(&ended))
 		require.Equal(t, 1, ended)
 	}
 	for _, outcome := range c.outcomes {

@@ -26,7 +26,7 @@ const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
 	cross join lateral (
 		select s.sequence, null as type, s.version, s.body where s.sequence is not null
 		union all (
-			select e.sequence, e.type, e.version, e.body from maestro.events e
+			select e.sequence, e.type, e.version, e.body from maestro.log e
 			where e.partition = $1 and e.aggregate_type = q.aggregate_type and e.aggregate_id = q.aggregate_id
 				and e.sequence > coalesce(s.sequence, q.above) and e.sequence <= q.up_to
 			order by e.sequence

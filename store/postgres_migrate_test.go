@@ -58,7 +58,7 @@ func TestEventPartitionsDivideTheBigTables(t *testing.T) {
 	open(t, pool, store.Options{Partitions: 4, EventPartitions: 3})
 	var parts int
 	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_inherits where inhparent in
-		('maestro.events'::regclass, 'maestro.receipts'::regclass, 'maestro.snapshots'::regclass)`).Scan(&parts))
+		('maestro.log'::regclass, 'maestro.receipts'::regclass, 'maestro.snapshots'::regclass)`).Scan(&parts))
 	require.Equal(t, 9, parts)
 }
 

@@ -18,8 +18,8 @@ type relocation struct {
 	partitions int
 }
 
-// columns are those of events but for their place.
-var columns = strings.TrimPrefix(eventColumns, "position, ")
+// columns are those of the log but for their place.
+var columns = strings.TrimPrefix(logColumns, "position, ")
 
 // The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the
 // other tables can collide on its way. The greatest time so far is the time in old partitions with odd histories too.
@@ -27,10 +27,10 @@ var relocate = []string{
 	`create temp table relocated on commit drop as
 		select a.partition, row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
 			e.at, e.partition as old_partition, e.position as old_position, ` + columns + `
-		from (select *, max(recorded_at) over (partition by partition order by position) as at from maestro.events) e
+		from (select *, max(recorded_at) over (partition by partition order by position) as at from maestro.log) e
 		join relocated_aggregates a using (aggregate_type, aggregate_id)`,
-	`truncate maestro.events`,
-	`insert into maestro.events (partition, position, ` + columns + `) select partition, position, ` + columns + ` from relocated`,
+	`truncate maestro.log`,
+	`insert into maestro.log (partition, position, ` + columns + `) select partition, position, ` + columns + ` from relocated`,
 	`create index on relocated (partition, at, old_partition, old_position)`,
 	`analyze relocated`,
 	`update maestro.receipts r set partition = a.partition, position = coalesce((
@@ -89,7 +89,7 @@ func (r *relocation) lock(ctx context.Context, timeout string) error {
 	if _, err := r.Exec(ctx, `select set_config('lock_timeout', $1, true)`, timeout); err != nil {
 		return err
 	}
-	return r.exec(ctx, `lock table maestro.settings, maestro.partitions, maestro.receipts, maestro.events, maestro.snapshots,
+	return r.exec(ctx, `lock table maestro.settings, maestro.partitions, maestro.receipts, maestro.log, maestro.snapshots,
 		maestro.dead_letters`)
 }
 
@@ -100,7 +100,7 @@ func (r *relocation) placeAggregates(ctx context.Context) error {
 		`create temp table relocated_aggregates (aggregate_type text collate "C", aggregate_id text collate "C", partition smallint)
 			on commit drop`,
 		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or nothing of the kind.
-		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.events
+		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.log
 			union select aggregate_type, aggregate_id from maestro.snapshots
 			union select aggregate_type, aggregate_id from maestro.receipts
 			union select split_part(subject, '.', 4) collate "C", split_part(subject, '.', 5) collate "C" from maestro.dead_letters`,

@@ -48,7 +48,7 @@ func (r *repartitioned) length(key store.Key) int64 {
 func (r *repartitioned) contents() []string {
 	r.Helper()
 	var tables []string
-	for _, table := range []string{"events", "receipts", "snapshots", "dead_letters"} {
+	for _, table := range []string{"log", "receipts", "snapshots", "dead_letters"} {
 		tables = append(tables, `select '`+table+` ' || (to_jsonb(t) - 'partition' - 'position')::text as line from maestro.`+table+` t`)
 	}
 	return list[string](r, `select line from (`+strings.Join(tables, " union all ")+`) l order by line collate "C"`)

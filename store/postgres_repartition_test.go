@@ -253,7 +253,7 @@ func TestRepartitionOfManyAggregates(t *testing.T) {
 	r := newRepartitioned(t, newPool(t), store.Options{})
 	open(t, r.pool, store.Options{Partitions: 1})
 	const many = 25_000
-	r.exec(`insert into maestro.events select 0, i, 'counter', i, 1, 'incremented', 1, '{}', '{}', now() from generate_series(1, $1::int) i`, many)
+	r.exec(`insert into maestro.log select 0, i, 'counter', i, 1, 'incremented', 1, 1, '{}', '{}', now() from generate_series(1, $1::int) i`, many)
 	require.NoError(t, r.to(7))
 	r.checkPositions(7)
 	require.Len(t, slices.Concat(r.order(7)...), many)

@@ -8,11 +8,11 @@ import (
 // The inner query cannot be merged into the outer one (offset), so that each event is looked up by its key.
 const snapshotsStatement = `
 	insert into maestro.snapshots as old (partition, aggregate_type, aggregate_id, sequence, version, body)
-	select $1, q.aggregate_type, q.aggregate_id, q.sequence, q.version, q.body::jsonb
-	from unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::text[])
+	select $1, q.aggregate_type, q.aggregate_id, q.sequence, q.version, q.body
+	from unnest($2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bytea[])
 		as q (aggregate_type, aggregate_id, sequence, version, body)
 	cross join lateral (
-		select from maestro.events e where e.partition = $1 and e.aggregate_type = q.aggregate_type
+		select from maestro.log e where e.partition = $1 and e.aggregate_type = q.aggregate_type
 			and e.aggregate_id = q.aggregate_id and e.sequence = q.sequence
 		offset 0
 	) e
@@ -27,10 +27,10 @@ func (s *Postgres) SaveSnapshots(ctx context.Context, partition int, snapshots [
 	}
 	snapshots = newest(snapshots)
 	n := len(snapshots)
-	types, ids, bodies := make([]string, n), make([]string, n), make([]string, n)
+	types, ids, bodies := make([]string, n), make([]string, n), make([][]byte, n)
 	sequences, versions := make([]int64, n), make([]int32, n)
 	for i, p := range snapshots {
-		types[i], ids[i], bodies[i] = p.Aggregate.Type, p.Aggregate.ID, string(p.Body)
+		types[i], ids[i], bodies[i] = p.Aggregate.Type, p.Aggregate.ID, notNil(p.Body)
 		sequences[i], versions[i] = p.Sequence, int32(p.Version)
 	}
 	if _, err := s.pool.Exec(ctx, s.sql.snapshots, partition, types, ids, sequences, versions, bodies); err != nil {

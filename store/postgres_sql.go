@@ -26,7 +26,10 @@ type statements struct {
 const partitionColumns = `partition, owner, epoch, layout, position, published_position, event_stream, command_stream,
 	command_cursor, cursor_time, recorded_at`
 
+// eventColumns are read, logColumns are written.
 const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at`
+
+const logColumns = `position, aggregate_type, aggregate_id, sequence, type, version, codec, body, metadata, recorded_at`
 
 func newStatements(namespace string) statements {
 	in := func(sql string) string { return qualify(namespace, sql) }
@@ -53,19 +56,19 @@ func newStatements(namespace string) statements {
 			select unnest($1::smallint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
 				unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::integer[]), unnest($9::text[])::jsonb,
 				unnest($10::timestamptz[])`),
-		events: in(`insert into maestro.events (partition, ` + eventColumns + `)
+		events: in(`insert into maestro.log (partition, ` + logColumns + `)
 			select unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
-				unnest($6::text[]), unnest($7::integer[]), unnest($8::text[])::jsonb, unnest($9::text[])::jsonb,
-				unnest($10::timestamptz[])`),
+				unnest($6::text[]), unnest($7::integer[]), unnest($8::smallint[]), unnest($9::bytea[]),
+				unnest($10::text[])::jsonb, unnest($11::timestamptz[])`),
 		snapshots: in(snapshotsStatement),
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
 		load: in(loadStatement),
-		history: in(`select ` + eventColumns + ` from maestro.events
+		history: in(`select ` + eventColumns + ` from maestro.log
 			where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4
 			order by sequence limit $5`),
-		log: in(`select ` + eventColumns + ` from maestro.events
+		log: in(`select ` + eventColumns + ` from maestro.log
 			where partition = $1 and position > $2 order by position limit $3`),
 		find: in(`select r.aggregate_type, r.aggregate_id, r.command_id, r.status, r.sequence, r.position, r.events,
 				r.error, r.at

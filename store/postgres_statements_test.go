@@ -64,7 +64,7 @@ func TestStatementsShareTheTransactionOfTheirCommits(t *testing.T) {
 	require.Equal(t, []int{1, 2, 3}, totals(t, c.pool))
 	var together int
 	require.NoError(t, c.pool.QueryRow(t.Context(), `select count(distinct xmin::text) from (select xmin from maestro_numbers_1.totals union all
-		select xmin from maestro.events where partition in (1, 2, 3)) as rows`).Scan(&together))
+		select xmin from maestro.log where partition in (1, 2, 3)) as rows`).Scan(&together))
 	require.Equal(t, 1, together)
 }
 

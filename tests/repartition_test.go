@@ -144,7 +144,7 @@ func TestPublishersWaitForRepartition(t *testing.T) {
 	s.stop(w)
 	holdUp, err := s.pool.Begin(s.Context())
 	require.NoError(t, err)
-	_, err = holdUp.Exec(s.Context(), "lock table "+s.table("events")+" in share mode")
+	_, err = holdUp.Exec(s.Context(), "lock table "+s.table("log")+" in share mode")
 	require.NoError(t, err)
 	p := s.launch("repartition", "--partitions", "3")
 	s.until("the command stream is closed", func() bool {

@@ -51,8 +51,8 @@ func (l *lab) fillLog(ctx context.Context, b bulk) error {
 	}
 	steps := append([]string{fillEvents, fillReceipts}, restore...)
 	steps = append(steps, `update bench.partitions p set position = e.position, published_position = e.position, recorded_at = now()
-		from (select partition, max(position) as position from bench.events group by 1) e where e.partition = p.partition`,
-		`vacuum (freeze, analyze) bench.events, bench.receipts, bench.partitions`, `checkpoint`)
+		from (select partition, max(position) as position from bench.log group by 1) e where e.partition = p.partition`,
+		`vacuum (freeze, analyze) bench.log, bench.receipts, bench.partitions`, `checkpoint`)
 	for _, sql := range steps {
 		sql = strings.ReplaceAll(b.qualify(sql), "$more", strconv.Itoa(b.events-b.sets*bulkAggregates))
 		if _, err := conn.Exec(ctx, sql); err != nil {
@@ -65,16 +65,16 @@ func (l *lab) fillLog(ctx context.Context, b bulk) error {
 // Rows after those of the known aggregates, each partition's in the order of its positions. Their ids lie among the known ones.
 const (
 	fillEvents = `
-		with known as materialized (select p, (select count(*) from bench.events e where e.partition = p) as n from generate_series(0, 15) p)
-		insert into bench.events (partition, position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at)
-		select i % 16, 1 + i / 16 + known.n, 'tally', lpad((i::bigint * 1000)::text, 12, '0'), 1, 'added', 1, '{"by":1}',
+		with known as materialized (select p, (select count(*) from bench.log e where e.partition = p) as n from generate_series(0, 15) p)
+		insert into bench.log (partition, position, aggregate_type, aggregate_id, sequence, type, version, codec, body, metadata, recorded_at)
+		select i % 16, 1 + i / 16 + known.n, 'tally', lpad((i::bigint * 1000)::text, 12, '0'), 1, 'added', 1, 1, '{"by":1}',
 			jsonb_build_object('command_id', 'bulk-' || i), now() - interval '1 hour'
 		from generate_series(0, $more - 1) i
 		join known on known.p = i % 16`
 	fillReceipts = `
 		insert into bench.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence, position, events, error, at)
 		select partition, aggregate_type, aggregate_id, metadata ->> 'command_id', 'committed', 1, position, 1, null, recorded_at
-		from bench.events`
+		from bench.log`
 )
 
 func (b bulk) qualify(sql string) string {
@@ -110,13 +110,13 @@ func (b bulk) copyKnown(ctx context.Context, conn *pgx.Conn) error {
 	for set := range b.sets {
 		sets = append(sets, b.known(set))
 	}
-	_, err := conn.CopyFrom(ctx, pgx.Identifier{string(b.ns), "events"},
-		[]string{"partition", "position", "aggregate_type", "aggregate_id", "sequence", "type", "version", "body", "metadata", "recorded_at"},
+	_, err := conn.CopyFrom(ctx, pgx.Identifier{string(b.ns), "log"},
+		[]string{"partition", "position", "aggregate_type", "aggregate_id", "sequence", "type", "version", "codec", "body", "metadata", "recorded_at"},
 		pgx.CopyFromSlice(b.sets*bulkAggregates, func(n int) ([]any, error) {
 			id := sets[n/bulkAggregates](n % bulkAggregates)
 			p := wire.Partition(tallyType, id, bulkPartitions)
 			positions[p]++
-			return []any{int16(p), positions[p], tallyType, id, int64(1), "added", int32(1), `{"by":1}`,
+			return []any{int16(p), positions[p], tallyType, id, int64(1), "added", int32(1), int16(1), []byte(`{"by":1}`),
 				fmt.Sprintf(`{"command_id":"known-%d"}`, n), at}, nil
 		}))
 	return err
@@ -130,10 +130,10 @@ func (b bulk) dropIndexes(ctx context.Context, conn *pgx.Conn) (restore []string
 		select format('alter table %s drop constraint %I', conrelid::regclass, conname),
 			format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
 		from pg_constraint where contype in ('p', 'u') and conparentid = 0
-			and conrelid in ('bench.events'::regclass, 'bench.receipts'::regclass)
+			and conrelid in ('bench.log'::regclass, 'bench.receipts'::regclass)
 		union all
 		select format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
-		from pg_index i where indrelid in ('bench.events'::regclass, 'bench.receipts'::regclass)
+		from pg_index i where indrelid in ('bench.log'::regclass, 'bench.receipts'::regclass)
 			and not exists (select from pg_constraint c where c.conindid = i.indexrelid)`))
 	var drop, build string
 	var drops []string

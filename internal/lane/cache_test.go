@@ -78,26 +78,6 @@ func (s *snapless) SaveSnapshots(_ context.Context, _ int, snapshots []store.Sna
 	return errors.New("no snapshots here")
 }
 
-// A snapshot that cannot be stored does not take those beside it along.
-func TestSnapshotsThatCannotBeStoredAreLeftOut(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
-		prepare := func(t Tally) string {
-			if t.Note == "bad" {
-				return "\x00" // Postgres takes no such character
-			}
-			return t.Note
-		}
-		odd := define("odd", aggregate.SnapshotEvery[Tally](1),
-			aggregate.Snapshots(1, prepare, func(note string) Tally { return Tally{Note: note} }))
-		r := newRig(t, s, having(odd)).run()
-		r.batch(ask("odd", "a", "fine"), ask("odd", "x", "bad"), ask("odd", "b", "fine"))
-		r.stop()
-		<-r.stopped // and everything is stored
-		require.Equal(t, []int64{1, 0, 1}, []int64{r.snapshotOf(store.Key{Type: "odd", ID: "a"}),
-			r.snapshotOf(store.Key{Type: "odd", ID: "x"}), r.snapshotOf(store.Key{Type: "odd", ID: "b"})})
-	})
-}
-
 // define defines a tally of another name.
 func define(name string, options ...aggregate.Option[Tally]) aggregate.Type {
 	return aggregate.Define(name, append(options, aggregate.Handles[Add]("add"), aggregate.Emits[Added]("added"))...)
@@ -114,8 +94,8 @@ func having(types ...aggregate.Type) func(*lane.Config) {
 }
 
 // ask is a command to an aggregate of any of these types, which only has one.
-func ask(typ, id, note string) *lane.Command {
-	return &lane.Command{Key: store.Key{Type: typ, ID: id}, ID: "1", Name: "add", Body: body(Add{By: 1, Note: note})}
+func ask(typ, id string) *lane.Command {
+	return &lane.Command{Key: store.Key{Type: typ, ID: id}, ID: "1", Name: "add", Body: body(Add{By: 1})}
 }
 
 func TestTheCacheKeepsToItsMemoryAndForgetsTheOldestFirst(t *testing.T) {
@@ -193,7 +173,7 @@ func TestIdleAggregatesGoAsTheirTypeSays(t *testing.T) {
 		stays, exits := define("stays", aggregate.WhenIdle[Tally](aggregate.Stay)), define("exits")
 		snaps := define("snaps", aggregate.WhenIdle[Tally](aggregate.ExitWithSnapshot))
 		r := newRig(t, s, having(stays, exits, snaps), func(c *lane.Config) { c.Memory = lane.NewMemory(1<<20, 20*time.Millisecond) }).run()
-		r.batch(ask("stays", "a", ""), ask("exits", "a", ""), ask("snaps", "a", ""))
+		r.batch(ask("stays", "a"), ask("exits", "a"), ask("snaps", "a"))
 		snapped := func() bool { return r.snapshotOf(store.Key{Type: "snaps", ID: "a"}) == 1 }
 		require.Eventually(t, snapped, 20*time.Second, time.Millisecond)
 		require.Eventually(t, func() bool { return r.Stats().Cached == 1 }, 20*time.Second, time.Millisecond)

@@ -12,9 +12,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// poison is a command whose event cannot be stored: its note has a NUL character.
+// poison is a command whose event cannot be stored: its metadata has a NUL character, which the way to a lane keeps out.
 func poison(id, command string) *lane.Command {
-	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Note: "a\x00b"})}
+	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1}), CorrelationID: "a\x00b"}
 }
 
 func TestDataThatCannotBeStoredRefusesItsOwnCommandAlone(t *testing.T) {

@@ -37,7 +37,7 @@ func (m *model) apply(t require.TestingT, c *lane.Command) (outcome string, firs
 	}
 	var a Add
 	require.NoError(t, unmarshal(c.Body, &a))
-	if a.Note != "" {
+	if c.CorrelationID != "" {
 		return fmt.Sprint("failed invalid_event ", root.Sequence), true
 	}
 	for range a.Times {
@@ -58,7 +58,8 @@ func drawCommand(t *rapid.T) *lane.Command {
 	case 0:
 		c.Name, c.Body = "do", body(Do{What: "reject", Why: "because"})
 	case 1:
-		c.Body = poison("", "").Body
+		bad := poison("", "")
+		c.Body, c.CorrelationID = bad.Body, bad.CorrelationID
 	case 2:
 		c.Body = body(Add{By: 0, Times: 0})
 	case 3:
@@ -133,7 +134,7 @@ func TestALaneIsAFold(t *testing.T) {
 		t.Parallel()
 		s, pool := postgres(t)
 		rapid.Check(t, func(rt *rapid.T) {
-			_, err := pool.Exec(t.Context(), `truncate maestro.events, maestro.receipts, maestro.snapshots;
+			_, err := pool.Exec(t.Context(), `truncate maestro.log, maestro.receipts, maestro.snapshots;
 				update maestro.partitions set epoch = 0, position = 0, recorded_at = null`)
 			require.NoError(t, err)
 			aFold(t, rt, s)

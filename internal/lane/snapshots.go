@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -91,12 +90,6 @@ func (s *Snapshots) save(ctx context.Context, batch map[int][]store.Snapshot) {
 	defer cancel()
 	for partition, snapshots := range batch {
 		err := s.store.SaveSnapshots(ctx, partition, snapshots)
-		if _, bad := errors.AsType[*store.DataError](err); bad && len(snapshots) > 1 { // one of them, it does not say which
-			for i := range snapshots {
-				s.save(ctx, map[int][]store.Snapshot{partition: snapshots[i : i+1]})
-			}
-			continue
-		}
 		if err != nil {
 			s.logger.Log(ctx, s.complained.Level(slog.LevelWarn), "snapshots were not stored", "partition", partition,
 				"aggregate", snapshots[0].Aggregate.Type, "error", err)

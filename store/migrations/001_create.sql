@@ -27,21 +27,44 @@ create table {{.schema}}.partitions (
 comment on table {{.schema}}.partitions is 'Who owns each partition, and how far it has come.';
 insert into {{.schema}}.partitions (partition) select generate_series(0, {{.partitions}} - 1);
 
-create table {{.schema}}.events (
+-- A body is kept as it was written. The codec says how it reads: 1 is JSON that jsonb can hold, 2 is other JSON, 0 is anything else.
+create table {{.schema}}.log (
   partition      smallint    not null,
   position       bigint      not null,
   aggregate_type text        collate "C" not null,
   aggregate_id   text        collate "C" not null,
-  sequence       bigint      not null,
+  sequence       bigint      not null check (sequence > 0),
   type           text        collate "C" not null,
   version        integer     not null,
-  body           jsonb       not null,
+  codec          smallint    not null,
+  body           bytea       not null,
   metadata       jsonb       not null,
   recorded_at    timestamptz not null,
   primary key (partition, position),
   unique (aggregate_id, aggregate_type, sequence, partition)
 ){{.partitionBy}};
-comment on table {{.schema}}.events is 'The log: positions count from 1 in each partition, sequences from 1 in each aggregate.';
+comment on table {{.schema}}.log is 'The log: positions count from 1 in each partition, sequences from 1 in each aggregate.';
+
+-- The cases need no guard against errors, which parallel plans do not allow.
+create view {{.schema}}.events as
+  select partition, position, aggregate_type, aggregate_id, sequence, type, version,
+    case codec
+      when 1 then convert_from(body, 'UTF8')::jsonb
+      when 2 then to_jsonb(convert_from(body, 'UTF8'))
+      else to_jsonb(encode(body, 'hex'))
+    end as body,
+    metadata, recorded_at
+  from {{.schema}}.log;
+comment on view {{.schema}}.events is 'The log for people: bodies are jsonb.';
+
+-- The same for an index of the user's own, which takes only what is immutable. A view of it would take twice the time.
+create function {{.schema}}.json(body bytea, codec smallint) returns jsonb language sql immutable parallel safe
+return case codec
+  when 1 then convert_from(body, 'UTF8')::jsonb
+  when 2 then to_jsonb(convert_from(body, 'UTF8'))
+  else to_jsonb(encode(body, 'hex'))
+end;
+comment on function {{.schema}}.json is 'A body of the log as the view of the events shows it.';
 
 create table {{.schema}}.snapshots (
   partition      smallint not null,
@@ -49,7 +72,7 @@ create table {{.schema}}.snapshots (
   aggregate_id   text     collate "C" not null,
   sequence       bigint   not null,
   version        integer  not null,
-  body           jsonb    not null,
+  body           bytea    not null,
   primary key (aggregate_id, aggregate_type, partition)
 ){{.partitionBy}};
 comment on table {{.schema}}.snapshots is 'States that stand in for the events up to their sequence. May be deleted at any time.';
@@ -70,7 +93,7 @@ create table {{.schema}}.receipts (
 create index receipts_at on {{.schema}}.receipts (at);
 comment on table {{.schema}}.receipts is 'The outcome of each command, so that none takes effect twice.';
 {{range $i := untilStep 0 .eventPartitions 1}}
-create table {{$.schema}}.events_{{$i}} partition of {{$.schema}}.events
+create table {{$.schema}}.log_{{$i}} partition of {{$.schema}}.log
   for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
 create table {{$.schema}}.snapshots_{{$i}} partition of {{$.schema}}.snapshots
   for values with (modulus {{$.eventPartitions}}, remainder {{$i}});

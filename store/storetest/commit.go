@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"encoding/json"
 	"math"
 	"strconv"
 	"time"
@@ -136,21 +135,6 @@ func cursorAlone(s *suite) {
 	require.Equal(s, store.Cursor{}, s.at(partition).Cursor, "a commit replaces the cursor, also by none")
 }
 
-func bodies(s *suite) {
-	for _, body := range []string{
-		`{}`, `[]`, `null`, `true`, `0`, `""`, ` { "b" : [1, 2.50, -3e10, 123456789012345678901234567890] , "a" : { } } `,
-		`"quotes \" \\ and \n controls, ü 😀 \ud83d\ude00 \u0001"`, `{"text": "{\"a\",NULL}"}`, `{"unlike a NUL": "\\u0000"}`,
-	} {
-		c := s.next(counter("1"))
-		c.Events[0].Body = json.RawMessage(body)
-		s.commit(c)
-		log := s.log()
-		require.JSONEq(s, body, string(log[len(log)-1].Body))
-		history := s.history(store.Query{Key: counter("1")}).Events
-		require.JSONEq(s, body, string(history[len(history)-1].Body))
-	}
-}
-
 func fence(s *suite) {
 	former, err := s.store.Acquire(s.ctx(), partition, "former")
 	require.NoError(s, err)
@@ -206,14 +190,10 @@ func sequenceTwice(s *suite) {
 func unstorable(s *suite) {
 	before, log := s.at(partition), s.log()
 	for name, spoil := range map[string]func(c *store.Commit){
-		"NUL in a body":   func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"a": "x\u0000y"}`) },
-		"NUL in a name":   func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{"\u0000": 1}`) },
 		"NUL in metadata": func(c *store.Commit) { c.Events[1].Metadata.CorrelationID = "a\x00b" },
 		"NUL in an id":    func(c *store.Commit) { c.Receipts[0].CommandID = "\x00" },
 		"NUL in an error": func(c *store.Commit) { c.Receipts[0].Error = &store.Error{Code: "a", Message: "\x00"} },
 		"not UTF-8":       func(c *store.Commit) { c.Receipts[0].CommandID = "\xff" },
-		"not JSON":        func(c *store.Commit) { c.Events[1].Body = json.RawMessage(`{`) },
-		"no body":         func(c *store.Commit) { c.Events[1].Body = nil },
 	} {
 		c := s.next(counter("1"), counter("2"))
 		c.Receipts = []store.Receipt{receipt(counter("2"), "c"), receipt(counter("1"), "c")}

@@ -23,7 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"all rows are read in order":                         rows,
 		"a commit reads back as it was":                      commitReadsBack,
 		"a commit without events moves the cursor":           cursorAlone,
-		"bodies read back as equal JSON":                     bodies,
+		"bodies read back byte for byte":                     bodies,
 		"a former owner is fenced":                           fence,
 		"a commit at another position changes nothing":       conflict,
 		"a commit for another layout changes nothing":        layout,
@@ -142,14 +142,13 @@ func (s *suite) unchanged(c *store.Commit, before store.Partition, log []store.E
 	require.Equal(s, log, s.log())
 }
 
-// sameEvents compares events, with bodies as JSON.
+// sameEvents compares events as they are read with those that were written.
 func sameEvents(t *testing.T, want, got []store.Event) {
 	t.Helper()
 	require.Len(t, got, len(want))
 	for i := range want {
 		w, g := want[i], got[i]
-		require.JSONEq(t, string(w.Body), string(g.Body))
-		w.Body, g.Body, w.Value = nil, nil, nil
+		w.Value = nil
 		require.Equal(t, w, g)
 	}
 }

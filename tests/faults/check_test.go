@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -259,7 +260,7 @@ func (c *checker) checkStream() {
 			m := streamed[p][i]
 			subject := fmt.Sprintf("faults.evt.%d.%s.%s.%s", p, e.AggregateType, e.AggregateID, e.Type)
 			id := e.AggregateType + "." + e.AggregateID + "." + strconv.FormatInt(e.Sequence, 10)
-			if m.Position != e.Position || m.subject != subject || m.id != id || !sameJSON(m.body, e.Body) {
+			if m.Position != e.Position || m.subject != subject || m.id != id || !bytes.Equal(m.body, e.Body) {
 				c.violatedf(streamIsLog, "partition %d: the log has %s at position %d where the stream has %s (%s) at position %d", p, subject, e.Position, m.subject, m.id, m.Position)
 				break
 			}

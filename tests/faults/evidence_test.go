@@ -79,7 +79,7 @@ func (w *world) collect(ctx context.Context) (e evidence, err error) {
 // readAll reads the log, then the event stream. What is committed in between is in the stream alone.
 func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 	rows, _ := w.pool.Query(ctx, `select partition, position, aggregate_type, aggregate_id, sequence, type, version, body,
-		metadata->>'command_id', recorded_at from `+w.table("events")+` order by partition, position`)
+		metadata->>'command_id', recorded_at from `+w.table("log")+` order by partition, position`)
 	if e.log, err = pgx.CollectRows(rows, pgx.RowToStructByPos[row]); err != nil {
 		return e, err
 	}
