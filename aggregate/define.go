@@ -13,7 +13,7 @@ import (
 // [Define]; it does not change afterwards and is safe for concurrent use.
 type Definition[S any] struct {
 	name          string
-	initial       S
+	start         func() S // nil for the zero value
 	commands      map[string]commandType[S]
 	commandNames  map[reflect.Type]string
 	events        map[string]*eventType[S]
@@ -21,11 +21,12 @@ type Definition[S any] struct {
 	snapshots     snapshotCodec[S]
 	snapshotEvery int64
 	idle          Idle
+	strict        bool
 	errs          []error
 }
 
 // Option is a part of a definition: [Handles], [Emits], [Starts], [Snapshots], [SnapshotEvery],
-// [WhenIdle].
+// [WhenIdle], [Strict].
 type Option[S any] func(*Definition[S])
 
 // Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as a name used twice,
@@ -67,15 +68,16 @@ func (d *Definition[S]) CommandNames() []string { return slices.Sorted(maps.Keys
 // EventNames lists the wire names of the events in alphabetical order.
 func (d *Definition[S]) EventNames() []string { return slices.Sorted(maps.Keys(d.events)) }
 
-// Starts sets the state of an aggregate without events. The default is the zero value of S.
-func Starts[S any](initial S) Option[S] {
-	return func(d *Definition[S]) { d.initial = initial }
+// Starts sets the state of an aggregate without events, which start returns anew for each aggregate: a map that it makes belongs to one
+// of them. The default is the zero value of S.
+func Starts[S any](start func() S) Option[S] {
+	return func(d *Definition[S]) { d.start = start }
 }
 
 type commandType[S any] func(body []byte) (Command[S], error)
 
 // Handles registers the command type C under its name on the wire, [a-z][a-z0-9_]{0,63}. The payload is C's JSON;
-// an empty payload stands for {}.
+// an empty payload stands for {}, null is refused. See [Strict] for fields that the command does not have.
 func Handles[C Command[S], S any](name string) Option[S] {
 	return func(d *Definition[S]) {
 		d.check(CheckName("command", name))
@@ -95,6 +97,11 @@ func Handles[C Command[S], S any](name string) Option[S] {
 			if err := decode(body, &c); err != nil {
 				return nil, err
 			}
+			if d.strict && len(body) > 0 {
+				if err := checkFields(body, goType); err != nil {
+					return nil, err
+				}
+			}
 			return c, nil
 		}
 	}
@@ -106,19 +113,15 @@ func (d *Definition[S]) Encode(c Command[S]) (name string, body []byte, err erro
 	if !ok {
 		return "", nil, &UnknownCommandError{Aggregate: d.name, Command: fmt.Sprintf("%T", c), Known: d.CommandNames()}
 	}
-	body, err = json.Marshal(c)
+	body, err = encode(c)
 	if err != nil {
 		return "", nil, &PayloadError{Aggregate: d.name, Command: name, Err: err}
 	}
 	return name, body, nil
 }
 
-// decode reads one JSON value; nothing at all reads as an empty object.
-func decode(body []byte, into any) error {
-	if len(body) == 0 {
-		body = []byte("{}")
-	}
-	err := json.Unmarshal(body, into)
+// inWords says what is wrong with JSON in the words of JSON.
+func inWords(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field := "the value"
 		if wrong.Field != "" {

@@ -98,7 +98,7 @@ func TestEncodeGivesACommandItsWireForm(t *testing.T) {
 
 func TestStartsSetsTheFirstState(t *testing.T) {
 	t.Parallel()
-	d := aggregate.Define("counter", aggregate.Starts(Counter{Total: 10}),
+	d := aggregate.Define("counter", aggregate.Starts(func() Counter { return Counter{Total: 10} }),
 		aggregate.Handles[Increment]("increment"), aggregate.Emits[Incremented]("incremented"))
 	c := d.New("42")
 	require.Equal(t, aggregate.Root[Counter]{ID: "42", State: Counter{Total: 10}}, c.Root())

@@ -75,7 +75,7 @@ func (d *Definition[S]) EncodeEvent(e Event[S], sequence int64) (Recorded, error
 	if !ok {
 		return Recorded{}, &UnregisteredEventError{Aggregate: d.name, GoType: fmt.Sprintf("%T", e)}
 	}
-	body, err := json.Marshal(e)
+	body, err := encode(e)
 	if err != nil {
 		return Recorded{}, &EventError{Aggregate: d.name, Event: t.name, Sequence: sequence, Err: err}
 	}

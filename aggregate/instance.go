@@ -70,7 +70,14 @@ func (d *Definition[S]) SnapshotVersion() int { return d.snapshots.version }
 
 // New returns the aggregate without events.
 func (d *Definition[S]) New(id string) Instance {
-	return &instance[S]{definition: d, id: id, state: d.initial}
+	i := &instance[S]{definition: d, id: id}
+	if d.start == nil {
+		return i
+	}
+	if err := i.begin(); err != nil {
+		return unbegun[S]{i, err}
+	}
+	return i
 }
 
 type instance[S any] struct {
@@ -92,7 +99,7 @@ func (i *instance[S]) root(m Metadata) Root[S] {
 
 func (i *instance[S]) State() (body json.RawMessage, err error) {
 	defer catch(&err, "state of", i.definition.name, i.id)
-	body, err = json.Marshal(i.state)
+	body, err = encode(i.state)
 	if err != nil {
 		return nil, fmt.Errorf("state of %s %q as JSON: %w", i.definition.name, i.id, err)
 	}
@@ -137,7 +144,7 @@ func (i *instance[S]) Execute(name string, body []byte, metadata Metadata) (_ []
 func (i *instance[S]) Snapshot() (s Snapshot, err error) {
 	codec := i.definition.snapshots
 	defer catch(&err, "snapshot of", i.definition.name, i.id)
-	body, err := json.Marshal(codec.prepare(i.state))
+	body, err := encode(codec.prepare(i.state))
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("snapshot of %s %q: %w", i.definition.name, i.id, err)
 	}

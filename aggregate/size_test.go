@@ -25,7 +25,7 @@ func (pack) Decide(aggregate.Root[bag]) ([]aggregate.Event[bag], error) { return
 
 // bagOf is an aggregate with this state.
 func bagOf(b bag) aggregate.Instance {
-	return aggregate.Define("bag", aggregate.Handles[pack]("pack"), aggregate.Starts(b)).New("1")
+	return aggregate.Define("bag", aggregate.Handles[pack]("pack"), aggregate.Starts(func() bag { return b })).New("1")
 }
 
 func TestBytesComeNearToTheMemoryInUse(t *testing.T) {

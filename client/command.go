@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,9 +105,11 @@ func (c *Command) body() ([]byte, error) {
 		}
 		return data, nil
 	}
-	body, err := json.Marshal(c.Data)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // which would make a text up to six times as long
+	if err := encoder.Encode(c.Data); err != nil {
 		return nil, invalid("data of %s %s: %w", c.Aggregate, c.Name, err)
 	}
-	return body, nil
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n")), nil
 }

@@ -33,7 +33,7 @@ func TestRequestsGetTheirOutcomes(t *testing.T) {
 		{ns.Do("box", "a", "burn"), ``, nil, "failed unknown_command", "404"},
 		{ns.Do("ghost", "a", "put"), ``, nil, "failed unknown_aggregate", "404"},
 		{ns.Do("box", "a", "put"), `{"thing":1}`, nil, "failed invalid_payload", "400"},
-		{ns.Do("box", "a", "put"), "{\"thing\":\"\\u0000\"}", nil, "failed invalid_event", "500"},
+		{ns.Do("box", "a", "put"), "{\"thing\":\"\\ud800\"}", nil, "failed invalid_payload", "400"},
 		{"maestro.do.box.a.b.put", ``, nil, "failed malformed", "400"},
 		{"maestro.do.box", ``, nil, "failed malformed", "400"},
 	} {

@@ -39,7 +39,7 @@ const (
 
 // Definition puts the parts together.
 var Definition = aggregate.Define("declaration",
-	aggregate.Starts(Declaration{Status: fresh}),
+	aggregate.Starts(func() Declaration { return Declaration{Status: fresh} }),
 
 	aggregate.Handles[Save]("save"),
 	aggregate.Handles[Submit]("submit"),
