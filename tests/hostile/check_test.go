@@ -30,7 +30,7 @@ func (s *system) check() {
 func (s *system) log() []event {
 	s.Helper()
 	rows, err := s.pool.Query(s.Context(), `select partition, position, aggregate_type || '.' || aggregate_id || '.' || sequence
-		from `+s.table("events")+` order by partition, position`)
+		from `+s.table("log")+` order by partition, position`)
 	require.NoError(s, err)
 	log, err := pgx.CollectRows(rows, pgx.RowToStructByPos[event])
 	require.NoError(s, err)
@@ -48,7 +48,7 @@ func (s *system) checkGapless(log []event) {
 	for p := range s.partitions {
 		require.Equal(s, ends[p], query[int64](s, "select position from "+s.table("partitions")+" where partition = $1", p))
 	}
-	require.Zero(s, query[int](s, `select count(*)::int from (select from `+s.table("events")+` group by aggregate_type, aggregate_id
+	require.Zero(s, query[int](s, `select count(*)::int from (select from `+s.table("log")+` group by aggregate_type, aggregate_id
 		having max(sequence) <> count(*) or min(sequence) <> 1) gaps`), "aggregates with gaps")
 }
 
@@ -56,7 +56,7 @@ func (s *system) checkGapless(log []event) {
 func (s *system) checkReceipts() {
 	s.Helper()
 	require.Zero(s, query[int](s, `select count(*)::int from (select aggregate_type, aggregate_id, metadata->>'command_id' command_id, count(*) events
-			from `+s.table("events")+` group by 1, 2, 3) e
+			from `+s.table("log")+` group by 1, 2, 3) e
 		full join (select * from `+s.table("receipts")+` where events > 0) r using (aggregate_type, aggregate_id, command_id)
 		where e.events is distinct from r.events or r.status is distinct from 'committed'`), "events and receipts that do not agree")
 }
@@ -64,7 +64,7 @@ func (s *system) checkReceipts() {
 // checkCounts: the good read model is the fold of the log.
 func (s *system) checkCounts() {
 	s.Helper()
-	require.Zero(s, query[int](s, `select count(*)::int from (select aggregate_id id, count(*) events from `+s.table("events")+` group by 1) e
+	require.Zero(s, query[int](s, `select count(*)::int from (select aggregate_id id, count(*) events from `+s.table("log")+` group by 1) e
 		full join `+s.table("ledger_counts")+` c using (id) where e.events is distinct from c.events`), "the good read model differs from the log")
 }
 

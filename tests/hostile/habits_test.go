@@ -106,7 +106,7 @@ func (s *system) wanted(h hostile.Habit, o store.Outcome) {
 // leftNothing: a command that took no effect has no events and one receipt, and one that did has those that its outcome tells of.
 func (s *system) leftNothing(o, before store.Outcome) {
 	s.Helper()
-	events := query[int](s, `select count(*)::int from `+s.table("events")+` where aggregate_id = $1 and metadata->>'command_id' = $2`, o.ID, o.CommandID)
+	events := query[int](s, `select count(*)::int from `+s.table("log")+` where aggregate_id = $1 and metadata->>'command_id' = $2`, o.ID, o.CommandID)
 	receipts := query[int](s, `select coalesce(sum(events), -1)::int from `+s.table("receipts")+` where aggregate_id = $1 and command_id = $2`, o.ID, o.CommandID)
 	require.Equal(s, events, receipts, "events and what the receipt tells")
 	if o.Status != store.Committed {
