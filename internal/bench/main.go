@@ -13,6 +13,7 @@
 // tally.go             the aggregate and its read models
 // drain.go, sweep.go   the commonest experiment: so many commands wait, how fast do they go through
 // result.go, document.go, draw.go   tables and plots, to the terminal and into the page
+// proctime.go          processor time of processes
 //
 // Each of the other files is an experiment.
 package main

@@ -21,6 +21,7 @@ var suite = []experiment{
 	{"latency", "one command at a time, beside the path written by hand", oneAtATime},
 	{"load", "latency against load, up to saturation", latencyAgainstLoad},
 	{"half", "latency at half of saturation, beside the path written by hand", besideHand},
+	{"cost", "processor time of each process for a command, beside the path written by hand", costOfCommands},
 	{"partitions", "throughput against the number of partitions", againstPartitions},
 	{"aggregates", "throughput against the number of aggregates", againstAggregates},
 	{"size", "throughput against the size of events", againstSize},
