@@ -12,6 +12,7 @@ FUZZTIME      ?= 10s
 TESTFLAGS     ?=
 SEED          ?= 1
 SEEDS         ?= 10
+ENDURE        ?= 3m
 
 # The data path written by hand, to measure beside, and a log of real commands, where they are at hand.
 export MAESTRO_SHARED ?= $(abspath ../shared)
@@ -22,7 +23,7 @@ GO_FILES       = $$(find . -name '*.go' -not -path './tmp/*')
 # Tests that need the stock `nats` command line take it from NATS_CLI, or else from .bin/nats in the top folder.
 export NATS_CLI ?= $(CURDIR)/.bin/nats
 
-.PHONY: help demo test race cover fuzz bench faults lint build clean
+.PHONY: help demo test race cover fuzz bench faults endure lint build clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,10 @@ bench: ## measure, beside the program in FLOOR if it is there, and write docs/pe
 faults: ## break a running system for minutes, and check that nothing is lost, doubled or out of order; SEED=1 SEEDS=10
 	@./setup
 	go test -count=1 -v -timeout=0 -run='^TestFaults$$' ./tests/faults -seed=$(SEED) -seeds=$(SEEDS)
+
+endure: ## drive every bad habit of users' code into one namespace, with a good load beside it; ENDURE=3m
+	@./setup
+	go test -count=1 -v -timeout=0 -run='^TestNoHabitStopsAPartition$$' ./tests/hostile -endure=$(ENDURE)
 
 lint: .bin/golangci-lint-$(LINT_VERSION) ## check the format, go vet, and the rules of .golangci.yaml
 	@unformatted=$$(gofmt -l $(GO_FILES)); \

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -67,6 +68,7 @@ type system struct {
 	namespace  wire.Namespace
 	partitions int
 	pool       *pgxpool.Pool
+	nats       *nats.Conn
 	js         jetstream.JetStream
 	*client.Client
 	looks string // what a fresh session looks like
@@ -83,10 +85,10 @@ func newSystem(t *testing.T, change ...func(*maestro.Config)) *system {
 	server, err := broker()
 	require.NoError(t, err)
 	s := &system{T: t, namespace: wire.Namespace(fmt.Sprintf("hostile_%d", namespaces.Add(1))), partitions: 4}
-	nc := server.Connect(t)
-	s.js, err = jetstream.New(nc)
+	s.nats = server.Connect(t)
+	s.js, err = jetstream.New(s.nats)
 	require.NoError(t, err)
-	s.Client, err = client.New(nc, client.Options{Namespace: string(s.namespace), Resend: time.Second})
+	s.Client, err = client.New(s.nats, client.Options{Namespace: string(s.namespace), Resend: time.Second})
 	require.NoError(t, err)
 	s.pool = localpg.Pool(t, url, func(c *pgxpool.Config) { c.MaxConns = 2 })
 	require.NoError(t, s.pool.QueryRow(t.Context(), hostile.Looks).Scan(&s.looks))
