@@ -12,6 +12,7 @@ FUZZTIME      ?= 10s
 TESTFLAGS     ?=
 SEED          ?= 1
 SEEDS         ?= 10
+SLOWFLUSH     ?= 10m
 ENDURE        ?= 3m
 
 # The data path written by hand, to measure beside, and a log of real commands, where they are at hand.
@@ -57,8 +58,8 @@ bench: ## measure, beside the program in FLOOR if it is there, and write docs/pe
 	@go run ./internal/bench -write docs/performance.md $(if $(FLOOR),-floor $(FLOOR)) $(BENCH)
 
 faults: ## break a running system for minutes, and check that nothing is lost, doubled or out of order; SEED=1 SEEDS=10
-	@./setup
-	go test -count=1 -v -timeout=0 -run='^TestFaults$$' ./tests/faults -seed=$(SEED) -seeds=$(SEEDS)
+	@./setup faults
+	go test -count=1 -v -timeout=0 -run='^(TestFaults|TestASlowFlushGivesNoCommandUp)$$' ./tests/faults -seed=$(SEED) -seeds=$(SEEDS) -slowflush=$(SLOWFLUSH)
 
 endure: ## drive every bad habit of users' code into one namespace, with a good load beside it; ENDURE=3m
 	@./setup

@@ -1,14 +1,12 @@
 package faults
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/maestro-es/maestro/aggregate"
@@ -110,13 +108,13 @@ func (c *checker) checkAnswers() {
 			c.violatedf(answersCome, "%s of %s: %s", o.command.Name, o.command.ID, mistake)
 		}
 		if o.how == byRead {
-			if o.returned > 0 {
+			if o.returned > 0 && o.invoked >= c.forgotten {
 				c.checkState(states, o, "the state that was read", o.key, o.state.Sequence, o.state.State)
 			}
 			continue
 		}
 		r, kept := c.receipts[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
-		for _, a := range o.outcomes {
+		for _, a := range c.lasting(o) {
 			told := receipt{a.Status, a.Sequence, a.Position, 0, cmp.Or(a.Error, &store.Error{}).Code}
 			r.Events = 0
 			if !kept || told != r {
@@ -128,6 +126,14 @@ func (c *checker) checkAnswers() {
 			}
 		}
 	}
+}
+
+// lasting are the outcomes that a client was told and that must hold for ever.
+func (c *checker) lasting(o *operation) []store.Outcome {
+	if o.invoked < c.forgotten {
+		return nil
+	}
+	return o.outcomes
 }
 
 // moment is an aggregate at a sequence.
@@ -191,11 +197,7 @@ func (c *checker) checkEffects() {
 		}
 	}
 	for _, o := range c.operations {
-		firsts := 0
-		for _, a := range o.outcomes {
-			if !a.Duplicate {
-				firsts++
-			}
+		for _, a := range c.lasting(o) {
 			first := o.outcomes[0]
 			first.Duplicate, a.Duplicate = false, false
 			if !sameOutcome(first, a) {
@@ -227,7 +229,7 @@ func (c *checker) checkOrder() {
 	last := map[int]*operation{}
 	for _, o := range c.operations { // in the order in which they were begun
 		e, did := events[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
-		if o.group == 0 || !did {
+		if o.group == 0 || !did || o.invoked < c.forgotten {
 			continue
 		}
 		if before := last[o.group]; before != nil {
@@ -242,36 +244,6 @@ func (c *checker) checkOrder() {
 
 // clock is a time as the workers' logs have it.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }
-
-func (c *checker) checkStream() {
-	streamed, logged := map[int][]message{}, map[int][]row{}
-	for _, m := range c.stream {
-		streamed[m.Partition] = append(streamed[m.Partition], m)
-	}
-	for _, e := range c.log {
-		logged[e.Partition] = append(logged[e.Partition], e)
-	}
-	for p := range c.partitions {
-		for i, e := range logged[p] {
-			if i >= len(streamed[p]) {
-				c.violatedf(streamIsLog, "partition %d: the log has %d events, the stream %d", p, len(logged[p]), len(streamed[p]))
-				break
-			}
-			m := streamed[p][i]
-			subject := fmt.Sprintf("faults.evt.%d.%s.%s.%s", p, e.AggregateType, e.AggregateID, e.Type)
-			id := e.AggregateType + "." + e.AggregateID + "." + strconv.FormatInt(e.Sequence, 10)
-			if m.Position != e.Position || m.subject != subject || m.id != id || !bytes.Equal(m.body, e.Body) {
-				c.violatedf(streamIsLog, "partition %d: the log has %s at position %d where the stream has %s (%s) at position %d", p, subject, e.Position, m.subject, m.id, m.Position)
-				break
-			}
-		}
-		if more := len(streamed[p]) - len(logged[p]); more > 0 {
-			extra := streamed[p][len(logged[p])]
-			c.violatedf(streamIsLog, "partition %d: the log has %d events, the stream %d more, the first of them %s (%s) at position %d",
-				p, len(logged[p]), more, extra.subject, extra.id, extra.Position)
-		}
-	}
-}
 
 func (c *checker) checkModels() {
 	statuses, names := map[string]string{}, map[string]string{}
@@ -307,34 +279,5 @@ func (c *checker) same(table string, want, got map[string]string) {
 		if want[key] != got[key] {
 			c.violatedf(modelsAgree, "%s has %q for %s, the log says %q", table, got[key], key, want[key])
 		}
-	}
-}
-
-// checkSubscriber: what a subscriber wrote into its table, with its checkpoint in the same transaction, is the log.
-func (c *checker) checkSubscriber() {
-	if c.seen == nil {
-		return
-	}
-	counts := map[place]int{}
-	for _, p := range c.seen {
-		counts[p]++
-	}
-	missed := 0
-	for _, e := range c.log {
-		switch n := counts[place{e.Partition, e.Position}]; n {
-		case 1:
-		case 0:
-			missed++
-			c.violatedf(exactlyOnce, "position %d of partition %d has had no effect", e.Position, e.Partition)
-		default:
-			c.violatedf(exactlyOnce, "position %d of partition %d has had %d effects", e.Position, e.Partition, n)
-		}
-		delete(counts, place{e.Partition, e.Position})
-	}
-	if missed > 0 {
-		c.violatedf(exactlyOnce, "%d of %d events have had no effect", missed, len(c.log))
-	}
-	if len(counts) > 0 {
-		c.violatedf(exactlyOnce, "effects of %d events that are not in the log", len(counts))
 	}
 }

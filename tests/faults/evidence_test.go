@@ -24,6 +24,10 @@ type evidence struct {
 	names    map[string]string // counter_names
 	seen     []place           // what the subscriber wrote into its table
 	stuck    error             // why the workers did not take commands at the end
+	// forgotten is when Postgres last lost commits, which only a failover without synchronous replication may do: what began before
+	// may have any end. 0 stands for never.
+	forgotten time.Duration
+	bounded   bool // the stream may have dropped its oldest events
 }
 
 // row is an event in the log.

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,11 +29,9 @@ func TestFaults(t *testing.T) {
 }
 
 func runSeed(t *testing.T, seed uint64, duration time.Duration, most int, sum *total) {
-	s := shape{brokers: 1, workers: 5, started: 3, partitions: 16}
-	if seed%2 == 0 {
-		s.brokers = 3
-	}
+	s := shapeOf(seed)
 	t.Logf("replay with: go test ./tests/faults -run TestFaults -seed %d -duration %s -faults %d", seed, duration, most)
+	t.Logf("a world of %s", s)
 	w := newWorld(t, s)
 	l := startLoad(w, seed)
 	watching, err := startWatchers(w)
@@ -73,6 +72,9 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		if watching != nil {
 			count = "select count(*), (select count(*) from seen) from " + w.table("events")
 		}
+		if w.bounded > 0 {
+			return err == nil && w.published(settle)
+		}
 		if err != nil || w.pool.QueryRow(settle, count).Scan(&events, &seen) != nil {
 			return false
 		}
@@ -82,12 +84,35 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		watching.finish()
 	}
 	e, err := w.collect(ctx)
-	e.stuck = stuck
+	e.stuck, e.bounded = stuck, w.bounded > 0
+	if lost := w.database.lost; len(lost) > 0 {
+		e.forgotten = lost[len(lost)-1].Sub(w.began)
+	}
 	if err == nil && watching != nil {
 		rows, _ := w.pool.Query(ctx, "select partition, position from seen")
 		e.seen, err = pgx.CollectRows(rows, pgx.RowToStructByPos[place])
 	}
 	return e, err
+}
+
+// published tells whether the last event of every partition is the last in the stream too.
+func (w *world) published(ctx context.Context) bool {
+	rows, _ := w.pool.Query(ctx, "select partition, position from "+w.table("partitions"))
+	ends, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
+	if err != nil {
+		return false
+	}
+	stream, err := w.js.Stream(ctx, w.namespace.EventStream())
+	if err != nil {
+		return false
+	}
+	for _, end := range ends {
+		msg, err := stream.GetLastMsgForSubject(ctx, w.namespace.EventsOf(end.Partition))
+		if err != nil || msg.Header.Get(wire.HeaderEventPosition) != strconv.FormatInt(end.Position, 10) {
+			return false
+		}
+	}
+	return true
 }
 
 // fences is the number of messages in the event stream that are no events.

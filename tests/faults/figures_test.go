@@ -279,12 +279,12 @@ func measureOutage(t *testing.T) {
 	a, stopAsking := w.ask(8)
 	pause(t.Context(), 5*time.Second)
 	t.Logf("before: %s", w.usage(address))
-	require.NoError(t, w.postgres.Halt("fast"))
+	require.NoError(t, w.database.primary.Halt("fast"))
 	for range 3 {
 		pause(t.Context(), 10*time.Second)
 		t.Logf("without Postgres: %s", w.usage(address))
 	}
-	require.NoError(t, w.postgres.Resume())
+	require.NoError(t, w.database.primary.Resume())
 	pause(t.Context(), 5*time.Second)
 	t.Logf("after: %s", w.usage(address))
 	sent := stop()

@@ -19,13 +19,17 @@ func (c *checker) checkLinear() {
 	for _, e := range c.log {
 		happened[store.CommandKey{Key: e.key(), CommandID: e.CommandID}] = e
 	}
-	histories := map[store.Key][]porcupine.Operation{}
+	histories, forgotten := map[store.Key][]porcupine.Operation{}, map[store.Key]bool{}
 	for _, o := range c.operations {
+		forgotten[o.key] = forgotten[o.key] || o.invoked < c.forgotten
 		if op, counts := linear(o, happened); counts {
 			histories[o.key] = append(histories[o.key], op)
 		}
 	}
 	for key, history := range histories {
+		if forgotten[key] { // what it was told before is not what it goes on from
+			continue
+		}
 		switch porcupine.CheckOperationsTimeout(modelOf(key), history, 20*time.Second) {
 		case porcupine.Ok:
 		case porcupine.Illegal:

@@ -23,11 +23,12 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("seed", 0, "the seed of a schedule; 0 takes the short fixed set")
-	seedsFlag    = flag.Int("seeds", 1, "how many seeds to run, from -seed on")
-	durationFlag = flag.Duration("duration", 60*time.Second, "how long the faults of a seed go on")
-	faultsFlag   = flag.Int("faults", 0, "at most so many faults of a seed; 0 for as many as fit into the duration")
-	figuresFlag  = flag.Bool("figures", false, "measure takeover and handover, which takes minutes")
+	seedFlag      = flag.Uint64("seed", 0, "the seed of a schedule; 0 takes the short fixed set")
+	seedsFlag     = flag.Int("seeds", 1, "how many seeds to run, from -seed on")
+	durationFlag  = flag.Duration("duration", 60*time.Second, "how long the faults of a seed go on")
+	faultsFlag    = flag.Int("faults", 0, "at most so many faults of a seed; 0 for as many as fit into the duration")
+	slowFlushFlag = flag.Duration("slowflush", 0, "how long Postgres takes 2 s for each flush; 0 for a short time with longer ones")
+	figuresFlag   = flag.Bool("figures", false, "measure takeover and handover, which takes minutes")
 )
 
 func TestMain(m *testing.M) {

@@ -13,13 +13,13 @@ import (
 
 // proxy is the wire from one worker to one server, which can be cut, held and slowed down.
 type proxy struct {
-	target   string
 	listener net.Listener
 
 	mu      sync.Mutex
+	target  string
 	links   map[net.Conn]struct{}
 	refuses bool
-	delay   time.Duration
+	delay   [2]time.Duration
 	gates   [2]chan struct{} // closed while bytes pass
 }
 
@@ -61,7 +61,7 @@ func (p *proxy) serve(worker net.Conn) {
 		return
 	}
 	defer p.remove(worker)
-	server, err := net.Dial("tcp", p.target)
+	server, err := net.Dial("tcp", p.leads())
 	if err != nil {
 		return
 	}
@@ -90,7 +90,7 @@ func (p *proxy) pipe(to, from net.Conn, direction int) {
 // pass waits while the direction is held, and for the delay.
 func (p *proxy) pass(direction int) {
 	p.mu.Lock()
-	gate, delay := p.gates[direction], p.delay
+	gate, delay := p.gates[direction], p.delay[direction]
 	p.mu.Unlock()
 	<-gate
 	if delay > 0 {
@@ -136,18 +136,33 @@ func (p *proxy) hold(directions ...int) {
 	}
 }
 
-// slow delays every packet.
-func (p *proxy) slow(by time.Duration) {
+// slow delays every packet in the directions.
+func (p *proxy) slow(by time.Duration, directions ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.delay = by
+	for _, d := range directions {
+		p.delay[d] = by
+	}
+}
+
+// point has new connections go to another server.
+func (p *proxy) point(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+func (p *proxy) leads() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
 }
 
 // heal makes the wire whole, and lets through what was held.
 func (p *proxy) heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refuses, p.delay = false, 0
+	p.refuses, p.delay = false, [2]time.Duration{}
 	for _, gate := range p.gates {
 		select {
 		case <-gate:

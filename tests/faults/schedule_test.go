@@ -32,6 +32,12 @@ const (
 	restartPostgres kind = "postgres restart"
 	crashPostgres   kind = "postgres immediate shutdown"
 	endSessions     kind = "postgres ends all sessions"
+	failOver        kind = "postgres failover"
+	switchOver      kind = "postgres switchover, and the service is late"
+	slowFlush       kind = "standby acknowledges late"
+	loseStandby     kind = "standby away"
+	killPooler      kind = "pooler kill -9"
+	pausePooler     kind = "pooler hands out no connections"
 )
 
 // fault is something that breaks, and heals by itself after a length of time.
@@ -50,8 +56,17 @@ type option struct {
 	weight  int
 	atLeast time.Duration
 	atMost  time.Duration
-	only    int // 1: with one server only, 3: with a cluster only
+	needs   func(shape) bool // nil: nothing
 }
+
+// What options need.
+func alone(s shape) bool      { return s.brokers == 1 }
+func clustered(s shape) bool  { return s.brokers > 1 }
+func followed(s shape) bool   { return s.standby != noStandby }
+func replicated(s shape) bool { return s.standby == synchronous }
+func pooled(s shape) bool     { return s.pooler }
+
+func (o option) fits(s shape) bool { return o.needs == nil || o.needs(s) }
 
 const ms = time.Millisecond
 
@@ -76,13 +91,19 @@ var options = []option{
 	{kind: killNATS, weight: 6, atLeast: 0, atMost: 2000 * ms},
 	{kind: restartNATS, weight: 3, atLeast: 0, atMost: 1000 * ms},
 	{kind: freezeNATS, weight: 3, atLeast: 50 * ms, atMost: 2500 * ms},
-	{kind: stepDown, weight: 12, only: 3},
+	{kind: stepDown, weight: 12, needs: clustered},
 	{kind: deleteStreams, weight: 4},
-	{kind: wipeNATS, weight: 3, atLeast: 0, atMost: 500 * ms, only: 1},
-	{kind: rewindNATS, weight: 4, atLeast: 0, atMost: 500 * ms, only: 1},
+	{kind: wipeNATS, weight: 3, atLeast: 0, atMost: 500 * ms, needs: alone},
+	{kind: rewindNATS, weight: 4, atLeast: 0, atMost: 500 * ms, needs: alone},
 	{kind: restartPostgres, weight: 3, atLeast: 0, atMost: 1000 * ms},
 	{kind: crashPostgres, weight: 4, atLeast: 0, atMost: 1000 * ms},
 	{kind: endSessions, weight: 4},
+	{kind: failOver, weight: 8, atLeast: 0, atMost: 2000 * ms, needs: followed},
+	{kind: switchOver, weight: 8, atLeast: 0, atMost: 5000 * ms, needs: followed},
+	{kind: slowFlush, weight: 8, atLeast: 1000 * ms, atMost: 8000 * ms, needs: replicated},
+	{kind: loseStandby, weight: 4, atLeast: 500 * ms, atMost: 35_000 * ms, needs: replicated},
+	{kind: killPooler, weight: 8, atLeast: 0, atMost: 1000 * ms, needs: pooled},
+	{kind: pausePooler, weight: 10, atLeast: 100 * ms, atMost: 5000 * ms, needs: pooled},
 }
 
 // schedule makes the faults of a seed, as many as fit into the duration, but not more than most unless that is 0.
@@ -90,7 +111,7 @@ func schedule(seed uint64, s shape, duration time.Duration, most int) []fault {
 	r := rand.New(rand.NewPCG(seed, 0))
 	total := 0
 	for _, o := range options {
-		if o.only == 0 || o.only == s.brokers {
+		if o.fits(s) {
 			total += o.weight
 		}
 	}
@@ -110,7 +131,7 @@ func schedule(seed uint64, s shape, duration time.Duration, most int) []fault {
 func choose(r *rand.Rand, s shape, total int) (kind, time.Duration) {
 	x := r.IntN(total)
 	for _, o := range options {
-		if o.only != 0 && o.only != s.brokers {
+		if !o.fits(s) {
 			continue
 		}
 		if x -= o.weight; x < 0 {

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/maestro-es/maestro/internal/localpg"
 )
 
 // storm carries a schedule out. What two faults would break at once, one breaks and the other leaves alone.
@@ -17,7 +15,7 @@ type storm struct {
 	workers  []sync.Mutex
 	wires    []sync.Mutex
 	brokers  sync.Mutex
-	database sync.Mutex
+	postgres sync.Mutex
 	under    sync.WaitGroup
 
 	mu        sync.Mutex
@@ -66,8 +64,8 @@ func (s *storm) strike(ctx context.Context, f fault) {
 		s.with(&s.workers[i], f, func() { s.strikeWorker(ctx, f, w) })
 	case cutNATS, holdNATS, slowNATS, cutPostgres, holdPostgres, slowPostgres:
 		s.with(&s.wires[i], f, func() { s.strikeWire(ctx, f, w) })
-	case restartPostgres, crashPostgres, endSessions:
-		s.with(&s.database, f, func() { s.strikePostgres(ctx, f) })
+	case restartPostgres, crashPostgres, endSessions, failOver, switchOver, slowFlush, loseStandby, killPooler, pausePooler:
+		s.with(&s.postgres, f, func() { s.strikePostgres(ctx, f) })
 	default:
 		s.with(&s.brokers, f, func() { s.strikeNATS(ctx, f) })
 	}
@@ -137,30 +135,12 @@ func (s *storm) strikeWire(ctx context.Context, f fault, w *worker) {
 				p.hold(toServer, toWorker)
 			}
 		default:
-			p.slow(time.Duration(1+f.target>>8%20) * ms)
+			p.slow(time.Duration(1+f.target>>8%20)*ms, toServer, toWorker)
 		}
 	}
 	pause(ctx, f.length)
 	for _, p := range wires {
 		p.heal()
-	}
-}
-
-func (s *storm) strikePostgres(ctx context.Context, f fault) {
-	if f.kind == endSessions {
-		_, _ = s.pool.Exec(ctx, "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'")
-		return
-	}
-	mode := localpg.Fast
-	if f.kind == crashPostgres {
-		mode = localpg.Immediate
-	}
-	if err := s.postgres.Halt(mode); err != nil {
-		s.Errorf("halt Postgres: %v", err)
-	}
-	pause(ctx, f.length)
-	if err := s.postgres.Resume(); err != nil {
-		s.Errorf("resume Postgres: %v", err)
 	}
 }
 

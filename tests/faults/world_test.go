@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,18 +25,6 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// shape is what a world consists of.
-type shape struct {
-	brokers    int // 1 or 3
-	workers    int // places for workers
-	started    int // of them with a worker from the start
-	partitions int
-	tag        string   // build tag of the worker
-	env        []string // of the workers
-	// calm is how long the system may take in the end to handle everything that was sent, and to publish everything.
-	calm time.Duration
-}
-
 // world is a namespace with all that it runs on, every part of which can be broken.
 type world struct {
 	*testing.T
@@ -43,7 +32,7 @@ type world struct {
 	namespace wire.Namespace
 	dir       string
 	brokers   []*broker
-	postgres  *localpg.Server
+	database  *database
 	workers   []*worker
 	nats      *nats.Conn // the harness's own wires are never broken
 	js        jetstream.JetStream
@@ -56,21 +45,22 @@ func newWorld(t *testing.T, s shape) *world {
 	s.calm = cmp.Or(s.calm, patience/3)
 	w := &world{T: t, shape: s, namespace: "faults", dir: t.TempDir(), brokers: startBrokers(t, s.brokers), began: time.Now()}
 	binary := program(t, s.tag)
-	var err error
-	w.postgres, err = localpg.Start(t.Context(), localpg.Options{}) // durable: it is to be crashed
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, w.postgres.Stop()) })
+	w.database = newDatabase(t, s)
 	w.nats = w.connect("harness")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, awaitBroker(ctx, w.nats))
+	var err error
 	w.js, err = jetstream.New(w.nats)
 	require.NoError(t, err)
-	w.pool = localpg.Pool(t, w.postgres.URL())
+	w.pool = localpg.Pool(t, w.database.forHarness())
 	for i := range s.workers {
 		w.workers = append(w.workers, w.newWorker(i, binary))
 	}
 	t.Cleanup(w.shutDown)
+	if s.pooler {
+		require.NoError(t, w.migrate(ctx))
+	}
 	for i := range s.started {
 		w.workers[i].start()
 	}
@@ -112,13 +102,16 @@ func (w *world) newWorker(i int, binary string) *worker {
 		v.nats = append(v.nats, p)
 		urls = append(urls, "nats://"+p.address())
 	}
-	u, err := url.Parse(w.postgres.URL())
-	require.NoError(w, err)
-	v.postgres = newProxy(w.T, u.Host)
+	u, enter := w.database.forWorkers()
+	v.postgres = newProxy(w.T, enter)
 	u.Host = v.postgres.address()
-	v.env = append([]string{"NATS_URL=" + strings.Join(urls, ","), "DATABASE_URL=" + u.String(), "MAESTRO_HTTP=",
-		"MAESTRO_NAMESPACE=" + string(w.namespace), "MAESTRO_PARTITIONS=" + strconv.Itoa(w.partitions),
-		"MAESTRO_REPLICAS=" + strconv.Itoa(len(w.brokers))}, w.env...)
+	if w.bounded > 0 {
+		v.env = append(v.env, "MAESTRO_EVENTS_MAX_AGE="+w.bounded.String())
+	}
+	v.env = append(v.env, "NATS_URL="+strings.Join(urls, ","), "DATABASE_URL="+u.String(), "MAESTRO_HTTP=",
+		"MAESTRO_NAMESPACE="+string(w.namespace), "MAESTRO_PARTITIONS="+strconv.Itoa(w.partitions),
+		"MAESTRO_REPLICAS="+strconv.Itoa(len(w.brokers)))
+	v.env = append(v.env, w.env...)
 	return v
 }
 
@@ -146,6 +139,12 @@ func (w *world) heal(ctx context.Context) error {
 			return err
 		}
 	}
+	w.database.heal()
+	if len(w.database.lost) > 0 {
+		if err := w.republish(ctx); err != nil {
+			return err
+		}
+	}
 	for i, v := range w.workers {
 		v.heal()
 		v.signal(syscall.SIGCONT)
@@ -157,6 +156,35 @@ func (w *world) heal(ctx context.Context) error {
 		return fmt.Errorf("nats-server: %w", err)
 	}
 	return w.owned(ctx)
+}
+
+// republish is what an operator does after Postgres has lost commits: all workers end, and the event stream is built anew.
+func (w *world) republish(ctx context.Context) error {
+	for _, v := range w.workers {
+		v.heal()
+		v.signal(syscall.SIGCONT)
+		v.end(syscall.SIGTERM, 30*time.Second)
+	}
+	if err := awaitBroker(ctx, w.nats); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, w.workers[0].program, "republish")
+	cmd.Env = w.workers[0].env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("worker republish: %w: %s", err, out)
+	}
+	return nil
+}
+
+// migrate brings the schema up to date without the pooler, as docs/operations.md asks for, and as the workers' user.
+func (w *world) migrate(ctx context.Context) error {
+	direct, _ := w.database.forWorkers()
+	cmd := exec.CommandContext(ctx, w.workers[0].program, "migrate")
+	cmd.Env = append(slices.Clone(w.workers[0].env), "DATABASE_URL="+direct.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("worker migrate: %w: %s", err, out)
+	}
+	return nil
 }
 
 // owned waits until every partition has an owner that lives.

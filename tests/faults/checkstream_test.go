@@ -1,0 +1,73 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// checkStream: the event stream is the log, or its end where the stream drops old events.
+func (c *checker) checkStream() {
+	streamed, logged := map[int][]message{}, map[int][]row{}
+	for _, m := range c.stream {
+		streamed[m.Partition] = append(streamed[m.Partition], m)
+	}
+	for _, e := range c.log {
+		logged[e.Partition] = append(logged[e.Partition], e)
+	}
+	for p := range c.partitions {
+		if dropped := len(logged[p]) - len(streamed[p]); c.bounded && dropped > 0 {
+			logged[p] = logged[p][dropped:]
+		}
+		for i, e := range logged[p] {
+			if i >= len(streamed[p]) {
+				c.violatedf(streamIsLog, "partition %d: the log has %d events, the stream %d", p, len(logged[p]), len(streamed[p]))
+				break
+			}
+			m := streamed[p][i]
+			subject := fmt.Sprintf("faults.evt.%d.%s.%s.%s", p, e.AggregateType, e.AggregateID, e.Type)
+			id := e.AggregateType + "." + e.AggregateID + "." + strconv.FormatInt(e.Sequence, 10)
+			if m.Position != e.Position || m.subject != subject || m.id != id || !bytes.Equal(m.body, e.Body) {
+				c.violatedf(streamIsLog, "partition %d: the log has %s at position %d where the stream has %s (%s) at position %d", p, subject, e.Position, m.subject, m.id, m.Position)
+				break
+			}
+		}
+		if more := len(streamed[p]) - len(logged[p]); more > 0 {
+			extra := streamed[p][len(logged[p])]
+			c.violatedf(streamIsLog, "partition %d: the log has %d events, the stream %d more, the first of them %s (%s) at position %d",
+				p, len(logged[p]), more, extra.subject, extra.id, extra.Position)
+		}
+	}
+}
+
+// checkSubscriber: what a subscriber wrote into its table, with its checkpoint in the same transaction, is the log.
+func (c *checker) checkSubscriber() {
+	if c.seen == nil || c.forgotten > 0 { // it has read events that the log has lost
+		return
+	}
+	counts := map[place]int{}
+	for _, p := range c.seen {
+		counts[p]++
+	}
+	missed := 0
+	for _, e := range c.log {
+		switch n := counts[place{e.Partition, e.Position}]; n {
+		case 1:
+		case 0:
+			if c.bounded {
+				continue // it may have come too late
+			}
+			missed++
+			c.violatedf(exactlyOnce, "position %d of partition %d has had no effect", e.Position, e.Partition)
+		default:
+			c.violatedf(exactlyOnce, "position %d of partition %d has had %d effects", e.Position, e.Partition, n)
+		}
+		delete(counts, place{e.Partition, e.Position})
+	}
+	if missed > 0 {
+		c.violatedf(exactlyOnce, "%d of %d events have had no effect", missed, len(c.log))
+	}
+	if len(counts) > 0 {
+		c.violatedf(exactlyOnce, "effects of %d events that are not in the log", len(counts))
+	}
+}

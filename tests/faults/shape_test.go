@@ -1,0 +1,73 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// shape is what a world consists of.
+type shape struct {
+	brokers    int // 1 or 3
+	workers    int // places for workers
+	started    int // of them with a worker from the start
+	partitions int
+	tag        string   // build tag of the worker
+	env        []string // of the workers
+	variation
+	// calm is how long the system may take in the end to handle everything that was sent, and to publish everything.
+	calm time.Duration
+}
+
+// variation is what stands around a world's workers besides the servers.
+type variation struct {
+	pooler  bool          // PgBouncer in transaction mode, between the workers and Postgres
+	standby standby       // what follows the primary
+	role    bool          // the workers' user may do no more than it must
+	bounded time.Duration // how long the event stream keeps events; 0 for ever
+}
+
+// standby is how a second Postgres follows the first.
+type standby string
+
+const (
+	noStandby    standby = ""
+	synchronous  standby = "synchronous"
+	asynchronous standby = "asynchronous"
+)
+
+// variations are taken in turn by two seeds each, the first with one nats-server, the second with three.
+var variations = []variation{
+	{},
+	{standby: synchronous},
+	{bounded: 40 * time.Second},
+	{standby: asynchronous, role: true},
+	{pooler: true},
+	{pooler: true, standby: synchronous, role: true},
+}
+
+// shapeOf is the world of a seed.
+func shapeOf(seed uint64) shape {
+	s := shape{brokers: 1, workers: 5, started: 3, partitions: 16, variation: variations[(seed-1)/2%uint64(len(variations))]}
+	if seed%2 == 0 {
+		s.brokers = 3
+	}
+	return s
+}
+
+func (s shape) String() string {
+	parts := []string{fmt.Sprintf("%d nats-servers", s.brokers)}
+	if s.pooler {
+		parts = append(parts, "a pooler")
+	}
+	if s.standby != noStandby {
+		parts = append(parts, string(s.standby)+" standby")
+	}
+	if s.role {
+		parts = append(parts, "a role with few privileges")
+	}
+	if s.bounded > 0 {
+		parts = append(parts, fmt.Sprintf("events are kept for %s", s.bounded))
+	}
+	return strings.Join(parts, ", ")
+}
