@@ -270,8 +270,8 @@ func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		err := work()
-		again := errors.Is(err, lane.ErrStopped) || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrConflict) ||
-			store.IsTransient(err)
+		verdict := store.Judge(err)
+		again := errors.Is(err, lane.ErrStopped) || verdict == store.Stop || verdict.Passes()
 		if err != nil && (!again || ctx.Err() != nil || r.ctx.Err() != nil) {
 			return backoff.Permanent(err)
 		}

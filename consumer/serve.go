@@ -160,7 +160,7 @@ func errorOf(err error) *store.Error {
 		return coded
 	case errors.Is(err, nats.ErrMaxPayload):
 		return &store.Error{Code: lane.CodeTooLarge, Message: "the answer does not fit into a message"}
-	case errors.Is(err, lane.ErrStopped), errors.Is(err, lane.ErrBusy), store.IsTransient(err):
+	case errors.Is(err, lane.ErrStopped), errors.Is(err, lane.ErrBusy), store.Judge(err).Passes():
 		return &store.Error{Code: lane.CodeUnavailable, Message: err.Error() + ": try again"}
 	default:
 		return &store.Error{Code: lane.CodeUnreadableAggregate, Message: err.Error()}

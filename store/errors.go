@@ -1,10 +1,8 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,9 +21,6 @@ var (
 	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps workers out until then.
 	ErrMaintenance = errors.New("the namespace is under maintenance")
 )
-
-// errConnectionLost says that a projection could not finish because its connection ended.
-var errConnectionLost = errors.New("the connection to Postgres was lost")
 
 // DataError says that the store cannot hold what one of the commands led to, such as a NUL character in a string.
 // It does not say which command.
@@ -71,54 +66,64 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
-// IsTransient tells whether an error is a fault of the moment (a lost connection, a server that restarts or is out of
-// resources, a deadlock), so that the same call may succeed later.
-func IsTransient(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return false
-	}
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return transientState(server.Code)
-	}
-	var dial *pgconn.ConnectError
-	var network net.Error
-	return errors.As(err, &dial) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, errConnectionLost) || pgconn.SafeToRetry(err) || isBroken(err)
+// Fault is an error of the store with its origin.
+type Fault struct {
+	Origin    Origin
+	Condition Condition
+	Err       error
 }
 
-// transientState goes by the SQLSTATE, source: PostgreSQL documentation, appendix A. It must not take a mistake in a
-// projection's SQL for a fault of the moment, or the partition would try it for ever.
-func transientState(code string) bool {
-	switch code {
-	case "25006", // read-only transaction: the server has become a standby
-		"25P03", "25P04", // idle in transaction too long, transaction too long
-		"55006", "55P03": // object in use, lock not available
-		return true
-	case codeProtocolViolation:
-		return false
+func (f *Fault) Error() string { return f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
+
+// RetryError is an error of a projection that asks for another try; see projections.Retry.
+type RetryError struct{ Err error }
+
+func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// Judge tells what an error leads to. One that the store did not return is of the caller's own code, and refuses.
+func Judge(err error) Verdict {
+	fault, is := errors.AsType[*Fault](err)
+	switch {
+	case is && fault.Origin == UserCode && errors.As(err, new(*RetryError)):
+		return Wait
+	case is && fault.Origin != OwnSQL: // whatever else is in it
+		return judge(fault.Origin, stateOf(fault.Err), fault.Condition)
+	case errors.Is(err, ErrFenced):
+		return Stop
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrDuplicate), errors.As(err, new(*RetryError)):
+		return Wait
+	case errors.As(err, new(*DataError)):
+		return Halve
+	case is:
+		return judge(fault.Origin, stateOf(fault.Err), fault.Condition)
 	}
-	if len(code) != 5 {
-		return false
-	}
-	switch code[:2] {
-	case "08", // connection exception
-		"40", // transaction rollback: serialization failure, deadlock
-		"53", // insufficient resources: disk full, out of memory, too many connections
-		"57", // operator intervention: shutdown, crash, cancel
-		"58", // system error: input or output
-		"XX": // internal error
-		return true
-	}
-	return false
+	return Refuse
 }
 
-// isBroken knows the errors of a connection that ended in the middle, which have no type of their own.
-func isBroken(err error) bool {
-	text := err.Error()
-	for _, sign := range []string{"unexpected EOF", "conn closed", "closed pool", "connection reset", "broken pipe"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
+// Violated returns what Postgres says about the integrity constraint that err violates, and whether it violates one.
+func Violated(err error) (message string, is bool) {
+	var fault *Fault
+	if !errors.As(err, &fault) || fault.Condition != Alive {
+		return "", false
 	}
-	return false
+	if server := serverError(fault.Err); server != nil && strings.HasPrefix(server.Code, "23") {
+		return server.Message, true
+	}
+	return "", false
+}
+
+// serverError is what a server or a pooler said, nil if err is something else.
+func serverError(err error) *pgconn.PgError {
+	server, _ := errors.AsType[*pgconn.PgError](err)
+	return server
+}
+
+// stateOf is the SQLSTATE of an error, "" for none.
+func stateOf(err error) string {
+	if server := serverError(err); server != nil {
+		return server.Code
+	}
+	return ""
 }

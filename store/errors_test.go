@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,25 +17,35 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-func TestIsTransient(t *testing.T) {
+// What was not returned by the store is somebody's own, whatever is in it.
+func TestErrorsOfOthersRefuse(t *testing.T) {
 	t.Parallel()
-	state := func(code string) error { return fmt.Errorf("commit: %w", &pgconn.PgError{Code: code}) }
 	for _, err := range []error{
-		state("08006"), state("25006"), state("40001"), state("40P01"), state("53300"), state("55P03"), state("57P01"),
-		&net.OpError{Op: "read", Err: io.EOF}, fmt.Errorf("receive: %w", io.ErrUnexpectedEOF), context.DeadlineExceeded,
+		errors.New("a user's own"), aggregate.Reject("no", "no"), context.Canceled, context.DeadlineExceeded,
+		fmt.Errorf("decode: %w", io.ErrUnexpectedEOF), &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Err: io.EOF}},
+		&pgconn.PgError{Code: "40P01"}, &pgconn.ConnectError{},
 	} {
-		require.True(t, store.IsTransient(err), "%v", err)
-	}
-	for _, err := range []error{
-		nil, context.Canceled, errors.New("a user's own"), aggregate.Reject("no", "no"), store.ErrFenced, store.ErrConflict,
-		store.ErrDuplicate, &store.DataError{Err: &pgconn.PgError{Code: "22P05"}}, state("22P05"), state("23505"),
-		state("25P02"), state("42P01"), state("55000"), state("08P01"), state(""),
-	} {
-		require.False(t, store.IsTransient(err), "%v", err)
+		require.Equal(t, store.Refuse, store.Judge(err), "%v", err)
 	}
 }
 
-func TestAServerThatIsAwayIsTransient(t *testing.T) {
+// An origin counts, and not what else is in an error: a projection may return what it got from a store of its own.
+func TestTheOriginOfAnErrorDecides(t *testing.T) {
+	t.Parallel()
+	of := func(from store.Origin, err error) error {
+		return fmt.Errorf("commit: %w", &store.Fault{Origin: from, Err: fmt.Errorf("projection: %w", err)})
+	}
+	own := &store.Fault{Origin: store.Connection, Condition: store.Lost, Err: io.ErrUnexpectedEOF}
+	for _, err := range []error{store.ErrFenced, store.ErrConflict, store.ErrDuplicate, own, &store.DataError{Err: io.EOF}} {
+		require.Equal(t, store.Refuse, store.Judge(of(store.UserCode, err)), "%v", err)
+		require.NotEqual(t, store.Refuse, store.Judge(err), "%v", err)
+	}
+	require.Equal(t, store.Wait, store.Judge(of(store.UserCode, &store.RetryError{Err: io.EOF})))
+	require.Equal(t, store.Stop, store.Judge(fmt.Errorf("commit: %w", store.ErrFenced)))
+	require.Equal(t, store.Halve, store.Judge(fmt.Errorf("commit: %w", &store.DataError{Err: &pgconn.PgError{Code: "08P01"}})))
+}
+
+func TestAServerThatIsAwayPasses(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -43,5 +54,5 @@ func TestAServerThatIsAwayIsTransient(t *testing.T) {
 	require.NoError(t, err)
 	defer pool.Close()
 	_, err = store.Open(t.Context(), pool, store.Options{})
-	require.True(t, store.IsTransient(err), "%v", err)
+	require.True(t, store.Judge(err).Passes(), "%v", err)
 }

@@ -101,7 +101,7 @@ func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, err
 	}
 	p, err := scanPartition(s.pool.QueryRow(ctx, s.sql.partition, partition, s.partitions))
 	if err != nil {
-		return Partition{}, fmt.Errorf("read partition %d: %w", partition, s.whyNoRow(ctx, err))
+		return Partition{}, fmt.Errorf("read partition %d: %w", partition, own(s.whyNoRow(ctx, err)))
 	}
 	return p, nil
 }
@@ -114,7 +114,7 @@ func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
 		err = pgx.ErrNoRows
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the partitions: %w", s.whyNoRow(ctx, err))
+		return nil, fmt.Errorf("read the partitions: %w", own(s.whyNoRow(ctx, err)))
 	}
 	return all, nil
 }
@@ -128,12 +128,12 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 	p, err := s.acquire(ctx, partition, owner)
 	if isLocked(err) {
 		if _, err := s.pool.Exec(ctx, s.sql.evict, partition); err != nil {
-			return Partition{}, fmt.Errorf("end the session that holds partition %d: %w", partition, err)
+			return Partition{}, fmt.Errorf("end the session that holds partition %d: %w", partition, own(err))
 		}
 		p, err = s.acquire(ctx, partition, owner)
 	}
 	if err != nil {
-		return Partition{}, fmt.Errorf("acquire partition %d: %w", partition, s.whyNoRow(ctx, err))
+		return Partition{}, fmt.Errorf("acquire partition %d: %w", partition, own(s.whyNoRow(ctx, err)))
 	}
 	return p, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,35 +23,63 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.groups.do(ctx, c)
-	if len(c.Statements) > 0 && isRefused(err) {
+	if len(c.Statements) > 0 && separates(err) {
 		return s.commitStepwise(ctx, c)
 	}
-	return s.explain(err)
+	return s.explain(c, err)
 }
 
-// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it.
+// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it, as a [*Fault].
 func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock time.Time, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return clock, err
+		return clock, own(err)
 	}
 	defer conn.Release()
 	var batch pgx.Batch
 	if err := s.queue(&batch, group, &clock); err != nil {
 		return clock, err
 	}
+	ours := batch.Len()
 	if err := s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
-		return clock, err
+		return clock, fault(ctx, conn.Conn(), UserSQL, err)
 	}
-	err = conn.SendBatch(ctx, &batch).Close()
+	err = send(ctx, conn.Conn(), &batch, ours)
 	return clock, err
+}
+
+// send makes the transaction of a batch, in which the first statements are ours and the others are of projections.
+func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) error {
+	results, from := conn.SendBatch(ctx, batch), OwnSQL
+	for i, q := range batch.QueuedQueries {
+		if i == ours {
+			from = UserSQL
+		}
+		if err := receive(results, q); err != nil {
+			_ = results.Close()
+			return fault(ctx, conn, from, err)
+		}
+	}
+	if err := results.Close(); err != nil { // at the end of the transaction
+		return fault(ctx, conn, from, err)
+	}
+	return nil
+}
+
+// receive takes the result of a statement.
+func receive(results pgx.BatchResults, q *pgx.QueuedQuery) (err error) {
+	if q.Fn != nil {
+		return q.Fn(results)
+	}
+	_, err = results.Exec()
+	return err
 }
 
 // commitStepwise makes a commit in a transaction of its own, in which what projections want takes round trips.
 func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", own(err))
 	}
 	defer conn.Release()
 	var batch pgx.Batch
@@ -68,13 +97,13 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	tx := results.Tx()
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if err := results.Close(); err != nil {
-		return s.explain(err)
+		return s.explain(c, fault(ctx, conn.Conn(), OwnSQL, err))
 	}
 	if err := c.project(ctx, tx, &path); err != nil {
 		return projectionError(ctx, tx, err)
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit after the projections: %w", err)
+		return fmt.Errorf("commit after the projections: %w", fault(ctx, conn.Conn(), UserSQL, err))
 	}
 	c.Clock = clock.UTC()
 	return nil
@@ -147,17 +176,18 @@ func (p *searchPath) set(ctx context.Context, tx pgx.Tx, m *ReadModel) error {
 	return err
 }
 
-// projectionError leaves a projection's error as it is, unless the connection was lost: then no word of the projection
-// counts, since all it saw may be the loss.
+// projectionError gives a projection's error its origin. When the connection was lost no word of the projection counts, since all it saw
+// may be the loss.
 func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
-	switch {
-	case !tx.Conn().IsClosed():
-		return err
-	case ctx.Err() != nil:
-		return fmt.Errorf("project: %w", ctx.Err())
-	default:
-		return fmt.Errorf("project: %w: %s", errConnectionLost, err.Error())
+	from := UserCode
+	if serverError(err) != nil && !errors.As(err, new(*RetryError)) {
+		from = UserSQL
 	}
+	f := fault(ctx, tx.Conn(), from, err)
+	if f.Condition == Lost {
+		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error()) //nolint:errorlint // its types would speak
+	}
+	return f
 }
 
 // check catches mistakes of the caller that the database would not see.

@@ -39,9 +39,9 @@ func TestWhatWasCommittedOutlivesACrash(t *testing.T) {
 	<-running
 	require.NoError(t, server.Halt(localpg.Immediate))
 	err = <-stopped
-	require.True(t, store.IsTransient(err), "%v", err)
+	require.True(t, store.Judge(err).Passes(), "%v", err)
 	_, err = s.Partition(t.Context(), 0)
-	require.True(t, store.IsTransient(err), "%v", err)
+	require.True(t, store.Judge(err).Passes(), "%v", err)
 	require.NoError(t, server.Resume())
 
 	p, err := s.Partition(t.Context(), 0)

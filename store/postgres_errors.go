@@ -1,17 +1,22 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SQLSTATEs; those of class ME are raised by the function "advance" of the migrations.
+// SQLSTATEs; those of class ME are raised by functions of the migrations.
 const (
 	codeFenced          = "ME001"
 	codeMoved           = "ME002"
+	codeNotLent         = "ME003"
+	codeNotDurable      = "ME004"
 	codeUniqueViolation = "23505"
 	codeUndefinedTable  = "42P01"
 	// of DDL: the role may not, and "create or replace view" cannot
@@ -21,16 +26,50 @@ const (
 	codeBadUnicodeEscape       = "22P05"
 	codeBadEncoding            = "22021"
 	codeBadText                = "22P02"
-	codeProtocolViolation      = "08P01" // a NUL character in a query of the simple protocol
+	codeProtocolViolation      = "08P01"
 )
 
-// explain turns what Postgres said about one of our own statements into the errors of the package.
-func (s *Postgres) explain(err error) error {
-	var server *pgconn.PgError
+// own marks an error of our own SQL, or of the way to Postgres, which has no connection to look at any more.
+func own(err error) error {
+	switch {
+	case err == nil, errors.As(err, new(*Fault)):
+		return err
+	case !errors.As(err, new(*pgconn.ConnectError)) && serverError(err) != nil && !endsSession(serverError(err)):
+		return &Fault{Origin: OwnSQL, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Fault{Origin: Connection, Condition: Expired, Err: err}
+	}
+	return &Fault{Origin: Connection, Condition: Lost, Err: err}
+}
+
+// fault gives what came over a connection its origin: that of the work which was done over it, unless the connection has gone.
+func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
+	server := serverError(err)
+	switch {
+	case server != nil && !endsSession(server) && !conn.IsClosed():
+		return &Fault{Origin: from, Err: err}
+	case ctx.Err() != nil:
+		return &Fault{Origin: from, Condition: Expired, Err: err}
+	case conn.IsClosed():
+		return &Fault{Origin: Connection, Condition: Lost, Err: err}
+	}
+	return &Fault{Origin: from, Err: err}
+}
+
+// endsSession tells whether a server or a pooler has ended the session with what it said.
+func endsSession(err *pgconn.PgError) bool {
+	return err.SeverityUnlocalized == "FATAL" || err.SeverityUnlocalized == "PANIC" || err.Severity == "FATAL"
+}
+
+// explain turns what Postgres said about one of our own statements into the errors of the package. The commit, if there is one, may be
+// the reason for what it said.
+func (s *Postgres) explain(c *Commit, err error) error {
+	var fault *Fault
+	server := serverError(err)
 	switch {
 	case err == nil:
 		return nil
-	case !errors.As(err, &server):
+	case !errors.As(err, &fault), fault.Origin != OwnSQL, fault.Condition != Alive, server == nil:
 		return fmt.Errorf("commit: %w", err)
 	case server.Code == codeFenced:
 		return fmt.Errorf("%w: %s", ErrFenced, server.Message)
@@ -40,8 +79,9 @@ func (s *Postgres) explain(err error) error {
 		return fmt.Errorf("%w: %s", ErrDuplicate, server.Detail)
 	case strings.HasPrefix(server.Code, "23") && s.owns("log", server): // whatever is wrong with its keys
 		return fmt.Errorf("%w: %s", ErrConflict, server.Detail)
-	case strings.HasPrefix(server.Code, "22"), strings.HasPrefix(server.Code, "54"), server.Code == codeProtocolViolation:
-		return dataError(server)
+	case strings.HasPrefix(server.Code, "22"), strings.HasPrefix(server.Code, "54"),
+		server.Code == codeProtocolViolation && c.hasNUL(): // what a text with it is in the simple protocol
+		return &Fault{Origin: OwnSQL, Err: dataError(server)}
 	default:
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -67,11 +107,36 @@ func dataError(server *pgconn.PgError) *DataError {
 	return &DataError{Code: server.Code, Message: "Postgres cannot store the data" + hint + ": " + reason, Err: server}
 }
 
-// isRefused tells whether the error is about something in the transaction, and not of the moment.
-func isRefused(err error) bool { return err != nil && (!IsTransient(err) || isLocked(err)) }
+// hasNUL tells whether a text of the commit has a NUL character.
+func (c *Commit) hasNUL() bool {
+	if c == nil {
+		return false
+	}
+	has := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, "\x00") })
+	}
+	return slices.ContainsFunc(c.Events, func(e Event) bool {
+		return has(e.Aggregate.Type, e.Aggregate.ID, e.Type, string(e.Body), e.Metadata.CommandID)
+	}) || slices.ContainsFunc(c.Receipts, func(r Receipt) bool {
+		return has(r.Aggregate.Type, r.Aggregate.ID, r.CommandID)
+	}) || slices.ContainsFunc(c.DeadLetters, func(d DeadLetter) bool {
+		return has(d.ID, d.Subject, d.CommandID, d.Code, d.Message)
+	})
+}
+
+// separates tells whether an error is about something in one of the commits of a transaction, and not of the moment.
+func separates(err error) bool {
+	var fault *Fault
+	switch {
+	case err == nil:
+		return false
+	case !errors.As(err, &fault):
+		return true // it could not even be sent
+	case fault.Condition != Alive:
+		return false
+	}
+	return fault.Origin != OwnSQL || isLocked(err) || stateOf(err) == codeMoved || !Judge(err).Passes()
+}
 
 // isLocked tells whether a lock was waited for in vain.
-func isLocked(err error) bool {
-	var server *pgconn.PgError
-	return errors.As(err, &server) && server.Code == codeLockNotAvailable
-}
+func isLocked(err error) bool { return stateOf(err) == codeLockNotAvailable }

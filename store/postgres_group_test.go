@@ -204,7 +204,7 @@ func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {
 		require.Equal(t, 1, ended)
 	}
 	for _, outcome := range c.outcomes {
-		require.True(t, store.IsTransient(<-outcome), "each finds out for itself what has happened")
+		require.True(t, store.Judge(<-outcome).Passes(), "each finds out for itself what has happened")
 	}
 	c.release()
 	require.Equal(t, 0, c.transactions(0, 1, 2))

@@ -41,7 +41,7 @@ func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]
 	rows, _ := s.pool.Query(ctx, s.sql.load, queryArrays(partition, queries)...) // its error is that of the rows
 	histories, err := readHistories(rows, queries)
 	if err != nil {
-		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, err)
+		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, own(err))
 	}
 	return histories, nil
 }

@@ -40,12 +40,12 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	}
 	pooled, err := pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("migrate namespace %q: %w", o.Namespace, err)
+		return fmt.Errorf("migrate namespace %q: %w", o.Namespace, own(err))
 	}
 	conn := pooled.Hijack() // tern resets the session's settings, and the lock ends with the session
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if err := migrateWith(ctx, conn, o); err != nil {
-		return fmt.Errorf("migrate namespace %q: %w", o.Namespace, err)
+		return fmt.Errorf("migrate namespace %q: %w", o.Namespace, own(err))
 	}
 	found, err := readSettings(ctx, conn, o.Namespace)
 	if err != nil {
@@ -158,7 +158,7 @@ func readSettings(ctx context.Context, db querier, namespace string) (found sett
 		return settings{}, nil
 	}
 	if err != nil {
-		return settings{}, fmt.Errorf("read the settings of namespace %q: %w", namespace, err)
+		return settings{}, fmt.Errorf("read the settings of namespace %q: %w", namespace, own(err))
 	}
 	return found, nil
 }

@@ -42,7 +42,9 @@ func TestProjectionsAreInTheTransaction(t *testing.T) {
 	c := commitOf()
 	failure := &aggregate.Rejection{Code: "no"}
 	c.Handlers = handling(project(failure))
-	require.Equal(t, error(failure), s.Commit(t.Context(), c), "its error comes out as it was")
+	err := s.Commit(t.Context(), c)
+	require.ErrorIs(t, err, failure, "its error comes out as it was")
+	require.Equal(t, store.Refuse, store.Judge(err))
 	require.Equal(t, nothing, rowCounts(t, pool))
 	require.Zero(t, totals())
 
@@ -94,7 +96,7 @@ func terminate(t *testing.T, pool *pgxpool.Pool, tx pgx.Tx) {
 	require.True(t, ended)
 }
 
-func TestALostConnectionIsTransientAndLeavesNothing(t *testing.T) {
+func TestALostConnectionPassesAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
 	s := open(t, pool, store.Options{})
@@ -118,7 +120,7 @@ func TestALostConnectionIsTransientAndLeavesNothing(t *testing.T) {
 		c := commitOf()
 		c.Handlers = handling(project)
 		err := s.Commit(t.Context(), c)
-		require.True(t, store.IsTransient(err), "%s: %v", name, err)
+		require.True(t, store.Judge(err).Passes(), "%s: %v", name, err)
 		var rejection *aggregate.Rejection
 		require.NotErrorAs(t, err, &rejection, name)
 		require.Equal(t, nothing, rowCounts(t, pool), name)
@@ -128,7 +130,7 @@ func TestALostConnectionIsTransientAndLeavesNothing(t *testing.T) {
 	require.Equal(t, everything, rowCounts(t, pool))
 }
 
-func TestACancelledCommitIsNotTransient(t *testing.T) {
+func TestACancelledCommitLeavesNothing(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
 	s := open(t, pool, store.Options{})
@@ -141,7 +143,6 @@ func TestACancelledCommitIsNotTransient(t *testing.T) {
 	})
 	err := s.Commit(ctx, c)
 	require.ErrorIs(t, err, context.Canceled)
-	require.False(t, store.IsTransient(err))
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
 
@@ -164,7 +165,7 @@ func TestAFrozenOwnerDoesNotHoldATakeoverUp(t *testing.T) {
 	require.Zero(t, p.Position)
 	close(thaw)
 	err = <-committed
-	require.True(t, store.IsTransient(err), "%v", err)
+	require.True(t, store.Judge(err).Passes(), "%v", err)
 	require.ErrorIs(t, s.Commit(t.Context(), c), store.ErrFenced)
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
@@ -189,6 +190,6 @@ func TestAFrozenOwnerDoesNotHoldASetupUp(t *testing.T) {
 	require.NoError(t, s.Setup(t.Context(), notes))
 	close(thaw)
 	err := <-committed
-	require.True(t, store.IsTransient(err), "%v", err)
+	require.True(t, store.Judge(err).Passes(), "%v", err)
 	require.Equal(t, nothing, rowCounts(t, pool))
 }

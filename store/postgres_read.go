@@ -12,7 +12,7 @@ import (
 func (s *Postgres) Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error) {
 	events, err := s.events(ctx, partition, s.sql.history, partition, key.Type, key.ID, above, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the events of %s %s above sequence %d: %w", key.Type, key.ID, above, err)
+		return nil, fmt.Errorf("read the events of %s %s above sequence %d: %w", key.Type, key.ID, above, own(err))
 	}
 	return events, nil
 }
@@ -21,7 +21,7 @@ func (s *Postgres) Events(ctx context.Context, partition int, key Key, above int
 func (s *Postgres) Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error) {
 	events, err := s.events(ctx, partition, s.sql.log, partition, above, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the log of partition %d above position %d: %w", partition, above, err)
+		return nil, fmt.Errorf("read the log of partition %d above position %d: %w", partition, above, own(err))
 	}
 	return events, nil
 }
@@ -60,7 +60,7 @@ func (s *Postgres) Receipts(ctx context.Context, partition int, commands []Comma
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find %d receipts of partition %d: %w", n, partition, err)
+		return nil, fmt.Errorf("find %d receipts of partition %d: %w", n, partition, own(err))
 	}
 	return found, nil
 }

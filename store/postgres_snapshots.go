@@ -34,7 +34,7 @@ func (s *Postgres) SaveSnapshots(ctx context.Context, partition int, snapshots [
 		sequences[i], versions[i] = p.Sequence, int32(p.Version)
 	}
 	if _, err := s.pool.Exec(ctx, s.sql.snapshots, partition, types, ids, sequences, versions, bodies); err != nil {
-		return fmt.Errorf("save %d snapshots of partition %d: %w", n, partition, s.explain(err))
+		return fmt.Errorf("save %d snapshots of partition %d: %w", n, partition, s.explain(nil, own(err)))
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func TestAStatementThatFailsIsFoundOut(t *testing.T) {
 		var failed *store.StatementError
 		require.ErrorAs(t, <-c.outcomes[i], &failed, i)
 		require.Equal(t, at, failed.Index, i)
-		require.False(t, store.IsTransient(failed), i)
+		require.False(t, store.Judge(failed).Passes(), i)
 	}
 	for _, i := range []int{0, 1, 5} {
 		require.NoError(t, <-c.outcomes[i], i)
@@ -127,7 +127,7 @@ func TestAStatementCannotEndTheTransaction(t *testing.T) {
 			require.ErrorAs(t, <-c.outcomes[2], &failed)
 			require.ErrorAs(t, <-c.outcomes[4], &failed)
 			require.Equal(t, 1, failed.Index)
-			require.False(t, store.IsTransient(failed))
+			require.False(t, store.Judge(failed).Passes())
 			for _, i := range []int{0, 1, 3} {
 				require.NoError(t, <-c.outcomes[i], i)
 			}

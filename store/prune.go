@@ -11,7 +11,7 @@ import (
 func (s *Postgres) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	tag, err := s.pool.Exec(ctx, s.sql.prune, before, limit)
 	if err != nil {
-		return 0, fmt.Errorf("prune receipts: %w", err)
+		return 0, fmt.Errorf("prune receipts: %w", own(err))
 	}
 	return int(tag.RowsAffected()), nil
 }

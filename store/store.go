@@ -9,8 +9,7 @@ import (
 
 // Store is an event log divided into a fixed number of partitions. It is safe for concurrent use.
 //
-// Errors are those of errors.go, or faults of the way there (a lost connection, a server that restarts), for which
-// [IsTransient] tells whether the same call may succeed later.
+// Errors are those of errors.go; [Judge] tells what each leads to, and whether the same call may succeed later.
 type Store interface {
 	// Partitions is the number of partitions, fixed when the namespace was created.
 	Partitions() int
@@ -23,7 +22,7 @@ type Store interface {
 	Rows(ctx context.Context) ([]Partition, error)
 	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
 	// [ErrConflict] when it has another layout or position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
-	// of the commands exists, a [*StatementError], and whatever error a handler returned.
+	// of the commands exists, a [*StatementError], or a [*Fault] around whatever error a handler returned.
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)

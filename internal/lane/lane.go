@@ -245,7 +245,7 @@ func (l *Lane) checkpoint(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
 	defer cancel()
 	err := l.Store.Commit(ctx, l.newCommit())
-	if store.IsTransient(err) || errors.Is(err, store.ErrConflict) {
+	if store.Judge(err) != store.Stop {
 		return nil // it is a convenience: the event stream itself tells
 	}
 	return err

@@ -101,7 +101,7 @@ func (a *attempt) again(ctx context.Context, c *Command, r store.Receipt) (resul
 		result.Instance = typ.New(c.Key.ID)
 	case c.Return == ReturnState:
 		result.Instance, err = Replay(ctx, a.lane.Store, typ, a.commit.Partition, c.Key.ID, r.Sequence)
-		if err != nil && !store.IsTransient(err) {
+		if err != nil && !store.Judge(err).Passes() {
 			result.Outcome.Error, err = &store.Error{Code: codeStateUnavailable, Message: err.Error()}, nil
 		}
 	}

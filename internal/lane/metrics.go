@@ -176,18 +176,16 @@ func (c *Command) since() time.Time {
 
 // reasonOf is why a commit was not made, in a word.
 func reasonOf(err error) string {
-	var projected *projectionError
-	var data *store.DataError
-	switch {
-	case errors.Is(err, store.ErrFenced):
+	switch verdict := verdictOf(err); {
+	case verdict == store.Stop:
 		return "fenced"
 	case errors.Is(err, store.ErrConflict):
 		return "conflict"
 	case errors.Is(err, store.ErrDuplicate):
 		return "duplicate"
-	case errors.As(err, &projected) && !store.IsTransient(err):
+	case verdict == store.Refuse, verdict == store.Repair, verdict == store.Slow:
 		return "projection"
-	case errors.As(err, &data), constraintIn(err) != nil:
+	case verdict == store.Halve:
 		return "data"
 	}
 	return "unavailable"

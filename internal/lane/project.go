@@ -41,10 +41,10 @@ func (a *attempt) queueAll(task, first int) error {
 	return nil
 }
 
-// failed is the failure of a statement as that of the projection that it comes from.
-func (a *attempt) failed(s *store.StatementError) error {
-	from := a.queuedBy[s.Index]
-	return &projectionError{projection: from.projection, task: from.task, err: fmt.Errorf("projection %q: %w", from.projection, s.Err)}
+// failed is the failure of a statement, by its index, as that of the projection that it comes from.
+func (a *attempt) failed(statement int, err error) error {
+	from := a.queuedBy[statement]
+	return &projectionError{projection: from.projection, task: from.task, err: fmt.Errorf("projection %q: %w", from.projection, err)}
 }
 
 // wanted tells whether a projection takes the event in the transaction.

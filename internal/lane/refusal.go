@@ -3,9 +3,6 @@ package lane
 import (
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
@@ -94,7 +91,7 @@ func classify(err error) *Refusal {
 	case errors.As(err, &mismatch):
 		return reject(CodeSequenceMismatch, "%s", err)
 	case errors.As(err, &projected):
-		return refusalOfProjection(projected)
+		return refusalOfProjection(projected, err)
 	case errors.As(err, &unknown):
 		return Fail(CodeUnknownCommand, "%s", err)
 	case errors.As(err, &payload):
@@ -107,25 +104,29 @@ func classify(err error) *Refusal {
 		return Fail(CodeInvalidEvent, "%s", data.Message)
 	case errors.As(err, &panicked):
 		return Fail(CodePanic, "%s", err)
-	case constraintIn(err) != nil:
-		return reject(CodeConstraintViolated, "%s", constraintIn(err).Message)
-	default:
-		return Fail(CodeHandlerFailed, "%s", err)
 	}
+	if violated, is := store.Violated(err); is { // at the end of the transaction
+		return reject(CodeConstraintViolated, "%s", violated)
+	}
+	if fault, is := errors.AsType[*store.Fault](err); is && fault.Origin == store.UserSQL {
+		return Fail(CodeProjectionFailed, "%s", err)
+	}
+	return Fail(CodeHandlerFailed, "%s", err)
+}
+
+// verdictOf tells what the error of an attempt leads to. Only what comes from a projection or a commit refuses a command.
+func verdictOf(err error) store.Verdict {
+	verdict := store.Judge(err)
+	if verdict == store.Refuse && !errors.As(err, new(*store.Fault)) {
+		return store.Wait
+	}
+	return verdict
 }
 
 // refusalOfProjection: a violated constraint of a read model is a rule (a name that is taken), anything else a fault.
-func refusalOfProjection(err *projectionError) *Refusal {
-	if violated := constraintIn(err); violated != nil {
-		return reject(CodeConstraintViolated, "%s: %s", err.projection, violated.Message)
+func refusalOfProjection(of *projectionError, err error) *Refusal {
+	if violated, is := store.Violated(err); is {
+		return reject(CodeConstraintViolated, "%s: %s", of.projection, violated)
 	}
-	return Fail(CodeProjectionFailed, "%s", err.err)
-}
-
-// constraintIn is the violation of an integrity constraint behind an error, SQLSTATE class 23, nil if there is none.
-func constraintIn(err error) *pgconn.PgError {
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(server.Code, "23") {
-		return server
-	}
-	return nil
+	return Fail(CodeProjectionFailed, "%s", of.err)
 }

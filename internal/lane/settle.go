@@ -33,7 +33,7 @@ func (l *Lane) settle(ctx context.Context, tasks []task) error {
 		if l.mend(err, tasks[:n]) {
 			continue
 		}
-		if errors.Is(err, store.ErrFenced) {
+		if verdictOf(err) == store.Stop {
 			l.abandonAll(tasks)
 			return fmt.Errorf("partition %d: %w", l.at.Number, err)
 		}
@@ -83,7 +83,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	l.doing.begin(Committing)
 	err := l.Store.Commit(ctx, a.commit)
 	if statement, is := errors.AsType[*store.StatementError](err); is {
-		err = a.failed(statement)
+		err = a.failed(statement.Index, err)
 	}
 	if endSpan(span, err); err != nil {
 		l.Metrics.NotCommitted(reasonOf(err))
@@ -109,28 +109,28 @@ func (l *Lane) confirm(ctx context.Context) error {
 
 // mend removes the cause of a refused commit where that lies in the batch, and tells whether it did.
 func (l *Lane) mend(err error, tasks []task) bool {
-	var projected *projectionError
-	var data *store.DataError
+	verdict := verdictOf(err)
 	switch {
 	case errors.Is(err, store.ErrDuplicate) && !l.checkReceipts:
 		l.checkReceipts = true
 		return true
-	case errors.As(err, &projected) && !store.IsTransient(err):
-		if projected.task == severalTasks {
-			l.window = len(tasks) / 2
-			return true
-		}
+	case verdict != store.Refuse && verdict != store.Halve:
+		return false
+	}
+	if projected, is := errors.AsType[*projectionError](err); is && projected.task != severalTasks {
 		tasks[projected.task].command.Refusal = refusalOf(err)
 		l.window = projected.task + 1 // what comes before it is known to be good
 		return true
-	case errors.As(err, &data), constraintIn(err) != nil: // a constraint that is checked at the end of the transaction
-		if len(tasks) == 1 && tasks[0].command != nil {
-			tasks[0].command.Refusal = refusalOf(err)
-		}
-		l.window = max(1, len(tasks)/2)
+	}
+	if len(tasks) > 1 {
+		l.window = len(tasks) / 2
 		return true
 	}
-	return false
+	if tasks[0].command == nil {
+		return false
+	}
+	tasks[0].command.Refusal = refusalOf(err)
+	return true
 }
 
 func (l *Lane) logWait(err error) {

@@ -203,7 +203,7 @@ func unstorable(s *suite) {
 		require.ErrorAs(s, err, &data, name)
 		require.Len(s, data.Code, 5, name)
 		require.NotEmpty(s, data.Message, name)
-		require.False(s, store.IsTransient(err), name)
+		require.False(s, store.Judge(err).Passes(), name)
 		s.unchanged(c, before, log)
 		require.Empty(s, s.receiptsOf(counter("1"), "c"), name)
 	}
