@@ -115,7 +115,12 @@ func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Even
 	for first := 0; first < len(events); {
 		n := p.together(events[first:])
 		for _, h := range p.wanting(events[first]) {
-			err := p.guard(func() error { return h.project(ctx, tx, events[first:first+n]) })
+			err := p.guard(func() error {
+				if err := h.project(ctx, tx, events[first:first+n]); err != nil {
+					return err
+				}
+				return store.CheckLent(tx)
+			})
 			if err != nil {
 				return &store.HandlerError{First: first, Count: n, Err: err}
 			}

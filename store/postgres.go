@@ -52,6 +52,10 @@ type Postgres struct {
 	sql        statements
 	groups     groups
 	paths      sync.Map // by *ReadModel, its search path
+	// durability is what a fresh session has for synchronous_commit, startup what it begins with.
+	durability   string
+	startup      startup
+	afterConnect func(context.Context, *pgx.Conn) error
 	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
 	prepares bool
 }
@@ -70,12 +74,17 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 	if err := found.usable(o); err != nil {
 		return nil, err
 	}
-	return newPostgres(pool, o.Namespace, found.partitions), nil
+	s := newPostgres(pool, o.Namespace, found.partitions)
+	if s.durability, err = freshDurability(ctx, pool); err != nil {
+		return nil, fmt.Errorf("open namespace %q: %w", o.Namespace, own(err))
+	}
+	return s, nil
 }
 
 func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
 	config := pool.Config()
 	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace),
+		startup: startupOf(config.ConnConfig.RuntimeParams), afterConnect: config.AfterConnect,
 		prepares: config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
 	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(config.MaxConns)/4), defaultPatience, s.commitTogether
 	return s

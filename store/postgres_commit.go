@@ -88,6 +88,10 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	if err := s.queue(&batch, []*Commit{c}, &clock); err != nil {
 		return err
 	}
+	token, err := s.lend(ctx, conn.Conn(), &batch, c.Partition)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
 	path := searchPath{of: s.path}
 	if first := c.firstModel(); first != nil {
 		path.current = s.path(first)
@@ -95,15 +99,19 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	}
 	results := conn.SendBatch(ctx, &batch)
 	tx := results.Tx()
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if err := results.Close(); err != nil {
-		return s.explain(c, fault(ctx, conn.Conn(), OwnSQL, err))
+		err = s.explain(c, fault(ctx, conn.Conn(), OwnSQL, err))
+		_ = tx.Rollback(context.WithoutCancel(ctx))
+		return err
 	}
-	if err := c.project(ctx, tx, &path); err != nil {
-		return projectionError(ctx, tx, err)
+	if err := c.project(ctx, lentTx{Tx: tx}, &path); err != nil {
+		err = projectionError(ctx, tx, err)
+		s.undo(ctx, conn)
+		return err
 	}
-	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit after the projections: %w", fault(ctx, conn.Conn(), UserSQL, err))
+	if err := s.takeBack(ctx, conn, token); err != nil {
+		s.undo(ctx, conn)
+		return err
 	}
 	c.Clock = clock.UTC()
 	return nil
@@ -139,7 +147,7 @@ func (c *Commit) project(ctx context.Context, tx pgx.Tx, path *searchPath) error
 		if err := path.set(ctx, tx, h.Model); err != nil {
 			return err
 		}
-		if err := h.Run(ctx, tx); err != nil {
+		if err := cmp.Or(h.Run(ctx, tx), CheckLent(tx)); err != nil {
 			return err
 		}
 	}
@@ -156,7 +164,7 @@ func execute(ctx context.Context, tx pgx.Tx, q *pgx.QueuedQuery) error {
 		return errEndsTransaction
 	}
 	_, err = tx.Exec(ctx, sql, arguments...)
-	return err
+	return cmp.Or(err, CheckLent(tx))
 }
 
 // searchPath is what a transaction's search path is set to.
@@ -180,7 +188,9 @@ func (p *searchPath) set(ctx context.Context, tx pgx.Tx, m *ReadModel) error {
 // may be the loss.
 func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	from := UserCode
-	if serverError(err) != nil && !errors.As(err, new(*RetryError)) {
+	if ended := CheckLent(tx); errors.Is(ended, errEnded) {
+		err = fmt.Errorf("%w: %w", ended, err)
+	} else if serverError(err) != nil && !errors.As(err, new(*RetryError)) {
 		from = UserSQL
 	}
 	f := fault(ctx, tx.Conn(), from, err)

@@ -20,6 +20,7 @@ const (
 type statements struct {
 	partition, rows, acquire, evict            string
 	advance, receipts, events, snapshots, dead string
+	lend, takeBack                             string
 	load, history, log, find, prune            string
 }
 
@@ -51,6 +52,8 @@ func newStatements(namespace string) statements {
 
 		advance: in(advanceStatement),
 		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10% quicker.
+		lend:     in(`select maestro.lend($1, $2)`),
+		takeBack: in(`select maestro.take_back($1, $2)`),
 		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
 				position, events, error, at)
 			select unnest($1::smallint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),

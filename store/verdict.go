@@ -136,7 +136,6 @@ var ownStates = map[string]Verdict{
 	"XX": Wait,  // internal error
 
 	codeFenced:     Stop,
-	codeNotLent:    Halve,
 	codeNotDurable: Evict,
 	"42P05":        Evict, // duplicate prepared statement: a pooler has given us another's session
 }

@@ -49,7 +49,7 @@ func TestVerdicts(t *testing.T) {
 		{"42P01", Wait, Repair}, {"42501", Wait, Repair}, {"42703", Wait, Repair}, {"42883", Wait, Repair}, {"42601", Wait, Refuse},
 		{"53100", Wait, Repair}, {"57014", Wait, Slow}, {"57P01", Wait, Repair}, {"58P01", Wait, Repair},
 		{"XX000", Wait, Refuse}, {"XX001", Wait, Repair},
-		{"ME001", Stop, Refuse}, {"ME002", Wait, Refuse}, {"ME003", Halve, Refuse}, {"ME004", Evict, Refuse},
+		{"ME001", Stop, Refuse}, {"ME002", Wait, Refuse}, {"ME003", Wait, Refuse}, {"ME004", Evict, Refuse},
 	} {
 		require.Equal(t, c.own, judge(OwnSQL, c.state, Alive), c.state)
 		require.Equal(t, c.user, judge(UserSQL, c.state, Alive), c.state)

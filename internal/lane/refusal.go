@@ -108,7 +108,7 @@ func classify(err error) *Refusal {
 	if violated, is := store.Violated(err); is { // at the end of the transaction
 		return reject(CodeConstraintViolated, "%s", violated)
 	}
-	if fault, is := errors.AsType[*store.Fault](err); is && fault.Origin == store.UserSQL {
+	if fault, is := errors.AsType[*store.Fault](err); is && (fault.Origin == store.UserSQL || fault.Origin == store.UserCode) {
 		return Fail(CodeProjectionFailed, "%s", err)
 	}
 	return Fail(CodeHandlerFailed, "%s", err)

@@ -141,3 +141,42 @@ begin
   end if;
   raise exception 'partition % has position %, not %', of_partition, actual.position, from_position using errcode = 'ME002';
 end $$;
+
+-- A transaction that projections have in hand is lent to them. It has a row here, which raises at its end unless the transaction was taken
+-- back as it was lent: a projection that commits, or prepares a commit, undoes everything.
+create table {{.schema}}.lent (
+  partition smallint primary key,
+  token     text     not null
+) with (fillfactor = 10);
+comment on table {{.schema}}.lent is 'The last transaction of each partition that projections had in hand.';
+
+create function {{.schema}}.lend(of_partition smallint, the_token text) returns void language plpgsql as $$
+begin
+  insert into {{.schema}}.lent (partition, token) values (of_partition, the_token)
+    on conflict (partition) do update set token = the_token;
+  perform pg_catalog.set_config('maestro.lent', the_token, true);
+end $$;
+
+-- The durability is that of a fresh session, whatever a projection has set.
+create function {{.schema}}.take_back(the_token text, durability text) returns void language plpgsql as $$
+begin
+  if pg_catalog.current_setting('maestro.lent', true) is distinct from the_token then
+    raise exception 'a projection has ended the transaction that it was given, or reset its settings'
+      using errcode = 'ME003', hint = 'return an error, or use a savepoint (tx.Begin), where something is to be undone';
+  end if;
+  perform pg_catalog.set_config('maestro.taken_back', the_token, true),
+          pg_catalog.set_config('synchronous_commit', durability, true);
+end $$;
+
+create function {{.schema}}.check_taken_back() returns trigger language plpgsql as $$
+begin
+  if pg_catalog.current_setting('maestro.taken_back', true) is distinct from new.token then
+    raise exception 'a projection must neither end the transaction that it was given nor "set constraints all"'
+      using errcode = 'ME003', hint = 'name the constraints that are to be checked at once';
+  end if;
+  return null;
+end $$;
+
+create constraint trigger check_taken_back after insert or update on {{.schema}}.lent
+  deferrable initially deferred for each row execute function {{.schema}}.check_taken_back();
+alter table {{.schema}}.lent enable always trigger check_taken_back;

@@ -1,0 +1,80 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/projections"
+)
+
+// An error of a projection decides by whose it is: what its Go code returns refuses the command, whatever it looks like, and so does what
+// it does to the transaction. The commands beside it go on.
+func TestWhatAProjectionDoesWrongRefusesItsOwnCommandAlone(t *testing.T) {
+	t.Parallel()
+	raise := func(state string) func(context.Context, pgx.Tx) error {
+		return func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, fmt.Sprintf(`do $$ begin raise exception 'broken' using errcode = '%s'; end $$`, state))
+			return err
+		}
+	}
+	runs := func(sql string) func(context.Context, pgx.Tx) error {
+		return func(ctx context.Context, tx pgx.Tx) error {
+			_, _ = tx.Exec(ctx, sql)
+			return nil
+		}
+	}
+	for name, wrong := range map[string]func(context.Context, pgx.Tx) error{
+		"unexpected EOF":  func(context.Context, pgx.Tx) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) },
+		"its own timeout": func(context.Context, pgx.Tx) error { return context.DeadlineExceeded },
+		"a *url.Error":    func(context.Context, pgx.Tx) error { return &url.Error{Op: "Get", Err: io.EOF} },
+		"XX000":           raise("XX000"),
+		"25006":           raise("25006"),
+		"ME001":           raise("ME001"),
+		"ignored":         runs(`select 1/0`),
+		"rollback":        runs(`rollback`),
+		"commit":          runs(`commit`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _ := postgres(t)
+			p := projections.Define("wrong", projections.Each(tally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
+				if e.Data.Note == "wrong" {
+					return wrong(ctx, tx)
+				}
+				return nil
+			}))
+			require.NoError(t, s.Setup(t.Context(), p.Model()))
+			r := newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{p} }).run()
+			results := r.batch(noted("a", "1", "good"), noted("b", "2", "wrong"), noted("a", "3", "good"), noted("b", "4", "wrong"))
+			require.Equal(t, []string{"committed", "failed projection_failed", "committed", "failed projection_failed"}, statuses(results))
+			require.Len(t, r.log(), 2)
+		})
+	}
+}
+
+// A projection may say that what fails passes.
+func TestAProjectionMayAskForAnotherTry(t *testing.T) {
+	t.Parallel()
+	s, _ := postgres(t)
+	var tries atomic.Int32
+	p := projections.Define("again", projections.Each(tally, func(context.Context, pgx.Tx, projections.Event[Added]) error {
+		if tries.Add(1) < 3 {
+			return projections.Retry(errors.New("away"))
+		}
+		return nil
+	}))
+	require.NoError(t, s.Setup(t.Context(), p.Model()))
+	r := newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{p} }).run()
+	require.Equal(t, "committed", status(r.one(noted("a", "1", "good")).Outcome))
+	require.EqualValues(t, 3, tries.Load())
+	require.NoError(t, projections.Retry(nil))
+}

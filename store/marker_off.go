@@ -1,0 +1,6 @@
+//go:build maestro_unmarked
+
+package store
+
+// Without a look at the transaction the tests have to find what projections do to it.
+const marks = false

@@ -1,0 +1,174 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/store"
+)
+
+// A projection that does something to its transaction is refused with nothing kept, also if it says that all is well.
+func TestATransactionInHandIsTheOneThatIsCommitted(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	newTotals(t, s, pool)
+	_, err := pool.Exec(t.Context(), `create table public.kept (n int primary key); insert into kept values (1)`)
+	require.NoError(t, err)
+	for name, does := range map[string][]string{
+		"rollback":                  {`rollback`},
+		"rollback; begin":           {`rollback`, `begin`},
+		"rollback and chain":        {`rollback and chain`},
+		"abort and more":            {`abort`, `insert into public.kept values (2)`},
+		"commit":                    {`commit`},
+		"commit; begin":             {`commit`, `begin`},
+		"commit and chain":          {`commit and chain`},
+		"end and more":              {`end`, `insert into public.kept values (2)`},
+		"prepare transaction":       {`prepare transaction 'p'`},
+		"an error is ignored":       {`insert into public.kept values (1)`},
+		"and more":                  {`insert into public.kept values (1)`, `insert into public.kept values (3)`},
+		"set constraints":           {`set constraints all immediate`},
+		"the marker is gone":        {`reset all`},
+		"triggers are switched off": {`set session_replication_role = replica`, `commit`},
+	} {
+		for _, says := range []error{nil, errors.New("no")} {
+			c := commitOf()
+			c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+				for _, sql := range append([]string{`insert into totals values (1)`}, does...) {
+					_, _ = tx.Exec(ctx, sql)
+				}
+				return says
+			})
+			err := s.Commit(t.Context(), c)
+			require.Equal(t, store.Refuse, store.Judge(err), "%s: %v", name, err)
+			require.Equal(t, nothing, rowCounts(t, pool), name)
+			require.Empty(t, totals(t, pool), name)
+			var kept int
+			require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from public.kept`).Scan(&kept))
+			require.Equal(t, 1, kept, name)
+		}
+	}
+	c := commitOf()
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into totals values (1)`)
+		return err
+	})
+	require.NoError(t, s.Commit(t.Context(), c))
+	require.Equal(t, everything, rowCounts(t, pool))
+	require.Equal(t, []int{1}, totals(t, pool))
+}
+
+// The methods of the transaction do not end it, and a savepoint may be begun and ended at will.
+func TestAProjectionMayUseSavepoints(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	newTotals(t, s, pool)
+	c := commitOf()
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+		defer func() { require.Error(t, tx.Rollback(ctx)) }() // as one does with a transaction of one's own
+		for _, n := range []int{1, -2, 3} {
+			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, insertTotal, n)
+				return err
+			})
+			require.Equal(t, n > 0, err == nil, "%v", err)
+		}
+		require.Error(t, tx.Commit(ctx))
+		return nil
+	})
+	require.NoError(t, s.Commit(t.Context(), c))
+	require.Equal(t, []int{1, 3}, totals(t, pool))
+}
+
+func TestRowsLeftOpenAreTheProjectionsFault(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	c := commitOf()
+	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Query(ctx, `select generate_series(1, 100000)`)
+		return err
+	})
+	err := s.Commit(t.Context(), c)
+	require.Equal(t, store.Refuse, store.Judge(err), "%v", err)
+	require.ErrorContains(t, err, "rows were left open")
+	c.Handlers = nil
+	require.NoError(t, s.Commit(t.Context(), c))
+}
+
+// What SQL of a projection leaves in a session is gone before anybody else uses it.
+func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
+	t.Parallel()
+	hooked := 0
+	pool := newPool(t, func(c *pgxpool.Config) {
+		c.MaxConns = 1
+		c.ConnConfig.RuntimeParams["TimeZone"] = "Asia/Tokyo"
+		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			hooked++
+			_, err := conn.Exec(ctx, `set synchronous_commit = local; set statement_timeout = '1h'`)
+			return err
+		}
+	})
+	s := open(t, pool, store.Options{})
+	_, err := pool.Exec(t.Context(), `create role somebody; grant somebody to current_user`)
+	require.NoError(t, err)
+	state := func() (all string) {
+		require.NoError(t, pool.QueryRow(t.Context(), `select concat_ws(' ', pg_backend_pid(), current_user, session_user,
+			current_setting('synchronous_commit'), current_setting('search_path'), current_setting('lock_timeout'),
+			current_setting('statement_timeout'), current_setting('TimeZone'), nullif(current_setting('my.own', true), ''),
+			(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), (select count(*) from pg_class where relname = 'scratch'),
+			(select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where is_holdable))`).Scan(&all))
+		return all
+	}
+	fresh := state()
+	leaves := []string{`set synchronous_commit = off`, `set search_path = nowhere`, `set lock_timeout = 1`, `set statement_timeout = 0`,
+		`set timezone = 'Europe/Rome'`, `select set_config('my.own', '1', false)`, `select pg_advisory_lock(7)`, `listen everything`,
+		`create temp table scratch (n int)`, `declare held cursor with hold for select 1`, `set role somebody`}
+	c := commitOf()
+	for name, result := range map[string]error{"refused": errors.New("no"), "committed": nil} {
+		c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+			for _, sql := range leaves {
+				_, err := tx.Exec(ctx, sql)
+				require.NoError(t, err, sql)
+			}
+			return result
+		})
+		require.ErrorIs(t, s.Commit(t.Context(), c), result, name)
+		require.Equal(t, fresh, state(), name)
+		if result == nil {
+			break
+		}
+	}
+	require.Positive(t, hooked)
+}
+
+// A commit is flushed as a fresh session flushes, whatever a projection has set for its transaction.
+func TestAProjectionCannotMakeACommitLessDurable(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "on" })
+	s := open(t, pool, store.Options{})
+	_, err := pool.Exec(t.Context(), `create table public.durability (level text);
+		create function public.note() returns trigger language plpgsql as $$
+		begin insert into public.durability values (current_setting('synchronous_commit')); return null; end $$;
+		create constraint trigger note after insert on maestro.events deferrable initially deferred for each row execute function public.note()`)
+	require.NoError(t, err)
+	for n, sql := range []string{`set synchronous_commit = off`, `set local synchronous_commit = off`} {
+		c := commitOf()
+		c.Position, c.Receipts, c.DeadLetters = int64(n), nil, nil
+		c.Events[0].Position, c.Events[0].Sequence = int64(n+1), int64(n+1)
+		c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, sql)
+			return err
+		})
+		require.NoError(t, s.Commit(t.Context(), c), sql)
+	}
+	var level string
+	require.NoError(t, pool.QueryRow(t.Context(), `select distinct level from public.durability`).Scan(&level))
+	require.Equal(t, "on", level)
+}

@@ -1,0 +1,6 @@
+//go:build !maestro_unreset
+
+package store
+
+// resets says that a session which ran SQL of projections is made as a fresh one before it is used again.
+const resets = true

@@ -1,0 +1,6 @@
+//go:build maestro_unreset
+
+package store
+
+// Without the reset of a session the tests have to find what projections leave there.
+const resets = false
