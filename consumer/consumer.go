@@ -46,7 +46,7 @@ type Config struct {
 	Namespace wire.Namespace
 	Stream    StreamConfig
 	Store     Store
-	// Lane is what all lanes have in common. Its Store, Snapshots and Waiting are set by New.
+	// Lane is what all lanes have in common. Its Store, Snapshots, Waiting and Worked are set by New.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) Publisher
@@ -85,7 +85,7 @@ const maxReads = 16
 func New(c Config) *Consumer {
 	c.Lane.Store = c.Store
 	c.Lane.Snapshots = lane.NewSnapshots(c.Store, c.Logger)
-	c.Lane.Waiting = &telemetry.Seldom{}
+	c.Lane.Waiting, c.Lane.Worked = &telemetry.Seldom{}, &lane.Worked{}
 	if c.Lane.Metrics == nil {
 		c.Lane.Metrics = telemetry.Discard()
 	}

@@ -52,6 +52,7 @@ type Postgres struct {
 	sql        statements
 	groups     groups
 	paths      sync.Map // by *ReadModel, its search path
+	apart      sync.Map // by partition, until when its commits with statements go apart
 	// durability is what a fresh session has for synchronous_commit, startup what it begins with.
 	durability   string
 	startup      startup

@@ -22,11 +22,32 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || slices.ContainsFunc(c.Statements, isRisky)) {
 		return s.commitStepwise(ctx, c)
 	}
-	err := s.groups.do(ctx, c)
+	err := s.commitQueued(ctx, c)
 	if len(c.Statements) > 0 && separates(err) {
-		return s.commitStepwise(ctx, c)
+		err := s.commitStepwise(ctx, c)
+		if errors.As(err, new(*StatementError)) {
+			s.apart.Store(c.Partition, time.Now().Add(apartFor))
+		}
+		return err
 	}
 	return s.explain(c, err)
+}
+
+// apartFor is how long the commits of a partition go apart after Postgres has refused a statement of one: it undoes those of others too.
+const apartFor = 10 * time.Second
+
+// commitQueued makes a commit in one exchange, together with others unless its partition's statements were refused lately.
+func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
+	if until, is := s.apart.Load(c.Partition); !is || len(c.Statements) == 0 || time.Now().After(until.(time.Time)) {
+		return s.groups.do(ctx, c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	clock, err := s.commitTogether(ctx, []*Commit{c})
+	if err == nil {
+		c.Clock = clock.UTC()
+	}
+	return err
 }
 
 // commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it, as a [*Fault].

@@ -58,6 +58,8 @@ type Config struct {
 	Logger      *slog.Logger
 	// Waiting, if not nil, keeps lanes that wait for the same store from all saying so.
 	Waiting *telemetry.Seldom
+	// Worked, if not nil, tells the lanes of a worker for which projections the others have made commits.
+	Worked *Worked
 	// Metrics get what is to be counted; nil stands for nobody.
 	Metrics *telemetry.Metrics
 	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the aggregates' policies ask for.
@@ -92,6 +94,8 @@ type Lane struct {
 	at            store.Partition
 	cache         cache
 	window        int
+	began         time.Time // the attempt in hand
+	repair        repair
 	checkReceipts bool
 	// unproven says that no commit was acknowledged since the log was read after a commit of unknown outcome; found, that the read
 	// found events of which the publisher does not know.
@@ -105,6 +109,9 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	c.Clock.Observe(at.Time)
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
+	}
+	if c.Worked == nil {
+		c.Worked = &Worked{}
 	}
 	c.Budgets = c.Budgets.withDefaults()
 	l := &Lane{Config: c, publisher: publisher, in: make(chan task, 4*c.MaxBatch), done: make(chan struct{}),

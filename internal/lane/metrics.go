@@ -183,7 +183,9 @@ func reasonOf(err error) string {
 		return "conflict"
 	case errors.Is(err, store.ErrDuplicate):
 		return "duplicate"
-	case verdict == store.Refuse, verdict == store.Repair, verdict == store.Slow:
+	case verdict == store.Repair:
+		return "repair"
+	case verdict == store.Refuse, verdict == store.Slow:
 		return "projection"
 	case verdict == store.Halve:
 		return "data"

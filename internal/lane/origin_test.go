@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -77,4 +78,27 @@ func TestAProjectionMayAskForAnotherTry(t *testing.T) {
 	require.Equal(t, "committed", status(r.one(noted("a", "1", "good")).Outcome))
 	require.EqualValues(t, 3, tries.Load())
 	require.NoError(t, projections.Retry(nil))
+}
+
+// A table that is renamed for a while is no command's fault: all wait, and nobody is refused. Where the projection works for others
+// meanwhile, the one command is refused that names a table which does not exist.
+func TestWhatAPersonHasToRepairIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s, pool := postgres(t)
+	p := projections.Define("named", projections.Each(tally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf(`insert into %s values (1)`, pgx.Identifier{e.Data.Note}.Sanitize()))
+		return err
+	}), projections.Setup(`create table here (n int)`))
+	require.NoError(t, s.Setup(t.Context(), p.Model()))
+	r := newRig(t, s, func(c *lane.Config) { c.Projections = []lane.Projection{p} }).run()
+	_, err := pool.Exec(t.Context(), `alter table maestro_named_1.here rename to elsewhere`)
+	require.NoError(t, err)
+	results := r.put(noted("a", "1", "here"), noted("b", "2", "here"))
+	require.Eventually(t, func() bool { return r.Stats().Doing.Attempts > 3 }, time.Minute, time.Millisecond)
+	require.Empty(t, results)
+	_, err = pool.Exec(t.Context(), `alter table maestro_named_1.elsewhere rename to here`)
+	require.NoError(t, err)
+	require.Equal(t, []string{"committed", "committed"}, statuses(collect(results, 2)))
+	require.Equal(t, []string{"committed", "failed projection_failed", "committed"},
+		statuses(r.batch(noted("a", "3", "here"), noted("b", "4", "nowhere"), noted("a", "5", "here"))))
 }

@@ -59,6 +59,7 @@ func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
 	start := time.Now()
+	l.began = start
 	a, err := l.evaluate(ctx, tasks)
 	if err != nil {
 		return err
@@ -90,6 +91,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 		return err
 	}
 	l.Metrics.Committed(time.Since(start), len(a.tasks))
+	l.Worked.note(a.commit, l.began)
 	return nil
 }
 
@@ -114,10 +116,14 @@ func (l *Lane) mend(err error, tasks []task) bool {
 	case errors.Is(err, store.ErrDuplicate) && !l.checkReceipts:
 		l.checkReceipts = true
 		return true
-	case verdict != store.Refuse && verdict != store.Halve:
+	case verdict != store.Refuse && verdict != store.Halve && verdict != store.Repair:
 		return false
 	}
-	if projected, is := errors.AsType[*projectionError](err); is && projected.task != severalTasks {
+	projected, is := errors.AsType[*projectionError](err)
+	if verdict == store.Repair {
+		return l.mendRepair(err, projected, tasks, l.began)
+	}
+	if is && projected.task != severalTasks {
 		tasks[projected.task].command.Refusal = refusalOf(err)
 		l.window = projected.task + 1 // what comes before it is known to be good
 		return true
