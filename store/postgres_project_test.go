@@ -76,7 +76,7 @@ func TestProjectionErrors(t *testing.T) {
 		_, _ = tx.Exec(ctx, `select 1/0`)
 		return nil
 	})
-	require.ErrorIs(t, s.Commit(t.Context(), c), pgx.ErrTxCommitRollback, "an ignored error does not commit half")
+	require.ErrorContains(t, s.Commit(t.Context(), c), "was ignored", "an ignored error does not commit half")
 
 	c.Position, c.Events[0].Position = 5, 6
 	c.Handlers = handling(func(context.Context, pgx.Tx) error {
