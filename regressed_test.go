@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -55,15 +56,21 @@ func (o *output) has(text string) bool {
 
 func newRunning(t *testing.T) *running {
 	t.Helper()
+	return runningOn(t, localpg.Database(t))
+}
+
+// runningOn is on a database. The options are of the worker's connection to NATS.
+func runningOn(t *testing.T, url string, options ...nats.Option) *running {
+	t.Helper()
 	broker := localnats.ForTest(t)
-	r := &running{T: t, pool: localpg.Pool(t, localpg.Database(t)), log: &output{}}
+	r := &running{T: t, pool: localpg.Pool(t, url), log: &output{}}
 	nc := broker.Connect(t)
 	var err error
 	r.js, err = jetstream.New(nc)
 	require.NoError(t, err)
 	r.client, err = client.New(nc, client.Options{})
 	require.NoError(t, err)
-	r.config = maestro.Config{NATS: broker.Connect(t), Database: r.pool, Partitions: 1, Aggregates: []aggregate.Type{account},
+	r.config = maestro.Config{NATS: broker.Connect(t, options...), Database: r.pool, Partitions: 1, Aggregates: []aggregate.Type{account},
 		Logger: slog.New(slog.NewTextHandler(r.log, nil))}
 	r.start()
 	return r
