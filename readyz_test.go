@@ -86,7 +86,7 @@ func TestReadyzTellsThatNothingCanBeCommitted(t *testing.T) {
 			_, err := lock.Exec(t.Context(), sql)
 			require.NoError(t, err)
 		}
-		r.unreadyDuring(func() { run("begin; lock table maestro.events") }, func() { run("rollback") }, "nothing is committed|nothing could be committed")
+		r.unreadyDuring(func() { run("begin; lock table maestro.log") }, func() { run("rollback") }, "nothing is committed|nothing could be committed")
 	})
 }
 

@@ -122,7 +122,7 @@ func (r *running) published(many uint64) {
 // backUp keeps the database as it is, and returns what brings it back under the feet of whoever works with it.
 func (r *running) backUp() (restore func()) {
 	r.Helper()
-	tables := []string{"partitions", "events", "receipts", "snapshots", "dead_letters"}
+	tables := []string{"partitions", "log", "receipts", "snapshots", "dead_letters"}
 	for _, table := range tables {
 		_, err := r.pool.Exec(r.Context(), fmt.Sprintf("create table kept_%[1]s as table maestro.%[1]s", table))
 		require.NoError(r, err)
