@@ -42,8 +42,19 @@ func own(err error) error {
 	return &Fault{Origin: Connection, Condition: Lost, Err: err}
 }
 
-// fault gives what came over a connection its origin: that of the work which was done over it, unless the connection has gone.
+// fault gives what came over a connection its origin, and closes the connection if something is wrong with it.
 func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
+	f := faultOf(ctx, conn, from, err)
+	if Judge(f) == Evict {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}
+	return f
+}
+
+// faultOf is an error with its origin: that of the work which was done over the connection, unless the connection has gone.
+func faultOf(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	server := serverError(err)
 	switch {
 	case server != nil && !endsSession(server) && !conn.IsClosed():
