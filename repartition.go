@@ -31,9 +31,6 @@ func Repartition(ctx context.Context, c Config, partitions int) (events int64, e
 	if r.js, err = jetstream.New(c.NATS, operator); err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
 	}
-	if r.Config, err = withLimits(ctx, r.js, r.Config); err != nil {
-		return 0, err
-	}
 	err = store.Repartition(ctx, c.Database, store.Options{Namespace: c.Namespace, Partitions: partitions}, r.drain, r.rebuild)
 	return r.events, err
 }

@@ -31,9 +31,6 @@ func Republish(ctx context.Context, c Config) (events int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("use JetStream: %w", err)
 	}
-	if c, err = withLimits(ctx, js, c); err != nil {
-		return 0, err
-	}
 	nobody := func(ctx context.Context) error { return nobodyWorks(ctx, c.NATS, ns) }
 	options := store.Options{Namespace: c.Namespace, Partitions: c.Partitions}
 	err = store.Republish(ctx, c.Database, options, c.Node, nobody,
@@ -58,38 +55,6 @@ func checkServers(c Config) error {
 
 // operator is how JetStream is used at an operator's command, which is not tried again: a busy server may take its time.
 var operator = jetstream.WithDefaultTimeout(30 * time.Second)
-
-// withLimits fills in what a configuration leaves open of the namespace's streams with what they have: whoever mends them
-// need not know how the workers keep them.
-func withLimits(ctx context.Context, js jetstream.JetStream, c Config) (Config, error) {
-	ns := wire.Namespace(c.Namespace)
-	commands, err := configOf(ctx, js, ns.CommandStream())
-	if err != nil {
-		return c, err
-	}
-	c.Commands.Replicas = cmp.Or(c.Commands.Replicas, commands.Replicas)
-	c.Commands.MaxBytes = cmp.Or(c.Commands.MaxBytes, max(commands.MaxBytes, 0))
-	events, err := configOf(ctx, js, ns.EventStream())
-	if err != nil {
-		return c, err
-	}
-	c.Events.Replicas = cmp.Or(c.Events.Replicas, events.Replicas)
-	c.Events.MaxAge = cmp.Or(c.Events.MaxAge, events.MaxAge)
-	c.Events.MaxBytes = cmp.Or(c.Events.MaxBytes, max(events.MaxBytes, 0))
-	return c, nil
-}
-
-// configOf is how a stream is kept: the zero value for one that is not there.
-func configOf(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamConfig, error) {
-	stream, err := js.Stream(ctx, name)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return jetstream.StreamConfig{}, nil
-	case err != nil:
-		return jetstream.StreamConfig{}, fmt.Errorf("look at the stream %s: %w", name, err)
-	}
-	return stream.CachedInfo().Config, nil
-}
 
 // publishAnew empties the event stream and publishes the whole log, of which nothing may count as published.
 func publishAnew(ctx context.Context, c Config, js jetstream.JetStream, log eventstream.Log, rows []store.Partition,

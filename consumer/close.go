@@ -51,6 +51,13 @@ func CloseStream(
 	if err != nil {
 		return 0, fmt.Errorf("look at the command stream: %w", err)
 	}
+	stranded, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Commands())) // which no partition sees
+	if err != nil {
+		return 0, fmt.Errorf("look at the command stream: %w", err)
+	}
+	for _, n := range stranded.State.Subjects {
+		waiting += n
+	}
 	waiting += now.State.LastSeq - end // they were on their way when the stream was shut
 	if waiting > 0 {
 		return waiting, nil

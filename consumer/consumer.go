@@ -73,7 +73,9 @@ type Consumer struct {
 	forwards     forwards
 	misaddressed telemetry.Seldom
 	retrying     telemetry.Seldom
-	regressions  telemetry.Seldom
+	// differing and restoring are of the command stream's configuration and of commands stored again.
+	differing, restoring telemetry.Seldom
+	regressions          telemetry.Seldom
 	// operations are what traces call the commands.
 	operations operations
 }

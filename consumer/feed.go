@@ -168,7 +168,7 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	c.Cursor, c.Subject = cursor, m.Subject()
 	if c.ID == "" {
 		// Derived from the place in the stream, so that reading it again gives the same.
-		c.ID = "stream-" + strconv.FormatUint(cursor.Sequence, 10) + "-" + strconv.FormatInt(cursor.Time.UnixMicro(), 36)
+		c.ID = placeID(cursor.Sequence, cursor.Time)
 	}
 	if c.Refusal == nil && strconv.Itoa(wire.Partition(c.Key.Type, c.Key.ID, f.Store.Partitions())) != number {
 		c.Refusal = lane.Fail(lane.CodeMalformed, "subject %s puts the aggregate into the wrong partition: publish to %s",
@@ -181,6 +181,11 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	f.answered(c, m.Headers().Get(wire.HeaderReply))
 	f.traced(c)
 	return c
+}
+
+// placeID names a command by its place in the stream.
+func placeID(sequence uint64, at time.Time) string {
+	return "stream-" + strconv.FormatUint(sequence, 10) + "-" + strconv.FormatInt(at.UnixMicro(), 36)
 }
 
 // answered has the command's outcome sent to a subject, if that is one.

@@ -7,15 +7,21 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/stream"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
 // StreamConfig is how a namespace's command stream is kept.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream; 0 stands for 1.
+	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a new one.
 	Replicas int
-	// MaxBytes is where the stream refuses more commands with an error; 0 leaves it to the server's limits.
+	// MaxBytes is where the stream refuses more commands with an error; 0 leaves what the stream has,
+	// below 0 it is without a limit of its own, as a new one is.
 	MaxBytes int64
+}
+
+func (c StreamConfig) limits() stream.Limits {
+	return stream.Limits{Replicas: c.Replicas, MaxBytes: c.MaxBytes, MaxAge: -1} // a command is never too old
 }
 
 // duplicateWindow is how long the server remembers message ids. It spares the worker most of what impatient clients send
@@ -28,25 +34,24 @@ const maxConsumers = 100_000
 
 // EnsureStream creates the namespace's command stream, or brings its configuration up to date.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, partitions int, c StreamConfig) error {
-	maxBytes := c.MaxBytes
-	if maxBytes == 0 {
-		maxBytes = -1
+	_, err := stream.Ensure(ctx, js, neededStream(ns, partitions), c.limits())
+	if err != nil {
+		return fmt.Errorf("create the command stream %s: %w", ns.CommandStream(), err)
 	}
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	return nil
+}
+
+// neededStream is what the command stream must be.
+func neededStream(ns wire.Namespace, partitions int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        ns.CommandStream(),
 		Description: "Commands of the Maestro namespace " + string(ns),
 		Subjects:    []string{ns.Commands()},
 		SubjectTransform: &jetstream.SubjectTransformConfig{
 			Source: ns.Commands(), Destination: ns.CommandTransform(partitions)},
-		Replicas:          max(c.Replicas, 1),
-		MaxBytes:          maxBytes,
 		Discard:           jetstream.DiscardNew,
 		Duplicates:        duplicateWindow,
 		AllowBatchPublish: true,
 		MaxConsumers:      maxConsumers,
-	})
-	if err != nil {
-		return fmt.Errorf("create the command stream %s: %w", ns.CommandStream(), err)
 	}
-	return nil
 }

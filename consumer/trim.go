@@ -39,6 +39,20 @@ type look struct {
 	stream     time.Time
 	last       uint64
 	partitions map[int]bool
+	// clear is the place up to which no stranded commands are; turn counts the partitions trimmed apart.
+	clear uint64
+	turn  int
+}
+
+// everyPartition stands for a look at all messages.
+const everyPartition = -1
+
+// clearOf is the place up to which a look at the same stream has found no stranded commands.
+func (l *look) clearOf(stream jetstream.Stream) uint64 {
+	if l.stream.Equal(stream.CachedInfo().Created) {
+		return l.clear
+	}
+	return 0
 }
 
 // upTo is the sequence up to which nothing waits for a partition that has just been found idle. A replicated stream may be read from
@@ -49,7 +63,7 @@ func (l *look) upTo(partition int, stream jetstream.Stream, last, cursor uint64)
 	switch {
 	case info.Config.Replicas == 1:
 		return last
-	case l.partitions[partition] && l.stream.Equal(info.Created):
+	case (partition == everyPartition || l.partitions[partition]) && l.stream.Equal(info.Created):
 		return max(cursor, min(l.last, last))
 	default:
 		return cursor
@@ -57,15 +71,22 @@ func (l *look) upTo(partition int, stream jetstream.Stream, last, cursor uint64)
 }
 
 // trimOnce removes what every partition has handled, but keeps the message with the highest committed cursor: by that a lost
-// tail of the stream is noticed. Seen is what it saw the last time.
+// tail of the stream is noticed. Seen is what it saw the last time. What no partition sees is stored again first.
 func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
 	if err != nil {
 		return err
 	}
+	if err := c.mendStream(ctx, stream); err != nil {
+		return err
+	}
 	before := *seen
 	last := stream.CachedInfo().State.LastSeq
-	*seen = look{stream: stream.CachedInfo().Created, last: last, partitions: map[int]bool{}}
+	*seen = look{stream: stream.CachedInfo().Created, last: last, partitions: map[int]bool{}, turn: before.turn}
+	if seen.clear, err = c.restoreStranded(ctx, stream, before.clearOf(stream), last); err != nil {
+		return err
+	}
+	seen.clear = min(seen.clear, before.upTo(everyPartition, stream, last, 0))
 	rows, err := c.Store.Rows(ctx)
 	if err != nil {
 		return err
@@ -74,13 +95,13 @@ func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
 	if err != nil {
 		return err
 	}
-	lowest, highest := last, uint64(0)
+	lowest, highest, cursors := seen.clear, uint64(0), make([]uint64, len(rows))
 	for _, row := range rows {
 		cursor, err := known(ctx, stream, row.Cursor)
 		if err != nil {
 			return err
 		}
-		highest = max(highest, cursor.Sequence)
+		cursors[row.Number], highest = cursor.Sequence, max(highest, cursor.Sequence)
 		handled, waits, err := c.handled(ctx, stream, row.Number, cursor.Sequence, last)
 		if err != nil {
 			return err
@@ -92,11 +113,43 @@ func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
 		lowest = min(lowest, handled)
 	}
 	keep := min(lowest+1, highest)
-	if keep <= info.State.FirstSeq {
+	if keep > info.State.FirstSeq {
+		if err := stream.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+			return fmt.Errorf("purge %s below %d: %w", c.Namespace.CommandStream(), keep, err)
+		}
+	}
+	return c.trimApart(ctx, stream, cursors, keep, seen)
+}
+
+// A partition that stands still holds the common trimming up. Others are then trimmed apart, as soon as so
+// many messages may be handled ones, so many partitions at a look: each purge by subject costs the server
+// some milliseconds.
+const (
+	apartAbove  = 10_000
+	apartAtOnce = 8
+)
+
+// trimApart removes what single partitions have handled beyond what all have, some partitions in turn.
+// The last handled message of each stays.
+func (c *Consumer) trimApart(ctx context.Context, stream jetstream.Stream, cursors []uint64, keep uint64, seen *look) error {
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	most := info.Config.MaxBytes
+	if info.State.Msgs < apartAbove && (most <= 0 || info.State.Bytes < uint64(most)/2) {
 		return nil
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
-		return fmt.Errorf("purge %s below %d: %w", c.Namespace.CommandStream(), keep, err)
+	for n := 0; n < apartAtOnce && n < len(cursors); n++ {
+		p := seen.turn % len(cursors)
+		seen.turn++
+		if cursors[p] <= keep {
+			continue
+		}
+		err := stream.Purge(ctx, jetstream.WithPurgeSubject(c.Namespace.CommandsOf(p)), jetstream.WithPurgeSequence(cursors[p]))
+		if err != nil {
+			return fmt.Errorf("purge partition %d of %s: %w", p, c.Namespace.CommandStream(), err)
+		}
 	}
 	return nil
 }
@@ -115,6 +168,11 @@ func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partiti
 		return last, false, nil
 	case err != nil:
 		return 0, false, fmt.Errorf("next command of partition %d: %w", partition, err)
+	case isNote(next.Header, next.Data): // no consumer ever sees it
+		err = c.restore(ctx, stream, next)
+	}
+	if err != nil {
+		return 0, false, err
 	}
 	return min(next.Sequence-1, last), true, nil
 }

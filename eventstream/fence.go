@@ -20,6 +20,8 @@ type fence struct {
 	// replicated: the stream takes only one message in flight with the same expectation, and a server may answer that does not lead
 	// it any more.
 	replicated bool
+	// maxMessage is the largest message that the stream takes, if that is above 0.
+	maxMessage int64
 	// reconnects is of the connection that the fence was written through. A server that comes back may have lost its end,
 	// and then knows the fence but not the events after it.
 	reconnects uint64

@@ -17,7 +17,7 @@ import (
 var messages = sync.Pool{New: func() any { return &nats.Msg{Header: make(nats.Header, maxHeaders)} }}
 
 // maxHeaders is how many headers an event has at most, those of the fence among them.
-const maxHeaders = 17
+const maxHeaders = 18
 
 // message is the event as it stands in the stream: CloudEvents 1.0 in binary mode, with the extensions of docs/protocol.md. Whoever has
 // sent it may put it back into messages.
@@ -52,6 +52,21 @@ func message(ns wire.Namespace, e *store.Event) *nats.Msg {
 	return m
 }
 
+// fitting is about what the publisher adds to the headers of a message, and some.
+const fitting = 1 << 10
+
+// fit leaves the event's body out of a message that is larger than the most bytes that are taken, and
+// tells whether it did. Such an event can never be published whole, and others wait behind it.
+func fit(m *nats.Msg, most int64) (left bool) {
+	const lesser = 8 << 10 // more than headers and subject take
+	if int64(len(m.Data)+lesser) <= most || int64(m.Size()+fitting) <= most || len(m.Data) == 0 {
+		return false
+	}
+	m.Data = nil
+	m.Header[wire.HeaderEventBody] = []string{wire.BodyInLog}
+	return true
+}
+
 // parse reads an event from the stream.
 func parse(ns wire.Namespace, subject string, h nats.Header, body []byte) (store.Event, error) {
 	var e store.Event
@@ -61,7 +76,7 @@ func parse(ns wire.Namespace, subject string, h nats.Header, body []byte) (store
 		return e, fmt.Errorf("%q is not the subject of an event", subject)
 	}
 	e.Aggregate = store.Key{Type: tokens[1], ID: tokens[2]}
-	e.Type, e.Body = tokens[3], body
+	e.Type, e.Body, e.BodyInLog = tokens[3], body, h.Get(wire.HeaderEventBody) == wire.BodyInLog
 	var err error
 	number := func(name string, least int64) int64 {
 		n, bad := strconv.ParseInt(h.Get(name), 10, 64)

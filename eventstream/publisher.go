@@ -127,7 +127,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 }
 
 // complaints keep publishers from saying all at once what stands in the way of each. What a person must mend is apart from the rest.
-type complaints struct{ passing, lasting telemetry.Seldom }
+type complaints struct{ passing, lasting, oversized telemetry.Seldom }
 
 func (c *complaints) level(err error) slog.Level {
 	if errors.Is(err, errDiverged) || errors.Is(err, errUnknownForm) {

@@ -30,7 +30,7 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	}
 	config := stream.CachedInfo().Config
 	f := fence{subject: p.namespace.Fence(p.partition), stream: stream.CachedInfo().Created.UTC().Truncate(time.Microsecond),
-		replicated: config.Replicas > 1, reconnects: reconnects}
+		replicated: config.Replicas > 1, maxMessage: int64(config.MaxMsgSize), reconnects: reconnects}
 	if f.last, err = raise(ctx, p.js, f.subject, row.Owner, row.Epoch); err != nil {
 		return fence{}, err
 	}

@@ -7,17 +7,23 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/stream"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
 // StreamConfig is what a namespace's event stream keeps. Postgres is the archive; the stream need only hold what its
 // subscribers have yet to read.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream; 0 stands for 1.
+	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a new one.
 	Replicas int
-	// MaxAge and MaxBytes drop the oldest events; 0 keeps all.
+	// MaxAge and MaxBytes drop the oldest events; 0 leaves what the stream has, below 0 it keeps all, as a
+	// new one does.
 	MaxAge   time.Duration
 	MaxBytes int64
+}
+
+func (c StreamConfig) limits() stream.Limits {
+	return stream.Limits{Replicas: c.Replicas, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes}
 }
 
 // duplicateWindow is how long the server remembers message ids. The fence and the resumption do the real work, and the
@@ -27,22 +33,19 @@ const duplicateWindow = time.Second
 // Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads stay off: on a replicated
 // stream any replica answers them, also one that lags behind, and publishers must know what is there.
 func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
-	stream, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	made, err := stream.Ensure(ctx, js, jetstream.StreamConfig{
 		Name:               ns.EventStream(),
 		Description:        "Committed events of the Maestro namespace " + string(ns),
 		Subjects:           []string{ns.Events(), ns.Fences()},
-		Replicas:           max(c.Replicas, 1),
-		MaxAge:             c.MaxAge,
-		MaxBytes:           orUnlimited(c.MaxBytes),
 		Duplicates:         duplicateWindow,
 		AllowRollup:        true,
 		AllowBatchPublish:  true,
 		AllowAtomicPublish: true,
-	})
+	}, c.limits())
 	if err != nil {
 		return nil, fmt.Errorf("create the event stream %s: %w", ns.EventStream(), err)
 	}
-	return stream, nil
+	return made, nil
 }
 
 // forgetting is how much later than it says the server may forget message ids: its timer runs as the window was before it was last changed,
@@ -71,11 +74,4 @@ func Empty(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream,
 		return fmt.Errorf("empty the event stream %s: %w", ns.EventStream(), err)
 	}
 	return nil
-}
-
-func orUnlimited(bytes int64) int64 {
-	if bytes == 0 {
-		return -1
-	}
-	return bytes
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -23,8 +24,14 @@ func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) 
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	unit := make([]*nats.Msg, len(events))
+	most := p.js.Conn().MaxPayload()
+	if f.maxMessage > 0 {
+		most = min(most, f.maxMessage)
+	}
 	for i := range events {
-		unit[i] = message(p.namespace, &events[i])
+		if unit[i] = message(p.namespace, &events[i]); fit(unit[i], most) {
+			p.leftOut(ctx, &events[i], most)
+		}
 	}
 	start, done := time.Now(), traced(ctx, p.namespace, events, unit)
 	send := p.send
@@ -40,6 +47,15 @@ func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) 
 	}
 	p.metrics.Published(time.Since(start), len(events))
 	return nil
+}
+
+// leftOut says that an event is published without its body.
+func (p *Publisher) leftOut(ctx context.Context, e *store.Event, most int64) {
+	p.metrics.PublishedWithoutBody()
+	p.logger.Log(ctx, p.complains.oversized.Level(slog.LevelWarn),
+		"an event does not fit into a message: it is published without its body, which is in the log",
+		"partition", e.Partition, "position", e.Position, "aggregate", e.Aggregate.Type, "id", e.Aggregate.ID,
+		"bytes", len(e.Body), "max_payload", most)
 }
 
 // send stores the messages, each behind the fence, in a stream with one replica, which has a prefix of them after an error.

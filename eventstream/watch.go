@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/internal/atomicbatch"
+	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
@@ -24,6 +25,7 @@ type Watch struct {
 	logger    *slog.Logger
 	batches   *atomicbatch.Sender // of all publishers
 	complains complaints          // of them too: one speaks for all
+	differing telemetry.Seldom
 
 	// What follows belongs to the goroutine of Run.
 	created    time.Time
@@ -75,6 +77,10 @@ func (w *Watch) look(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if differs := w.config.limits().Differ(stream.CachedInfo().Config); differs != "" {
+		w.logger.Log(ctx, w.differing.Level(slog.LevelWarn), "the event stream is kept otherwise than this worker was told: "+
+			"give all workers the same", "stream", w.namespace.EventStream(), "differs", differs)
 	}
 	created, reconnects := stream.CachedInfo().Created, w.js.Conn().Stats().Reconnects
 	another := reconnects != w.reconnects || !w.created.IsZero() && !created.Equal(w.created)

@@ -114,6 +114,9 @@ type Event struct {
 	Metadata Metadata
 	// RecordedAt is a hybrid logical clock's time with microseconds: it rises with Position.
 	RecordedAt time.Time
+	// BodyInLog says of an event of the event stream that its Body is empty there, because it did not fit
+	// into a message: the log has it.
+	BodyInLog bool
 	// Value is the event as the user's Go type, where it was just decided. The store neither keeps nor sets it.
 	Value any
 }

@@ -32,9 +32,9 @@ type runCommand struct {
 	CacheIdle  time.Duration `env:"MAESTRO_CACHE_IDLE" default:"0" placeholder:"DURATION" help:"Let an aggregate go that nobody has asked for in this time; 0 keeps it as long as there is memory."`
 	MaxBatch   int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
 	Node       string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
-	Replicas   int           `env:"MAESTRO_REPLICAS" default:"1" placeholder:"N" help:"Servers that hold each stream."`
-	MaxBytes   int64         `name:"commands-max-bytes" env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; 0 for no limit of its own."`
-	EventsAge  time.Duration `name:"events-max-age" env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them. 0 for never."`
+	Replicas   int           `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do, 1 for a new stream."`
+	MaxBytes   int64         `name:"commands-max-bytes" env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; -1 for no limit of its own. Default: as it is kept, without a limit when it is new."`
+	EventsAge  time.Duration `name:"events-max-age" env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them; -1s for never. Default: as it is kept, never when it is new."`
 	Retention  time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
 	LogLevel   slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 }

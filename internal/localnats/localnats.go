@@ -92,8 +92,18 @@ func (s *Server) stop() {
 	s.running = nil
 }
 
-func (s *Server) start() error {
-	running, err := server.NewServer(&server.Options{
+// SetMaxPayload changes the largest message in bytes while the server runs, as a reload of its
+// configuration does. Clients that are connected are not told.
+func (s *Server) SetMaxPayload(bytes int32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.MaxPayload = bytes
+	return s.running.ReloadOptions(s.settings())
+}
+
+// settings are the server's options.
+func (s *Server) settings() *server.Options {
+	return &server.Options{
 		ServerName:             "localnats",
 		Host:                   s.options.Host,
 		Port:                   s.options.Port,
@@ -102,7 +112,11 @@ func (s *Server) start() error {
 		StoreDir:               s.options.Dir,
 		NoSigs:                 true,
 		DisableJetStreamBanner: true,
-	})
+	}
+}
+
+func (s *Server) start() error {
+	running, err := server.NewServer(s.settings())
 	if err != nil {
 		return fmt.Errorf("start nats-server: %w", err)
 	}

@@ -26,7 +26,7 @@ type Metrics struct {
 	add       []metric.AddOption
 
 	commands                            metric.Int64Counter
-	deadLetters, commitErrors           metric.Int64Counter
+	deadLetters, commitErrors, bodiless metric.Int64Counter
 	cacheHits, cacheMisses              metric.Int64Counter
 	queued, whole, evaluated, committed metric.Float64Histogram
 	published, takeover, handover       metric.Float64Histogram
@@ -70,6 +70,7 @@ func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
 		commands:     counter("maestro.commands", "{command}", "Commands that got an outcome."),
 		deadLetters:  counter("maestro.dead_letters", "{command}", "Durable commands that failed and were put aside."),
 		commitErrors: counter("maestro.commit.errors", "{commit}", "Commits that were not made."),
+		bodiless:     counter("maestro.publication.bodies_left_out", "{event}", "Events that were too large for a message and were published without their body."),
 		cacheHits:    counter("maestro.cache.hits", "{aggregate}", "Aggregates that a batch found in memory."),
 		cacheMisses:  counter("maestro.cache.misses", "{aggregate}", "Aggregates that a batch had to load."),
 
@@ -155,6 +156,9 @@ func (m *Metrics) Published(took time.Duration, events int) {
 	m.published.Record(ctx, took.Seconds(), m.record...)
 	m.publicationSize.Record(ctx, int64(events), m.record...)
 }
+
+// PublishedWithoutBody counts an event that was too large for a message.
+func (m *Metrics) PublishedWithoutBody() { m.bodiless.Add(context.Background(), 1, m.add...) }
 
 // TookOver and HandedOver tell how long a partition took to change hands.
 func (m *Metrics) TookOver(took time.Duration) {

@@ -56,6 +56,9 @@ const (
 	HeaderEventVersion       = "ce-dataversion"
 	HeaderEventCausationID   = "ce-causationid"
 	HeaderEventCorrelationID = "ce-correlationid"
+	// HeaderEventBody is BodyInLog where the event's body is not in the message but in the log.
+	HeaderEventBody = "Maestro-Body"
+	BodyInLog       = "log"
 )
 
 // DefaultNamespace is the namespace of a worker that was given none.

@@ -22,6 +22,7 @@ var rooms = map[string]string{
 	"internal/wire":        "aggregate",
 	"internal/connect":     "",
 	"internal/link":        "",
+	"internal/stream":      "",
 	"internal/atomicbatch": "",
 	"internal/fastbatch":   "",
 	"internal/generate":    "client",
@@ -40,8 +41,8 @@ var rooms = map[string]string{
 
 	"client":      "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"console":     "aggregate store internal/telemetry internal/wire",
-	"consumer":    "aggregate store internal/hlc internal/lane internal/membership internal/telemetry internal/wire",
-	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/telemetry internal/wire",
+	"consumer":    "aggregate store internal/hlc internal/lane internal/membership internal/stream internal/telemetry internal/wire",
+	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/stream internal/telemetry internal/wire",
 	"projections": "aggregate store internal/telemetry",
 
 	"maestro": "aggregate store client console consumer eventstream projections " +
