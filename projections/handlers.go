@@ -87,8 +87,11 @@ func Queue[S any, E aggregate.Event[S]](of *aggregate.Definition[S], queue func(
 			return err
 		}
 		for _, q := range into.QueuedQueries[before:] {
-			if q.Fn != nil {
+			switch {
+			case q.Fn != nil:
 				return errResult
+			case q.SQL == "":
+				return errEmpty // pgx panics when it sends one
 			}
 		}
 		return nil
@@ -107,7 +110,10 @@ func Queue[S any, E aggregate.Event[S]](of *aggregate.Definition[S], queue func(
 	})
 }
 
-var errResult = errors.New("what queued SQL returns comes after the commit: use projections.Each to read it")
+var (
+	errResult = errors.New("what queued SQL returns comes after the commit: use projections.Each to read it")
+	errEmpty  = errors.New("an empty text was queued: expected a statement of SQL")
+)
 
 // handling adds a handler for the aggregate's events of type E.
 func handling[S any, E aggregate.Event[S]](of *aggregate.Definition[S], h *handler) Option {

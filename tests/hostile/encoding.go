@@ -64,6 +64,12 @@ var Encoding = []CommandHabit{
 	{Habit{"an array of 100,000 numbers", "committed"}, stores("[" + strings.Repeat("1,", 100_000) + "1]")},
 	{Habit{"a thousand levels", "committed"}, stores(strings.Repeat("[", 1000) + strings.Repeat("]", 1000))},
 	{Habit{"a hundred thousand levels", "failed invalid_event"}, stores(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000))},
+	{Habit{"a text with NUL", "committed"}, text("a\x00b")},
+	{Habit{"numbers that no database knows", "committed"}, stores(`[1e131071,-1E-131071,123456789012345678901234567890.10]`)},
+	{Habit{"a lone surrogate", "failed invalid_event"}, stores(`"\ud800"`)},
+	{Habit{"180 kB of angle brackets", "committed"}, text(strings.Repeat("<", 180_000))},
+	{Habit{"a million bytes of numbers", "committed"}, stores("[" + strings.Repeat("1,", 500_000) + "1]")},
+	{Habit{"an event that is no UTF-8", "failed invalid_event"}, stores("\"a\xffb\"")},
 	{Habit{"10,000 keys", "committed"}, stores(keys(10_000))},
 }
 

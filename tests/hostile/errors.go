@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
 )
 
 // returns is the habit of an error of Go.
@@ -28,10 +31,23 @@ var Failing = []ModelHabit{
 	{Habit{"a constraint", "rejected constraint_violated"}, says(`insert into things (id) values ('taken')`)},
 	{Habit{"a constraint that is checked at the end", "rejected constraint_violated"},
 		says1(`insert into things (id, other) values ($1, 'nobody')`)},
+	{Habit{"an error that wraps EOF", refused}, returns(fmt.Errorf("read the picture: %w", io.ErrUnexpectedEOF))},
+	{Habit{"an error that wraps a deadline", refused}, returns(fmt.Errorf("ask the bank: %w", context.DeadlineExceeded))},
 	{Habit{"an error that wraps a cancellation", refused}, returns(fmt.Errorf("ask the bank: %w", context.Canceled))},
+	{Habit{"an error of an HTTP client", refused}, returns(&url.Error{Op: "Get", URL: "http://bank", Err: context.DeadlineExceeded})},
+	{Habit{"an error that pretends to be the fence's", refused}, returns(store.ErrFenced)},
+	{Habit{"an error that pretends to be a conflict", refused}, returns(store.ErrConflict)},
+	{Habit{"an error that pretends to be a duplicate", refused}, returns(store.ErrDuplicate)},
+	{Habit{"an error without a text", refused}, returns(noError)},
 	{Habit{"a panic", refused}, func(context.Context, pgx.Tx, string) error { panic("no such row") }},
+	{Habit{"an internal error of an extension", refused}, raises("XX000")},
 	{Habit{"SQL that divides by zero", refused}, says(`select 1/0`)},
 	{Habit{"SQL that is none", refused}, says(`selekt 1`)},
+	{Habit{"a context that has ended", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return says(`select 1`)(ctx, tx, "")
+	}},
 	{Habit{"it is slow", "committed"}, says(`select pg_sleep(0.4)`)},
 	{Habit{"it is slow in Go", "committed"}, func(context.Context, pgx.Tx, string) error {
 		<-time.After(400 * time.Millisecond)

@@ -53,6 +53,8 @@ var Queueing = []QueueHabit{
 	}},
 	{Habit{"commit", refused}, queues(`commit`)},
 	{Habit{"rollback", refused}, queues(`rollback`)},
+	{Habit{"an empty text", refused}, queues(``)},
+	{Habit{"two statements in one text", refused}, queues(`select 1; commit`)},
 	{Habit{"code that commits", refused}, queues(`do $$ begin commit; end $$`)},
 	{Habit{"SQL is slow", "committed"}, queues(`select pg_sleep(0.3)`)},
 	{Habit{"code is slow", "committed"}, queues(`do $$ begin perform pg_sleep(0.3); end $$`)},

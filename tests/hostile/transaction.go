@@ -56,6 +56,22 @@ const refused = "failed projection_failed"
 
 // Transactions are the habits that end, divide or break the transaction.
 var Transactions = []ModelHabit{
+	{Habit{"rollback", refused}, says(`rollback`)},
+	{Habit{"commit", refused}, says(`commit`)},
+	{Habit{"rollback and begin", refused}, says(`rollback`, `begin`)},
+	{Habit{"commit and begin", refused}, says(`commit`, `begin`)},
+	{Habit{"commit and chain", refused}, says(`commit and chain`)},
+	{Habit{"rollback and chain", refused}, says(`rollback and chain`)},
+	{Habit{"rollback and begin in one text", refused}, says(`rollback; begin`)},
+	{Habit{"rollback, and the error is ignored", refused}, ignores(says(`rollback`, `select 1/0`))},
+	{Habit{"prepare transaction", refused}, prepareTransaction},
+	{Habit{"prepare transaction and begin", refused}, then(prepareTransaction, says(`begin`))},
+	{Habit{"the transaction's own rollback", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error { return tx.Rollback(ctx) }},
+	{Habit{"the transaction's own commit", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error { return tx.Commit(ctx) }},
+	{Habit{"commit behind the transaction's back", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error {
+		_, err := tx.Conn().Exec(ctx, `commit`)
+		return err
+	}},
 	{Habit{"begin", "committed"}, says(`begin`)},
 	{Habit{"a savepoint", "committed"}, says(`savepoint a`, `insert into things (id) values (gen_random_uuid()::text)`, `release a`)},
 	{Habit{"a savepoint, and back", "committed"}, says(`savepoint a`, `select 1`, `rollback to a`)},
@@ -72,7 +88,13 @@ var Transactions = []ModelHabit{
 		_, err := tx.Begin(ctx)
 		return err
 	}},
+	{Habit{"an error that is ignored", refused}, ignores(says(`insert into things (id) values ('taken')`))},
+	{Habit{"set transaction read only", "committed or " + refused}, says(`set transaction read only`)},
 	{Habit{"set transaction isolation level", refused}, says(`set transaction isolation level serializable`)},
+	{Habit{"rows that nobody reads", refused + " or committed"}, func(ctx context.Context, tx pgx.Tx, _ string) error {
+		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`) //nolint:sqlclosecheck // the habit
+		return err
+	}},
 	{Habit{"a panic with rows in hand", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error {
 		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`) //nolint:sqlclosecheck // the habit
 		panic(err)
