@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/maestro-es/maestro/aggregate"
@@ -15,6 +16,7 @@ import (
 	"github.com/maestro-es/maestro/examples/declaration"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
 // violation is a guarantee that was broken.
@@ -169,7 +171,7 @@ func (c *checker) checkState(states map[moment]json.RawMessage, o *operation, wh
 	}
 }
 
-var definitions = map[string]aggregate.Type{"counter": counter.Definition, "declaration": declaration.Definition}
+var definitions = map[string]aggregate.Type{"counter": counter.Definition, "declaration": declaration.Definition, "parcel": parcel.Definition}
 
 func sameJSON(a, b []byte) bool {
 	var x, y any
@@ -246,18 +248,23 @@ func (c *checker) checkOrder() {
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }
 
 func (c *checker) checkModels() {
-	statuses, names := map[string]string{}, map[string]string{}
+	statuses, names, parcels, shared := map[string]string{}, map[string]string{}, map[string]string{}, 0
 	now := map[store.Key]aggregate.Instance{}
 	for _, e := range c.log {
 		if now[e.key()] == nil {
 			now[e.key()] = definitions[e.AggregateType].New(e.AggregateID)
 		}
 		_ = now[e.key()].Apply(aggregate.Recorded{Sequence: e.Sequence, Type: e.Type, Version: e.Version, Body: e.Body}) // reported before
+		if packed := (parcel.Packed{}); json.Unmarshal(e.Body, &packed) == nil && packed.Mood == parcel.Shared {
+			shared++
+		}
 	}
 	for key, i := range now {
 		switch root := i.Root().(type) {
 		case aggregate.Root[declaration.Declaration]:
 			statuses[key.ID] = fmt.Sprintf("%s %d", root.State.Status, root.State.AmountCents)
+		case aggregate.Root[parcel.Parcel]:
+			parcels[key.ID] = strconv.Itoa(root.State.Bytes)
 		case aggregate.Root[counter.Counter]:
 			if root.State.Name != "" {
 				names[root.State.Name] = key.ID
@@ -266,6 +273,8 @@ func (c *checker) checkModels() {
 	}
 	c.same("declaration_status", statuses, c.statuses)
 	c.same("counter_names", names, c.names)
+	c.same("parcels", parcels, c.parcels)
+	c.same("parcels_shared", map[string]string{"n": strconv.Itoa(shared)}, c.shared)
 }
 
 func (c *checker) same(table string, want, got map[string]string) {

@@ -22,6 +22,8 @@ type evidence struct {
 	stream   []message
 	statuses map[string]string // declaration_status
 	names    map[string]string // counter_names
+	parcels  map[string]string // the bytes of each parcel
+	shared   map[string]string // the one row that all partitions count in
 	seen     []place           // what the subscriber wrote into its table
 	stuck    error             // why the workers did not take commands at the end
 	// forgotten is when Postgres last lost commits, which only a failover without synchronous replication may do: what began before
@@ -107,6 +109,12 @@ func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 		return e, err
 	}
 	if e.names, err = w.pairs(ctx, "select name, counter_id from "+w.view("counter_names")); err != nil {
+		return e, err
+	}
+	if e.parcels, err = w.pairs(ctx, "select id, bytes::text from "+w.view("parcels")); err != nil {
+		return e, err
+	}
+	if e.shared, err = w.pairs(ctx, "select 'n', n::text from "+w.view("parcels_shared")); err != nil {
 		return e, err
 	}
 	e.stream, err = w.readStream(ctx)

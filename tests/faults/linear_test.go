@@ -10,6 +10,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
 // checkLinear: for each aggregate there is an order of all operations, in which each lies between its call and its answer, that
@@ -91,8 +92,12 @@ func modelOf(key store.Key) porcupine.Model {
 
 func step(now aggregate.Instance, o *operation, r result) (bool, aggregate.Instance) {
 	next := now.Clone()
-	if o.how != byRead && r.code != nameTaken { // whether a name is taken is not the aggregate's to say
-		body, _ := o.command.Data.(json.RawMessage)
+	body, _ := o.command.Data.(json.RawMessage)
+	mood := moodOf(body)
+	if mood.Refuses() && (r.code != projectionFailed || r.status != store.Failed) {
+		return false, now
+	}
+	if o.how != byRead && r.code != nameTaken && !mood.Refuses() { // what a read model refuses is not the aggregate's to say
 		_, err := next.Execute(o.command.Name, body, aggregate.Metadata{ID: o.command.ID})
 		var rejection *aggregate.Rejection
 		switch {
@@ -119,5 +124,15 @@ func step(now aggregate.Instance, o *operation, r result) (bool, aggregate.Insta
 	return true, next
 }
 
-// nameTaken is the code of a rejection by the projection counter_names.
-const nameTaken = "name_taken"
+// Codes of what projections refuse.
+const (
+	nameTaken        = "name_taken" // by counter_names
+	projectionFailed = "projection_failed"
+)
+
+// moodOf is the mood of a command for a parcel.
+func moodOf(body []byte) parcel.Mood {
+	var c parcel.Pack
+	_ = json.Unmarshal(body, &c) // the commands of others have none
+	return c.Mood
+}

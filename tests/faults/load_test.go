@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
 // load are clients that send commands, one after the other each, until they are told to stop. Each command is sent until it
@@ -28,6 +30,7 @@ type load struct {
 const (
 	loadClients = 10
 	aggregates  = 200
+	parcels     = 20
 	hot         = 4
 	// attemptTimeout is how long a client lets the library try before it sends the same command anew, perhaps another way.
 	attemptTimeout = 3 * time.Second
@@ -97,6 +100,9 @@ func (c *loader) command() client.Command {
 	cmd := client.Command{ID: fmt.Sprintf("c%d-%d", c.number, c.sent), Aggregate: "counter", AggregateID: c.aggregate(), Return: client.ReturnState}
 	var data string
 	switch x := c.random.Float64(); {
+	case x < 0.04:
+		cmd.Aggregate, cmd.AggregateID, cmd.Name = "parcel", fmt.Sprintf("p-%d", c.random.IntN(parcels)), "pack"
+		data = c.pack()
 	case x < 0.40:
 		cmd.Name, data = "increment", fmt.Sprintf(`{"by":%d}`, c.random.IntN(5))
 	case x < 0.55:
@@ -112,6 +118,13 @@ func (c *loader) command() client.Command {
 	}
 	cmd.Data = json.RawMessage(data)
 	return cmd
+}
+
+// pack makes up a body: sizes of all magnitudes, and a read model that is mostly fine with it.
+func (c *loader) pack() string {
+	moods := []parcel.Mood{parcel.Fine, parcel.Fine, parcel.Fine, parcel.Shared, parcel.Shared, parcel.Slow, parcel.Panics, parcel.Ignores}
+	return fmt.Sprintf(`{"shape":%q,"size":%d,"mood":%q}`, parcel.Shapes[c.random.IntN(len(parcel.Shapes))],
+		int(math.Pow(parcel.MaxSize, c.random.Float64())), moods[c.random.IntN(len(moods))])
 }
 
 // do sends a command until it is answered, mostly as it was sent first.
@@ -162,8 +175,12 @@ func (c *loader) judge(o *operation, err error) {
 // get reads the state of an aggregate.
 func (c *loader) get(ctx context.Context) {
 	o := c.begin(operation{command: client.Command{Aggregate: "counter", AggregateID: c.aggregate()}, how: byRead})
-	if c.random.IntN(4) == 0 {
+	switch c.random.IntN(8) {
+	case 0, 1:
 		o.command.Aggregate, o.key.Type = "declaration", "declaration"
+	case 2:
+		o.command.Aggregate, o.command.AggregateID = "parcel", fmt.Sprintf("p-%d", c.random.IntN(parcels))
+		o.key.Type, o.key.ID = o.command.Aggregate, o.command.AggregateID
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

@@ -70,7 +70,7 @@ func program(t *testing.T, tag string) string {
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "../../cmd/worker")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(args, "./worker")...).CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("go build: %w\n%s", err, out))
 	}
 	built[tag] = path

@@ -63,7 +63,11 @@ var rooms = map[string]string{
 	"internal/bench":       anything,
 
 	"tests/hostile": "aggregate store projections",
-	"tests/house":   "",
+
+	"tests/faults/parcel": "aggregate projections",
+	"tests/faults/worker": "aggregate workercmd examples/counter examples/declaration tests/faults/parcel",
+
+	"tests/house": "",
 }
 
 const anything = "anything"

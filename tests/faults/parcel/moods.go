@@ -1,0 +1,54 @@
+package parcel
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/projections"
+)
+
+// Mood is what the read model does with an event besides its work.
+type Mood string
+
+// The moods. With one that [Mood.Refuses] the command must be refused as "projection_failed", alone.
+const (
+	Fine    Mood = ""
+	Slow    Mood = "slow"
+	Shared  Mood = "shared" // with all partitions
+	Panics  Mood = "panics"
+	Ignores Mood = "ignores"
+)
+
+// Refuses tells whether a command of that mood must be refused.
+func (m Mood) Refuses() bool { return m == Panics || m == Ignores }
+
+// Projections are the read models: the digest of each parcel, and how many events all partitions have counted in one row.
+func Projections() []*projections.Projection {
+	return []*projections.Projection{projections.Define("parcels", projections.Each(Definition, project), projections.Setup(`
+		create table if not exists parcels (id text primary key, bytes bigint not null);
+		create table if not exists parcels_shared (id int primary key, n bigint not null);
+		insert into parcels_shared values (1, 0) on conflict do nothing`))}
+}
+
+func project(ctx context.Context, tx pgx.Tx, e projections.Event[Packed]) error {
+	switch e.Data.Mood {
+	case Panics:
+		panic("a read model in a bad mood")
+	case Ignores:
+		_, _ = tx.Exec(ctx, `insert into parcels_shared values (1, 0)`) // it is there already
+		return nil
+	case Slow:
+		if _, err := tx.Exec(ctx, `select pg_sleep(0.3)`); err != nil {
+			return err
+		}
+	case Shared:
+		if _, err := tx.Exec(ctx, `update parcels_shared set n = n + 1`); err != nil {
+			return err
+		}
+	default:
+	}
+	_, err := tx.Exec(ctx, `insert into parcels values ($1, $2) on conflict (id) do update set bytes = parcels.bytes + excluded.bytes`,
+		e.Aggregate.ID, len(e.Data.Body))
+	return err
+}
