@@ -171,7 +171,7 @@ func (m *Memory) SaveSnapshots(ctx context.Context, partition int, snapshots []S
 	return m.write(ctx, partition, func(p *memoryPartition) error {
 		for _, s := range newest(snapshots) {
 			old, exists := p.snapshots[s.Aggregate]
-			newer := !exists || old.Sequence < s.Sequence || old.Version != s.Version
+			newer := !exists || old.Sequence <= s.Sequence || old.Version != s.Version
 			if newer && s.Sequence >= 1 && s.Sequence <= int64(len(p.positions[s.Aggregate])) {
 				s.Body = slices.Clone(s.Body)
 				p.snapshots[s.Aggregate] = s

@@ -20,7 +20,10 @@ func (m *Memory) Load(ctx context.Context, partition int, queries []Query) ([]Hi
 			histories[i] = p.history(q)
 		}
 	})
-	return histories, err
+	if err != nil {
+		return nil, err
+	}
+	return restore(queries, histories, func(whole []Query) ([]History, error) { return m.Load(ctx, partition, whole) })
 }
 
 func (p *memoryPartition) history(q Query) (h History) {

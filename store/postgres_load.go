@@ -43,7 +43,7 @@ func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]
 	if err != nil {
 		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, own(err))
 	}
-	return histories, nil
+	return restore(queries, histories, func(whole []Query) ([]History, error) { return s.Load(ctx, partition, whole) })
 }
 
 func queryArrays(partition int, queries []Query) []any {

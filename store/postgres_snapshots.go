@@ -18,7 +18,7 @@ const snapshotsStatement = `
 	) e
 	on conflict (partition, aggregate_type, aggregate_id) do update
 	set sequence = excluded.sequence, version = excluded.version, body = excluded.body
-	where old.sequence < excluded.sequence or old.version <> excluded.version`
+	where old.sequence <= excluded.sequence or old.version <> excluded.version`
 
 // SaveSnapshots stores snapshots of aggregates of one partition, in a transaction of its own.
 func (s *Postgres) SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error {

@@ -14,6 +14,26 @@ type Snapshot struct {
 	aggregate.Snapshot
 }
 
+// restore hands out the snapshots of histories, and loads those whole whose snapshot cannot be used.
+func restore(queries []Query, histories []History, load func([]Query) ([]History, error)) ([]History, error) {
+	var again []Query
+	var places []int
+	for i, q := range queries {
+		if s := histories[i].Snapshot; s != nil && q.Restore != nil && q.Restore(*s) != nil {
+			q.SnapshotVersion = 0
+			again, places = append(again, q), append(places, i)
+		}
+	}
+	if len(again) == 0 {
+		return histories, nil
+	}
+	whole, err := load(again)
+	for i := range whole {
+		histories[places[i]] = whole[i]
+	}
+	return histories, err
+}
+
 // newest are the snapshots with the highest sequence of each aggregate, in the order of the aggregates: two who write at the
 // same time then do not wait for each other in a circle.
 func newest(snapshots []Snapshot) []Snapshot {

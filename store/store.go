@@ -30,7 +30,7 @@ type Store interface {
 	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
 	// Log reads the events of a partition with positions above the given one, in order, at most limit.
 	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
-	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are not newer than the one that is
+	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are older than the one that is
 	// there, and those of a sequence that the log does not have. It needs no ownership: a sequence has one state.
 	SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error
 	// Receipts finds the receipts of commands of one partition; a command without one is absent from the result.
@@ -140,6 +140,8 @@ type Query struct {
 	UpTo int64
 	// SnapshotVersion is the version of the snapshot that may stand in for events; 0 wants none.
 	SnapshotVersion int
+	// Restore, if not nil, gets the snapshot. If it cannot be used, which its error says, the history has no snapshot and all events.
+	Restore func(aggregate.Snapshot) error
 	// Each, if not nil, gets every event as it comes, while others are still on their way, and in whatever order they come. What it was
 	// given counts only if no error follows.
 	Each func(aggregate.Recorded)

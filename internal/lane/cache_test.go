@@ -2,8 +2,10 @@ package lane_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,6 +78,44 @@ type snapless struct {
 func (s *snapless) SaveSnapshots(_ context.Context, _ int, snapshots []store.Snapshot) error {
 	s.refused.Add(int64(len(snapshots)))
 	return errors.New("no snapshots here")
+}
+
+// Version 1 was a text once, and is a number now: nobody raised the version.
+func TestASnapshotThatCannotBeReadIsReplaced(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		odd := store.Key{Type: "odd", ID: "a"}
+		of := func(prepare func(Tally) json.RawMessage, use func(json.RawMessage) Tally) func(*lane.Config) {
+			return having(define("odd", aggregate.SnapshotEvery[Tally](2), aggregate.Snapshots(1, prepare, use)))
+		}
+		r := newRig(t, s, of(func(Tally) json.RawMessage { return json.RawMessage(`"text"`) }, func(json.RawMessage) Tally { panic("text") })).run()
+		for i := range 3 {
+			require.Equal(t, "committed", status(r.one(&lane.Command{Key: odd, ID: fmt.Sprint(i), Name: "add", Body: body(Add{By: 1})}).Outcome))
+		}
+		r.stop()
+		<-r.stopped
+		require.EqualValues(t, 2, r.snapshotOf(odd))
+
+		use := func(b json.RawMessage) Tally {
+			total, err := strconv.Atoi(string(b))
+			if err != nil {
+				panic(err)
+			}
+			return Tally{Total: total}
+		}
+		r = newRig(t, s, of(func(t Tally) json.RawMessage { return strconv.AppendInt(nil, int64(t.Total), 10) }, use)).run()
+		result := r.one(&lane.Command{Key: odd, ID: "3", Name: "add", Body: body(Add{By: 1}), Return: lane.ReturnState})
+		require.Equal(t, "committed", status(result.Outcome))
+		require.Equal(t, 4, result.Instance.Root().(aggregate.Root[Tally]).State.Total)
+		require.EqualValues(t, 4, result.Outcome.Sequence)
+		replayed, err := lane.Replay(t.Context(), s, r.Types["odd"], 0, "a", 3)
+		require.NoError(t, err)
+		require.Equal(t, 3, replayed.Root().(aggregate.Root[Tally]).State.Total)
+		r.stop()
+		<-r.stopped
+		histories, err := s.Load(t.Context(), 0, []store.Query{{Key: odd, SnapshotVersion: 1}})
+		require.NoError(t, err)
+		require.Equal(t, "4", string(histories[0].Snapshot.Body))
+	})
 }
 
 // define defines a tally of another name.

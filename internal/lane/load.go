@@ -28,7 +28,8 @@ func (a *attempt) load(ctx context.Context) error {
 		if instance == nil {
 			instance = typ.New(key.ID)
 			instances = append(instances, instance)
-			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion(), Each: instance.Prepare})
+			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion(),
+				Restore: l.restorer(key, instance), Each: instance.Prepare})
 		}
 	}
 	if len(queries) == 0 {
@@ -57,22 +58,29 @@ func (a *attempt) load(ctx context.Context) error {
 	return nil
 }
 
-// fold replays a history.
-func fold(into aggregate.Replayer, h store.History) error {
-	if h.Snapshot != nil {
-		if err := into.Restore(*h.Snapshot); err != nil {
-			return err
+// restorer restores an aggregate from its snapshot. One that cannot be read, because the state's form has changed and its version was
+// not raised, is said once: the events are read instead, and the next snapshot replaces it.
+func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggregate.Snapshot) error {
+	return func(s aggregate.Snapshot) error {
+		err := instance.Restore(s)
+		if err != nil {
+			l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn),
+				"a snapshot cannot be read: the events are read instead; raise the version of aggregate.Snapshots when the state changes its form",
+				"aggregate", key.Type, "id", key.ID, "error", err)
 		}
+		return err
 	}
-	return into.Apply(h.Events...)
 }
+
+// fold replays a history, whose snapshot was restored.
+func fold(into aggregate.Instance, h store.History) error { return into.Apply(h.Events...) }
 
 // Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
 // sequence if the aggregate has not come that far.
 func Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64) (aggregate.Instance, error) {
 	instance := typ.New(id)
 	histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: id}, UpTo: sequence,
-		SnapshotVersion: typ.SnapshotVersion(), Each: instance.Prepare}})
+		SnapshotVersion: typ.SnapshotVersion(), Restore: instance.Restore, Each: instance.Prepare}})
 	if err != nil {
 		return nil, fmt.Errorf("replay %s %s: %w", typ.Name(), id, err)
 	}

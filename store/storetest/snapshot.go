@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/stretchr/testify/require"
@@ -96,6 +97,31 @@ func snapshotUnstorable(s *suite) {
 		require.ErrorAs(s, err, &data, id)
 		require.Nil(s, s.snapshot(store.Query{Key: counter("1"), SnapshotVersion: 1}), "all or nothing")
 	}
+}
+
+// A snapshot that its reader cannot use is as good as none.
+func snapshotUnusable(s *suite) {
+	key, other := counter("1"), counter("2")
+	s.commit(s.next(key, key, key, other))
+	s.put(key, 2, 1)
+	s.put(other, 1, 1)
+	asked := 0
+	refuse := func(aggregate.Snapshot) error { asked++; return errors.New("of an older form") }
+	take := func(aggregate.Snapshot) error { return nil }
+	histories, err := s.store.Load(s.ctx(), partition, []store.Query{{Key: other, SnapshotVersion: 1, Restore: take},
+		{Key: key, SnapshotVersion: 1, Restore: refuse}, {Key: key, SnapshotVersion: 1, UpTo: 2, Restore: refuse}})
+	require.NoError(s, err)
+	require.Equal(s, 2, asked)
+	require.NotNil(s, histories[0].Snapshot)
+	require.Empty(s, histories[0].Events)
+	require.Nil(s, histories[1].Snapshot)
+	require.Equal(s, []int64{1, 2, 3}, sequences(histories[1].Events))
+	require.Equal(s, []int64{1, 2}, sequences(histories[2].Events))
+
+	again := snapshotOf(key, 2, 1)
+	again.Body = json.RawMessage(`{"new":"form"}`)
+	require.NoError(s, s.store.SaveSnapshots(s.ctx(), partition, []store.Snapshot{again}))
+	require.Equal(s, again.Body, s.snapshot(store.Query{Key: key, SnapshotVersion: 1}).Body, "one of the same sequence replaces it")
 }
 
 // A worker may still have a snapshot in hand when its log is replaced by an older one.

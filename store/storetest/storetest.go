@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"snapshots are read by version and sequence":         snapshotRead,
 		"snapshots that cannot be stored are refused":        snapshotUnstorable,
 		"snapshots of what the log does not have are left":   snapshotAhead,
+		"snapshots that cannot be used are not":              snapshotUnusable,
 		"what was stored cannot be changed from outside":     isolation,
 		"each position has one winner":                       oneWinner,
 		"a takeover ends the commits of the former owner":    takeover,
