@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/maestro-es/maestro/store"
@@ -22,7 +23,18 @@ func readOutcome(msg *nats.Msg) (o store.Outcome, err error) {
 	if json.Unmarshal(msg.Data, &o) == nil && o.Status != "" {
 		return o, nil
 	}
+	var ack jetstream.PubAck
+	if json.Unmarshal(msg.Data, &ack) == nil && ack.Stream != "" {
+		return store.Outcome{}, &capturedError{stream: ack.Stream}
+	}
 	return store.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
+}
+
+// capturedError says that a stream has taken a request and acknowledged it, before a worker could answer.
+type capturedError struct{ stream string }
+
+func (e *capturedError) Error() string {
+	return fmt.Sprintf("the stream %s has stored the request and answered in place of a worker: take the subjects of requests out of it", e.stream)
 }
 
 // refusal is the error that an answer carries in the headers of NATS services, nil if it carries none.

@@ -36,7 +36,7 @@ func (c *Client) Request(ctx context.Context, cmd Command) (o store.Outcome, err
 	case err == nil:
 	case !asked:
 		err = c.noWorker(err)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.As(err, new(*capturedError)):
 		err = &UnknownOutcomeError{CommandID: cmd.ID, Err: err}
 	}
 	return o, err

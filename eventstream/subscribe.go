@@ -63,7 +63,7 @@ var durableName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // the same event again, and nothing comes before it. Handlers thus make their effects repeatable, for instance by the
 // event's partition and position.
 //
-// An error comes only at the start, or when the connection is closed for good. A stream that is away is waited for; one that was
+// An error comes only at the start, or when the connection is closed for good. A stream that is away, or not there yet, is waited for; one that was
 // built anew gives all its events again.
 func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(context.Context, store.Event) error) error {
 	s.Namespace = cmp.Or(s.Namespace, wire.DefaultNamespace)
@@ -77,7 +77,10 @@ func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(c
 		return fmt.Errorf("subscribe %s: %w", s.Name, err)
 	}
 	began := time.Now()
-	consumer, err := s.consumer(ctx, js, nil)
+	consumer, err := s.firstConsumer(ctx, js)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // nobody waits any more
+	}
 	if err != nil {
 		return err
 	}
@@ -98,6 +101,31 @@ func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(c
 	}, waits, func(err error, wait time.Duration) {
 		s.Logger.Warn("the subscription was interrupted", "error", err, "in", wait)
 	})
+}
+
+// firstConsumer is the consumer to begin with. The stream of a new namespace is waited for.
+func (s Subscription) firstConsumer(ctx context.Context, js jetstream.JetStream) (consumer jetstream.Consumer, err error) {
+	waits := backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0)), ctx)
+	var said bool
+	err = backoff.Retry(func() error {
+		consumer, err = s.consumer(ctx, js, nil)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return permanent(err)
+		}
+		if !said {
+			s.Logger.Info("the event stream is not there yet: waiting for a worker of the namespace to make it", "namespace", s.Namespace)
+			said = true
+		}
+		return err
+	}, waits)
+	return consumer, err
+}
+
+func permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return backoff.Permanent(err)
 }
 
 // consumer finds or makes the durable consumer. One that is made again, after its stream was lost, begins with what was

@@ -90,3 +90,23 @@ func contains(logged chan string, text string) bool {
 		}
 	}
 }
+
+// A program that subscribes may start before the first worker of its namespace.
+func TestASubscriptionWaitsForItsStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	logged, got := make(chan string, 1), make(chan error, 1)
+	go func() {
+		got <- eventstream.Subscribe(ctx, r.nc, eventstream.Subscription{Name: "early", Logger: slog.New(warnings{texts: logged})},
+			func(context.Context, store.Event) error { stop(); return nil })
+	}()
+	require.Contains(t, <-logged, "the event stream is not there yet")
+	r.commit(1)
+	p := r.run(r.publisher(r.acquire()))
+	p.Committed(1, nil)
+	r.flush(p)
+	require.NoError(t, <-got)
+	require.ErrorIs(t, ctx.Err(), context.Canceled, "the event came")
+}

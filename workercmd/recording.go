@@ -16,7 +16,10 @@ import (
 
 // startRecording sets OpenTelemetry up as the environment says.
 func startRecording(ctx context.Context, logger *slog.Logger) (*telemetry.Recording, error) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("OpenTelemetry reports", "error", err) }))
+	var seldom telemetry.Seldom // an exporter whose receiver is away fails every few seconds
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		logger.Log(context.Background(), seldom.Level(slog.LevelWarn), "OpenTelemetry reports", "error", err)
+	}))
 	return telemetry.Setup(ctx, telemetry.Program{Name: "maestro-worker", Version: release.Version(), Getenv: os.Getenv})
 }
 

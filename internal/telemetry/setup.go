@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
@@ -62,7 +63,7 @@ func (r *Recording) metrics(ctx context.Context, p Program, about *resource.Reso
 		return fmt.Errorf("export metrics: %w", err)
 	}
 	options := []metric.Option{metric.WithReader(scraped), metric.WithResource(about)}
-	if p.Getenv("OTEL_METRICS_EXPORTER") != "" {
+	if p.Getenv("OTEL_METRICS_EXPORTER") != "" && !disabled(p.Getenv) {
 		pushed, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			return fmt.Errorf("export metrics as OTEL_METRICS_EXPORTER says: %w", err)
@@ -101,9 +102,14 @@ const stopTimeout = 3 * time.Second
 // maxLinks is how many commands a batch can link; OpenTelemetry's 128 is less than a batch has.
 const maxLinks = 4096
 
+// disabled tells whether the environment switches OpenTelemetry off, in whatever case.
+func disabled(getenv func(string) string) bool {
+	return strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true")
+}
+
 // newSpanExporter is the exporter that the environment asks for, nil for none.
 func newSpanExporter(ctx context.Context, getenv func(string) string) (trace.SpanExporter, error) {
-	if getenv("OTEL_SDK_DISABLED") == "true" || getenv("OTEL_TRACES_EXPORTER") == "" &&
+	if disabled(getenv) || getenv("OTEL_TRACES_EXPORTER") == "" &&
 		getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return nil, nil //nolint:nilnil // none
 	}
