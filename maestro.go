@@ -35,7 +35,8 @@ type Config struct {
 	// Run returns an error when the client gives the connection up.
 	NATS *nats.Conn
 	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else is there. Migrations
-	// are applied at the start. Run leaves it open.
+	// are applied at the start. The worker makes connections of its own like those of the pool, and as many; see store.Open.
+	// Run leaves the pool open.
 	Database *pgxpool.Pool
 	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections need a Database.
 	Store store.Store
@@ -104,6 +105,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	}
 	metrics, err := telemetry.NewMetrics(c.Namespace)
 	if err != nil {
+		closeStore(c, log)
 		return nil, fmt.Errorf("measure: %w", err)
 	}
 	nats := link.New(c.NATS, c.Logger)
@@ -123,6 +125,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 
 // Run runs the worker; see the function [Run].
 func (w *Worker) Run(ctx context.Context) error {
+	defer closeStore(w.config, w.store)
 	if _, err := eventstream.Ensure(ctx, w.js, wire.Namespace(w.config.Namespace), w.config.Events); err != nil {
 		return err
 	}
@@ -148,9 +151,9 @@ func (w *Worker) able(ctx context.Context) error {
 	if err := w.link.Check(); err != nil {
 		return err
 	}
-	if w.config.Database != nil {
-		if err := w.config.Database.Ping(ctx); err != nil {
-			return fmt.Errorf("reach Postgres: %w", err)
+	if log, is := w.store.(*store.Postgres); is {
+		if err := log.Health(); err != nil {
+			return fmt.Errorf("commit to Postgres: %w", err)
 		}
 	}
 	return w.consumer.Ready()
@@ -255,16 +258,24 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 		}
 		return c.Store, nil
 	}
-	log, err := store.Open(ctx, c.Database, store.Options{Namespace: c.Namespace, Partitions: c.Partitions})
+	log, err := store.Open(ctx, c.Database, store.Options{Namespace: c.Namespace, Partitions: c.Partitions, Name: c.Node, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
 	for _, p := range c.Projections {
 		if err := log.Setup(ctx, p.Model()); err != nil {
+			log.Close()
 			return nil, fmt.Errorf("set up projection %q: %w", p.Name(), err)
 		}
 	}
 	return log, nil
+}
+
+// closeStore closes what openStore has opened.
+func closeStore(c Config, opened store.Store) {
+	if log, is := opened.(*store.Postgres); is && c.Store == nil {
+		log.Close()
+	}
 }
 
 // laneConfig is what all lanes have in common.

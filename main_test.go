@@ -78,6 +78,7 @@ func postgres(t *testing.T, url string) store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), localpg.Pool(t, url), store.Options{Partitions: 4})
 	require.NoError(t, err)
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -35,6 +35,7 @@ func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 	opened := func(partitions int) *store.Postgres {
 		log, err := store.Open(t.Context(), pool, store.Options{Partitions: partitions})
 		require.NoError(t, err)
+		t.Cleanup(log.Close)
 		return log
 	}
 	former := accounts(t, opened(2))

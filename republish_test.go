@@ -40,6 +40,7 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			pool := localpg.Pool(t, localpg.Database(t))
 			log, err := store.Open(t.Context(), pool, store.Options{Partitions: 2})
 			require.NoError(t, err)
+			t.Cleanup(log.Close)
 			for i := range many {
 				_, err := accounts(t, log).Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: 1}, maestro.Evaluation{})
 				require.NoError(t, err)
@@ -73,6 +74,7 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	require.NoError(t, err)
 	log, err := store.Open(t.Context(), pool, store.Options{})
 	require.NoError(t, err)
+	t.Cleanup(log.Close)
 	deposit := func(id string) {
 		_, err := accounts(t, log).Evaluate(t.Context(), id, Deposit{Amount: 1}, maestro.Evaluation{})
 		require.NoError(t, err)
@@ -116,6 +118,7 @@ func TestAnInterruptedRepublishIsFinished(t *testing.T) {
 	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
 	log, err := store.Open(t.Context(), pool, store.Options{Partitions: 2})
 	require.NoError(t, err)
+	t.Cleanup(log.Close)
 	ctx, interrupt := context.WithCancel(t.Context())
 	nobody := func(context.Context) error { return nil }
 	err = store.Republish(ctx, pool, store.Options{}, "operator", nobody, func(context.Context, *store.Postgres, []store.Partition) error {

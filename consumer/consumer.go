@@ -164,6 +164,11 @@ func (c *Consumer) catchUp() {
 	}
 }
 
+// writable is a store that knows by itself whether its server answers and takes writes.
+type writable interface {
+	Writable() error
+}
+
 // watchStore tells the other workers when this one has lost the store, so that one that has it takes over, and the lanes
 // when others write to their partitions.
 func (c *Consumer) watchStore(ctx context.Context) {
@@ -176,12 +181,17 @@ func (c *Consumer) watchStore(ctx context.Context) {
 		try, cancel := context.WithTimeout(ctx, 2*every)
 		rows, err := c.Store.Rows(try)
 		cancel()
+		if s, tells := c.Store.(writable); tells { // so that a wait for one of its connections counts for nothing
+			err = s.Writable()
+		}
 		switch {
 		case err == nil:
 			seen = time.Now()
 			c.roster.Recover()
-			back.look(c, rows)
-			c.notice(rows)
+			if rows != nil {
+				back.look(c, rows)
+				c.notice(rows)
+			}
 		case ctx.Err() == nil && time.Since(seen) > patience:
 			c.roster.GiveUp()
 		}

@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // Patient has commits wait for a transaction under way, however long it takes.
 func (s *Postgres) Patient() *Postgres {
@@ -14,3 +18,6 @@ func (s *Postgres) Waiting() int {
 	defer s.groups.mu.Unlock()
 	return len(s.groups.waiting)
 }
+
+// Work is the pool of commits and reads.
+func (s *Postgres) Work() *pgxpool.Pool { return s.pool }

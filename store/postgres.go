@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,10 @@ type Options struct {
 	// EventPartitions is the number of tables among which Postgres divides events, snapshots and receipts each, by hash
 	// of the partition. 0, the default, stands for what the namespace has, and for one table of each in a new one.
 	EventPartitions int
+	// Name is shown by Postgres for the connections, as maestro/<name>, unless the pool's application_name is set.
+	Name string
+	// Logger gets what an operator must know. The default is slog.Default().
+	Logger *slog.Logger
 }
 
 const defaultPartitions = 64
@@ -29,6 +34,9 @@ const defaultPartitions = 64
 func (o Options) withDefaults() Options {
 	if o.Namespace == "" {
 		o.Namespace = wire.DefaultNamespace
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	return o
 }
@@ -46,7 +54,10 @@ func (o Options) check() error {
 
 // Postgres is the event log in a schema of a Postgres database of version 14 or later.
 type Postgres struct {
-	pool       *pgxpool.Pool
+	pools *pools
+	// pool is for commits and reads, control for ownership.
+	pool, control *pgxpool.Pool
+
 	namespace  string
 	partitions int
 	sql        statements
@@ -64,27 +75,36 @@ type Postgres struct {
 var _ Store = (*Postgres)(nil)
 
 // Open returns the store of a namespace, which it creates or brings up to date first where that is needed; see [Migrate].
-// The pool remains the caller's. Another number of partitions than the namespace has is a [*PartitionsError]; while
-// [Repartition] or [Republish] is not finished, the error wraps [ErrMaintenance].
+// Another number of partitions than the namespace has is a [*PartitionsError]; while [Repartition] or [Republish] is not
+// finished, the error wraps [ErrMaintenance].
+//
+// The store makes connections of its own, from a copy of the pool's configuration: as many as the pool may have, and three
+// more. [Postgres.Close] ends them. The pool remains the caller's.
 func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error) {
 	o = o.withDefaults()
-	found, err := prepare(ctx, pool, o)
+	p, err := openPools(pool, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := found.usable(o); err != nil {
+	found, err := prepare(ctx, p.control, o)
+	if err == nil {
+		err = found.usable(o)
+	}
+	if err != nil {
+		p.close()
 		return nil, err
 	}
-	s := newPostgres(pool, o.Namespace, found.partitions)
-	if s.durability, err = freshDurability(ctx, pool); err != nil {
+	s := newPostgres(p, o.Namespace, found.partitions)
+	if s.durability, err = freshDurability(ctx, p.work); err != nil {
+		p.close()
 		return nil, fmt.Errorf("open namespace %q: %w", o.Namespace, own(err))
 	}
 	return s, nil
 }
 
-func newPostgres(pool *pgxpool.Pool, namespace string, partitions int) *Postgres {
-	config := pool.Config()
-	s := &Postgres{pool: pool, namespace: namespace, partitions: partitions, sql: newStatements(namespace),
+func newPostgres(p *pools, namespace string, partitions int) *Postgres {
+	config := p.work.Config()
+	s := &Postgres{pools: p, pool: p.work, control: p.control, namespace: namespace, partitions: partitions, sql: newStatements(namespace),
 		startup: startupOf(config.ConnConfig.RuntimeParams), afterConnect: config.AfterConnect,
 		prepares: config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
 	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(config.MaxConns)/4), defaultPatience, s.commitTogether
@@ -101,15 +121,18 @@ func (s *Postgres) path(m *ReadModel) string {
 	return path
 }
 
+// Close ends the store's connections. What is still under way has five seconds to finish. The store is of no use afterwards.
+func (s *Postgres) Close() { s.pools.close() }
+
 // Partitions is the number of partitions.
 func (s *Postgres) Partitions() int { return s.partitions }
 
-// Partition returns the partition's row as it is.
+// Partition returns the partition's row as it is. A server that takes no writes is not asked: another may know better.
 func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return Partition{}, err
 	}
-	p, err := scanPartition(s.pool.QueryRow(ctx, s.sql.partition, partition, s.partitions))
+	p, err := scanPartition(s.control.QueryRow(ctx, s.sql.partition, partition, s.partitions))
 	if err != nil {
 		return Partition{}, fmt.Errorf("read partition %d: %w", partition, own(s.whyNoRow(ctx, err)))
 	}
@@ -118,7 +141,7 @@ func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, err
 
 // Rows returns the rows of all partitions, in their order.
 func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
-	rows, _ := s.pool.Query(ctx, s.sql.rows, s.partitions) // its error is that of the rows
+	rows, _ := s.control.Query(ctx, s.sql.rows, s.partitions) // its error is that of the rows
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Partition, error) { return scanPartition(row) })
 	if err == nil && len(all) == 0 {
 		err = pgx.ErrNoRows
@@ -137,7 +160,7 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 	}
 	p, err := s.acquire(ctx, partition, owner)
 	if isLocked(err) {
-		if _, err := s.pool.Exec(ctx, s.sql.evict, partition); err != nil {
+		if _, err := s.control.Exec(ctx, s.sql.evict, partition); err != nil {
 			return Partition{}, fmt.Errorf("end the session that holds partition %d: %w", partition, own(err))
 		}
 		p, err = s.acquire(ctx, partition, owner)
@@ -148,12 +171,16 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 	return p, nil
 }
 
-// whyNoRow tells why a partition is not there: the namespace's number of partitions has changed since it was opened.
+// whyNoRow tells why a partition is not there: the server takes no writes, so that its word is not current, or the namespace's
+// number of partitions has changed since it was opened.
 func (s *Postgres) whyNoRow(ctx context.Context, err error) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
-	found, err := readSettings(ctx, s.pool, s.namespace)
+	if readOnly := ""; s.control.QueryRow(ctx, readOnlySetting).Scan(&readOnly) == nil && readOnly == "on" {
+		return errReadOnly
+	}
+	found, err := readSettings(ctx, s.control, s.namespace)
 	return errors.Join(err, found.usable(Options{Namespace: s.namespace, Partitions: s.partitions}))
 }
 
@@ -164,7 +191,7 @@ func (s *Postgres) acquire(ctx context.Context, partition int, owner string) (p 
 		p, err = scanPartition(row)
 		return err
 	})
-	return p, s.pool.SendBatch(ctx, &batch).Close()
+	return p, s.control.SendBatch(ctx, &batch).Close()
 }
 
 func checkPartition(partition, partitions int) error {

@@ -65,7 +65,9 @@ func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock t
 	if err := s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
 		return clock, fault(ctx, conn.Conn(), UserSQL, err)
 	}
-	err = send(ctx, conn.Conn(), &batch, ours)
+	if err = send(ctx, conn.Conn(), &batch, ours); err == nil {
+		s.pools.health.commit(nil)
+	}
 	return clock, err
 }
 
@@ -134,6 +136,7 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 		s.undo(ctx, conn)
 		return err
 	}
+	s.pools.health.commit(nil)
 	c.Clock = clock.UTC()
 	return nil
 }

@@ -17,6 +17,7 @@ const (
 	codeMoved           = "ME002"
 	codeNotLent         = "ME003"
 	codeNotDurable      = "ME004"
+	codeReadOnly        = "25006"
 	codeUniqueViolation = "23505"
 	codeUndefinedTable  = "42P01"
 	// of DDL: the role may not, and "create or replace view" cannot

@@ -76,12 +76,17 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 	rebuild func(context.Context, *Postgres, []Partition) error,
 ) error {
 	o = o.withDefaults()
-	conn, err := lockMaintenance(ctx, pool, o.Namespace)
+	p, err := openPools(pool, o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	conn, err := lockMaintenance(ctx, p.work, o.Namespace)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found, err := existing(ctx, pool, o.Namespace)
+	found, err := existing(ctx, p.control, o.Namespace)
 	switch {
 	case err != nil:
 		return err
@@ -91,7 +96,7 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 	if err := errors.Join(found.check(o), check(ctx)); err != nil {
 		return err
 	}
-	log := newPostgres(pool, o.Namespace, found.partitions)
+	log := newPostgres(p, o.Namespace, found.partitions)
 	rows, err := log.shutOut(ctx, owner)
 	if err != nil {
 		return fmt.Errorf("republish namespace %q: %w", o.Namespace, err)
@@ -99,7 +104,7 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 	if err := rebuild(ctx, log, rows); err != nil {
 		return err
 	}
-	return endMaintenance(ctx, pool, o.Namespace)
+	return endMaintenance(ctx, p.work, o.Namespace)
 }
 
 // shutOut sets the mark, after which nobody can acquire a partition, and then takes all of them.

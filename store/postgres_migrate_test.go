@@ -19,7 +19,10 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 			s, err := store.Open(t.Context(), pool, store.Options{Partitions: 7})
 			if err != nil {
 				t.Error(err)
-			} else if s.Partitions() != 7 {
+				return
+			}
+			defer s.Close()
+			if s.Partitions() != 7 {
 				t.Errorf("%d partitions", s.Partitions())
 			}
 		})

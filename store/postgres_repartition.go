@@ -31,12 +31,17 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	if o.Partitions == 0 {
 		return errors.New("repartition: say how many partitions the namespace is to have")
 	}
-	conn, err := lockMaintenance(ctx, pool, o.Namespace)
+	p, err := openPools(pool, o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	conn, err := lockMaintenance(ctx, p.work, o.Namespace)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found, err := existing(ctx, pool, o.Namespace)
+	found, err := existing(ctx, p.control, o.Namespace)
 	switch {
 	case err != nil:
 		return err
@@ -46,15 +51,15 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	case found.maintenance != "":
 		return found.unfinished(o.Namespace)
 	default:
-		before := newPostgres(pool, o.Namespace, found.partitions)
+		before := newPostgres(p, o.Namespace, found.partitions)
 		if err := before.repartition(ctx, conn, o.Partitions, drain); err != nil {
 			return fmt.Errorf("repartition namespace %q: %w", o.Namespace, err)
 		}
 	}
-	if err := rebuild(ctx, newPostgres(pool, o.Namespace, o.Partitions)); err != nil {
+	if err := rebuild(ctx, newPostgres(p, o.Namespace, o.Partitions)); err != nil {
 		return err
 	}
-	return endMaintenance(ctx, pool, o.Namespace)
+	return endMaintenance(ctx, p.work, o.Namespace)
 }
 
 // repartition moves all rows, if nobody acquires a partition between the call of drain and that.

@@ -107,7 +107,10 @@ func TestRepartitionMayBeKilledAtEveryStatement(t *testing.T) {
 				killed := k.disarm()
 				cancel()
 				require.Equal(t, contents, r.contents())
-				_, openErr := store.Open(t.Context(), r.pool, store.Options{})
+				opened, openErr := store.Open(t.Context(), r.pool, store.Options{})
+				if openErr == nil {
+					opened.Close()
+				}
 				switch {
 				case r.partitions() == from:
 					require.Error(t, err)

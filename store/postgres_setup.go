@@ -35,7 +35,7 @@ func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
 func (s *Postgres) evicting(ctx context.Context, work func(lockTimeout string) error) error {
 	err := work("1s")
 	if isLocked(err) {
-		if _, err := s.pool.Exec(ctx, s.sql.evict, nil); err != nil {
+		if _, err := s.control.Exec(ctx, s.sql.evict, nil); err != nil {
 			return fmt.Errorf("end the sessions that stand still in a commit: %w", err)
 		}
 		err = work("30s")

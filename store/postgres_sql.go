@@ -16,6 +16,8 @@ const (
 	impatient = `select pg_catalog.set_config('lock_timeout', '100ms', true)`
 )
 
+const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
+
 // statements are the SQL of one namespace.
 type statements struct {
 	partition, rows, acquire, evict            string
@@ -37,7 +39,8 @@ func newStatements(namespace string) statements {
 	return statements{
 		// Whoever has opened the namespace with another number of partitions finds none, and without its row commits nothing.
 		partition: in(`select ` + partitionColumns + ` from maestro.partitions
-			where partition = $1 and exists (select from maestro.settings where partitions = $2)`),
+			where partition = $1 and exists (select from maestro.settings where partitions = $2)
+				and pg_catalog.current_setting('transaction_read_only') = 'off'`),
 		rows: in(`select ` + partitionColumns + ` from maestro.partitions
 			where exists (select from maestro.settings where partitions = $1) order by partition`),
 		// The lock on the settings makes whoever sets the mark wait for this, and this see the mark.

@@ -254,6 +254,6 @@ func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
 	}
 	require.Equal(t, want, totals(t, pool))
 	var kept int // by us; pgx's own cache gives other names
-	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'maestro\_%'`).Scan(&kept))
+	require.NoError(t, s.Work().QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'maestro\_%'`).Scan(&kept))
 	require.Equal(t, 256, kept)
 }

@@ -28,6 +28,7 @@ func open(t testing.TB, pool *pgxpool.Pool, o store.Options) *store.Postgres {
 	t.Helper()
 	s, err := store.Open(t.Context(), pool, o)
 	require.NoError(t, err)
+	t.Cleanup(s.Close)
 	return s
 }
 

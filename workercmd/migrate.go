@@ -49,6 +49,7 @@ func (m *migrateCommand) Run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	for _, model := range p.Projections {
 		err := model.Err()
 		if err == nil {

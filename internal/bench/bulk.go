@@ -33,10 +33,11 @@ const (
 
 // fillLog makes the log. Its last event counts as published.
 func (l *lab) fillLog(ctx context.Context, b bulk) error {
-	_, err := store.Open(ctx, l.pool, store.Options{Namespace: string(b.ns), Partitions: bulkPartitions, EventPartitions: b.eventPartitions})
+	log, err := store.Open(ctx, l.pool, store.Options{Namespace: string(b.ns), Partitions: bulkPartitions, EventPartitions: b.eventPartitions})
 	if err != nil {
 		return err
 	}
+	log.Close()
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return err

@@ -52,6 +52,7 @@ func (l *lab) asLibrary(ctx context.Context, n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer log.Close()
 	repository, err := maestro.NewRepository(ctx, tallies, log, maestro.RepositoryConfig{})
 	if err != nil {
 		return 0, err

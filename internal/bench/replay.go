@@ -18,6 +18,7 @@ func replay(ctx context.Context, l *lab) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
+	defer log.Close()
 	heap.Reserve(workerReserve)
 	defer heap.Reserve(0)
 	r.notef("The time until an aggregate that is in no memory is there, in a process with a worker's heap, median of %d. After the "+

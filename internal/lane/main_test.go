@@ -127,6 +127,7 @@ func postgres(t *testing.T) (*store.Postgres, *pgxpool.Pool) {
 	pool := localpg.Pool(t, localpg.Database(t))
 	s, err := store.Open(t.Context(), pool, store.Options{Partitions: 1})
 	require.NoError(t, err)
+	t.Cleanup(s.Close)
 	return s, pool
 }
 

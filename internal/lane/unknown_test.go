@@ -87,6 +87,7 @@ func TestNothingIsAnsweredThatAStandbyDoesNotHave(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, standby.Stop()) })
 	s, err := store.Open(t.Context(), localpg.Pool(t, primary.URL()), store.Options{Partitions: 1})
 	require.NoError(t, err)
+	t.Cleanup(s.Close)
 	r := newRig(t, s, func(c *lane.Config) { c.Budgets.Attempt = 500 * time.Millisecond }).run()
 	require.Equal(t, "committed", status(r.one(add("a", "1", 1)).Outcome))
 
