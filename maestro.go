@@ -125,7 +125,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 
 // Run runs the worker; see the function [Run].
 func (w *Worker) Run(ctx context.Context) error {
-	defer closeStore(w.config, w.store)
+	defer w.Close()
 	if _, err := eventstream.Ensure(ctx, w.js, wire.Namespace(w.config.Namespace), w.config.Events); err != nil {
 		return err
 	}
@@ -146,8 +146,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
+// Close ends the connections to Postgres of a worker that is not run any more, or never. Run calls it at its end.
+func (w *Worker) Close() { closeStore(w.config, w.store) }
+
 // able is nil if the worker can do its work at this moment; the error says what is missing.
-func (w *Worker) able(ctx context.Context) error {
+func (w *Worker) able(context.Context) error {
 	if err := w.link.Check(); err != nil {
 		return err
 	}

@@ -91,7 +91,10 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 		republished <- err
 	}()
 	require.Eventually(t, func() bool {
-		_, err = maestro.New(t.Context(), config)
+		var w *maestro.Worker
+		if w, err = maestro.New(t.Context(), config); err == nil {
+			w.Close()
+		}
 		return err != nil
 	}, 20*time.Second, time.Millisecond)
 	require.ErrorIs(t, err, store.ErrMaintenance)

@@ -99,6 +99,7 @@ func (r *runCommand) run(ctx context.Context, p *Program) error {
 	if err != nil {
 		return err
 	}
+	defer worker.Close()
 	if r.HTTP != "" {
 		stop, err := serveHTTP(r.HTTP, r.Pprof, worker, logger)
 		if err != nil {
