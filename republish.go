@@ -1,7 +1,6 @@
 package maestro
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
