@@ -22,6 +22,7 @@ var suite = []experiment{
 	{"load", "latency against load, up to saturation", latencyAgainstLoad},
 	{"half", "latency at half of saturation, beside the path written by hand", besideHand},
 	{"cost", "processor time of each process for a command, beside the path written by hand", costOfCommands},
+	{"hostile", "good commands beside hostile ones, and beside a harmless load of the same size", besideHostile},
 	{"partitions", "throughput against the number of partitions", againstPartitions},
 	{"aggregates", "throughput against the number of aggregates", againstAggregates},
 	{"size", "throughput against the size of events", againstSize},

@@ -24,6 +24,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/tests/hostile"
 )
 
 // work is the worker process. It writes a line when it begins, and one for each line that it reads.
@@ -43,8 +44,12 @@ func work(config string) {
 	nc, err := nats.Connect(c.NATS)
 	must(err)
 	defer nc.Close()
+	aggregates, models := []aggregate.Type{tallies}, readModels(c.ReadModels, c.Written)
+	if c.Hostile {
+		aggregates, models = append(aggregates, hostile.Definition), append(models, hostile.Projections()...)
+	}
 	worker, err := maestro.New(ctx, maestro.Config{NATS: nc, Database: pool, Namespace: string(c.Namespace), Partitions: c.Partitions,
-		Aggregates: []aggregate.Type{tallies}, Projections: readModels(c.ReadModels, c.Written), CacheBytes: c.CacheBytes,
+		Aggregates: aggregates, Projections: models, CacheBytes: c.CacheBytes,
 		Events: c.Stream,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	must(err)

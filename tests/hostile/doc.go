@@ -12,6 +12,7 @@
 //	session.go     habits with the transaction in hand: what outlives it
 //	errors.go      habits with the transaction in hand: errors and what holds others up
 //	queueing.go    habits of queued SQL
+//	trials.go      each habit with its command
 //
 // What ends the process (os.Exit, a panic in a goroutine of the user's, a stack overflow, an unsynchronised map) is not here:
 // nothing inside the process can survive it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +59,7 @@ func TestNoHabitStopsAPartition(t *testing.T) {
 // misbehave sends one bad command after the other, each to a partition at random, and wants an answer to each.
 func (s *system) misbehave(ctx context.Context, n int, asked *atomic.Int64) {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
-	all := everyTrial()
+	all := hostile.Trials()
 	for i := 0; ctx.Err() == nil; i++ {
 		h := all[random.IntN(len(all))]
 		id := fmt.Sprintf("bad-%d", random.IntN(100))
@@ -71,28 +70,12 @@ func (s *system) misbehave(ctx context.Context, n int, asked *atomic.Int64) {
 		if random.IntN(10) == 0 {
 			s.garble(random, id)
 		}
-		if _, err := s.ask(way, command(id, h.name, h.data)); err != nil {
+		if _, err := s.ask(way, command(id, h.Command, h.Data)); err != nil {
 			s.Errorf("%s: %v", h.Name, err)
 			return
 		}
 		asked.Add(1)
 	}
-}
-
-// everyTrial is every habit of every form.
-func everyTrial() (all []trial) {
-	for _, h := range slices.Concat(hostile.Deciding, hostile.Encoding) {
-		all = append(all, trial{h.Habit, "misbehave", hostile.Misbehave{Habit: h.Name}})
-	}
-	for _, h := range hostile.InHand() {
-		for _, form := range []string{"hand", "batch"} {
-			all = append(all, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: form}})
-		}
-	}
-	for _, h := range hostile.Queueing {
-		all = append(all, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: "queue"}})
-	}
-	return all
 }
 
 // garble publishes what is hardly a command, without waiting for an answer.

@@ -1,7 +1,6 @@
 package hostile_test
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,20 +11,9 @@ import (
 	"github.com/maestro-es/maestro/tests/hostile"
 )
 
-// trial is a habit and the command that has it.
-type trial struct {
-	hostile.Habit
-	name string
-	data any
-}
-
 func TestCommandsThatMisbehave(t *testing.T) {
 	t.Parallel()
-	var trials []trial
-	for _, h := range slices.Concat(hostile.Deciding, hostile.Encoding) {
-		trials = append(trials, trial{h.Habit, "misbehave", hostile.Misbehave{Habit: h.Name}})
-	}
-	hold(t, trials)
+	hold(t, hostile.CommandTrials())
 }
 
 func TestReadModelsThatMisbehave(t *testing.T) {
@@ -33,26 +21,18 @@ func TestReadModelsThatMisbehave(t *testing.T) {
 	for form, what := range map[string]string{"hand": "event by event", "batch": "a batch at a time"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			var trials []trial
-			for _, h := range hostile.InHand() {
-				trials = append(trials, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: form}})
-			}
-			hold(t, trials)
+			hold(t, hostile.ModelTrials(form))
 		})
 	}
 }
 
 func TestQueuedSQLThatMisbehaves(t *testing.T) {
 	t.Parallel()
-	var trials []trial
-	for _, h := range hostile.Queueing {
-		trials = append(trials, trial{h.Habit, "tempt", hostile.Tempt{Habit: h.Name, Form: "queue"}})
-	}
-	hold(t, trials)
+	hold(t, hostile.QueueTrials())
 }
 
 // hold tries one habit after the other in a namespace, and goes on in a new one where a habit has hurt it.
-func hold(t *testing.T, trials []trial) {
+func hold(t *testing.T, trials []hostile.Trial) {
 	s := newSystem(t)
 	for _, one := range trials {
 		if !t.Run(one.Name, func(t *testing.T) { s.with(t).hold(one) }) {
@@ -63,13 +43,13 @@ func hold(t *testing.T, trials []trial) {
 }
 
 // hold holds one habit to the guarantees. Its command comes as a request and as a durable command, while good commands come beside it.
-func (s *system) hold(h trial) {
+func (s *system) hold(h hostile.Trial) {
 	s.Helper()
 	for way, send := range map[string]send{"request": s.Request, "durable": s.SendAndWait} {
 		id := s.inPartition(1, way)
 		before := s.good(s.Request, command(id, "add", nil))
 		beside := s.beside(id)
-		o, err := s.ask(send, command(id, h.name, h.data))
+		o, err := s.ask(send, command(id, h.Command, h.Data))
 		beside()
 		require.NoError(s, err)
 		s.wanted(h.Habit, o)

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/maestro-es/maestro/internal/openloop"
+	"github.com/maestro-es/maestro/tests/hostile"
+)
+
+const (
+	goodRate    = 500 // commands a second that are measured
+	hostileRate = 40  // commands a second with a bad habit
+)
+
+// besideHostile is the experiment hostile.
+func besideHostile(ctx context.Context, l *lab) (r result, err error) {
+	r.notef("%d requests a second to good aggregates, while %d commands a second have a bad habit of the list in `tests/hostile/`, taken at "+
+		"random, in the same 16 partitions; and beside a harmless load that takes the same processor time of all processes. The sides take "+
+		"turns, %d times, 5 s each time; latencies are those of the good commands, in milliseconds. *Quick habits* leaves out those that are "+
+		"slow on purpose: a command waits for the one before it in its partition, whatever that does.", goodRate, hostileRate, halfRounds*l.rounds)
+	t := table{head: []string{"good commands beside", "p50, median", "p99, median", "p99, lowest", "p99, highest", "p99, of the harmless", "goal"}}
+	for _, quick := range []bool{true, false} {
+		if err := l.measureHostile(ctx, &t, quick); err != nil {
+			return r, err
+		}
+	}
+	r.tables = append(r.tables, t)
+	return r, nil
+}
+
+// measureHostile compares a hostile load with a harmless one.
+func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
+	side := &half{lab: l, ns: l.namespace()}
+	w, err := l.startWorker(ctx, workConfig{Namespace: side.ns, Partitions: 16, Hostile: true}, sampled)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	ctx, cancel := w.during(ctx)
+	defer cancel()
+	side.process = w.process
+	if err := l.awaitWorker(ctx, side.ns); err != nil {
+		return err
+	}
+	trials, name := hostile.Trials(), "every habit"
+	if quick {
+		trials, name = slices.DeleteFunc(trials, hostile.Trial.TakesTime), "quick habits"
+	}
+	bad, good, err := side.alternate(ctx, trials)
+	if err != nil {
+		return err
+	}
+	t.add(name, millis(median(bad.p50)), millis(median(bad.p99)), millis(slices.Min(bad.p99)), millis(slices.Max(bad.p99)),
+		ratio(median(bad.p99), median(good.p99)), "≤ 2.00")
+	t.add("a harmless load", millis(median(good.p50)), millis(median(good.p99)), millis(slices.Min(good.p99)), millis(slices.Max(good.p99)), "", "")
+	return nil
+}
+
+// alternate has the loads take turns. The harmless one is adapted until it takes as much processor time.
+func (h *half) alternate(ctx context.Context, trials []hostile.Trial) (bad, good rounds, err error) {
+	alone, err := h.turn(ctx, &rounds{}, func(context.Context) error { return nil })
+	if err != nil {
+		return bad, good, err
+	}
+	rate := float64(hostileRate)
+	for round := range halfRounds * h.lab.rounds {
+		hostile, err := h.turn(ctx, &bad, func(ctx context.Context) error { return h.misbehave(ctx, trials) })
+		if err != nil {
+			return bad, good, err
+		}
+		harmless, err := h.turn(ctx, &good, func(ctx context.Context) error { return h.behave(ctx, rate) })
+		if err != nil {
+			return bad, good, err
+		}
+		h.lab.progressf("round %d: %s and %s of processor time beside %s alone; p99 %s and %s ms", round+1, hostile.Round(time.Millisecond),
+			harmless.Round(time.Millisecond), alone.Round(time.Millisecond), millis(bad.p99[round]), millis(good.p99[round]))
+		if harmless > alone && hostile > alone {
+			rate *= float64(hostile-alone) / float64(harmless-alone)
+		}
+		rate = min(max(rate, 1), 10_000)
+	}
+	return bad, good, nil
+}
+
+// turn offers the good load with another beside it, and tells the processor time of all processes.
+func (h *half) turn(ctx context.Context, into *rounds, beside func(context.Context) error) (took time.Duration, err error) {
+	before, err := h.times(ctx)
+	if err != nil {
+		return 0, err
+	}
+	during, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- beside(during) }()
+	report, err := h.lab.offer(ctx, h.ns, false, openloop.Plan{Rate: goodRate, MaxInFlight: 100_000, Duration: h.lab.lasting(5 * time.Second)})
+	stop()
+	if err := errors.Join(err, <-ended); err != nil {
+		return 0, err
+	}
+	after, err := h.times(ctx)
+	for i := range after {
+		took += after[i] - before[i]
+	}
+	into.add(oneByOne{p50: report.Latency.P50, p99: report.Latency.P99})
+	return took, err
+}
+
+// behave is the harmless load.
+func (h *half) behave(ctx context.Context, rate float64) error {
+	commands, err := h.lab.newCommands(h.ns, false)
+	if err != nil {
+		return err
+	}
+	defer commands.Close()
+	_, err = openloop.Run(ctx, openloop.Plan{Rate: rate, MaxInFlight: 100_000, Duration: time.Hour}, commands)
+	return err
+}
+
+// misbehave is the hostile load. Each of its commands gets an answer.
+func (h *half) misbehave(ctx context.Context, trials []hostile.Trial) error {
+	var sent sync.WaitGroup
+	var mu sync.Mutex
+	var unanswered error
+	answers, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(time.Second / hostileRate)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		one := trials[rand.IntN(len(trials))]
+		data, err := json.Marshal(one.Data)
+		if err != nil {
+			return err
+		}
+		sent.Go(func() {
+			subject := h.ns.Do(hostile.Definition.Name(), fmt.Sprint("bad-", rand.IntN(1000)), one.Command)
+			if _, err := h.lab.conn.RequestWithContext(answers, subject, data); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				unanswered = errors.Join(unanswered, fmt.Errorf("%s: %w", one.Name, err))
+			}
+		})
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	sent.Wait()
+	return unanswered
+}
