@@ -43,6 +43,7 @@ func runSeed(t *testing.T, seed uint64, duration time.Duration, most int, sum *t
 	defer cancel()
 	require.NoError(t, w.heal(ctx))
 	l.finish()
+	require.NoError(t, w.mend(ctx))
 	e, err := w.rest(ctx, watching)
 	require.NoError(t, err)
 	found := append(check(e, l.all(), w.partitions), watching.found...)
@@ -107,6 +108,9 @@ func (w *world) published(ctx context.Context) bool {
 		return false
 	}
 	for _, end := range ends {
+		if end.Position == 0 {
+			continue
+		}
 		msg, err := stream.GetLastMsgForSubject(ctx, w.namespace.EventsOf(end.Partition))
 		if err != nil || msg.Header.Get(wire.HeaderEventPosition) != strconv.FormatInt(end.Position, 10) {
 			return false

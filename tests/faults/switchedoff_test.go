@@ -24,13 +24,16 @@ type situation struct {
 	breaks  string // "" for any guarantee
 	rounds  int    // within which it must have happened
 	bring   func(*stage)
+	around  variation
 }
 
 var situations = []situation{
-	{"maestro_unfenced", 1, "", 8, (*stage).wakeAFormerOwner},
-	{"maestro_unreceipted", 1, onceOnly, 1, (*stage).askTwice},
-	{"maestro_unfenced_stream", 1, streamIsLog, 3, (*stage).releaseAnOldPublication},
-	{"maestro_unfenced_stream", 3, streamIsLog, 3, (*stage).releaseAnOldUnit},
+	{"maestro_unfenced", 1, "", 8, (*stage).wakeAFormerOwner, variation{}},
+	{"maestro_unreceipted", 1, onceOnly, 1, (*stage).askTwice, variation{}},
+	{"maestro_unfenced_stream", 1, streamIsLog, 3, (*stage).releaseAnOldPublication, variation{}},
+	{"maestro_unfenced_stream", 3, streamIsLog, 3, (*stage).releaseAnOldUnit, variation{}},
+	{"maestro_unread", 1, lastingAnswers, 1, (*stage).loseWhatTheStandbyLacks, variation{standby: synchronous}},
+	{"maestro_uncompared", 1, streamIsLog, 1, (*stage).forgetWhatIsPublished, variation{standby: asynchronous}},
 }
 
 func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
@@ -38,7 +41,7 @@ func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
 	for _, situation := range situations {
 		t.Run(fmt.Sprintf("%s/%d", situation.without, situation.brokers), func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, situation.brokers, situation.without)
+			s := newStage(t, situation.brokers, situation.without, situation.around)
 			var found []violation
 			for len(found) == 0 && s.round < situation.rounds {
 				s.round++
@@ -51,12 +54,15 @@ func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
 			t.Logf("found in round %d: %v", s.round, found)
 		})
 	}
-	for _, brokers := range []int{1, 3} {
-		t.Run(fmt.Sprintf("nothing/%d", brokers), func(t *testing.T) {
+	for _, w := range []struct {
+		brokers int
+		around  variation
+	}{{1, variation{}}, {3, variation{}}} {
+		t.Run(fmt.Sprintf("nothing/%d%s", w.brokers, w.around.standby), func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, brokers, "")
+			s := newStage(t, w.brokers, "", w.around)
 			for _, situation := range situations {
-				if situation.brokers == brokers {
+				if situation.brokers == w.brokers && situation.around == w.around {
 					s.round++
 					situation.bring(s)
 				}
@@ -72,9 +78,9 @@ type stage struct {
 	round int
 }
 
-func newStage(t *testing.T, brokers int, tag string) *stage {
+func newStage(t *testing.T, brokers int, tag string, around variation) *stage {
 	t.Helper()
-	w := newWorld(t, shape{brokers: brokers, workers: 2, started: 2, partitions: 4, tag: tag, calm: 6 * time.Second})
+	w := newWorld(t, shape{brokers: brokers, workers: 2, started: 2, partitions: 4, tag: tag, variation: around, calm: 6 * time.Second})
 	l := &load{world: w, history: history{now: w.now}, give: make(chan struct{})}
 	return &stage{loader: &loader{load: l, Client: w.client(w.nats, 500*ms), random: rand.New(rand.NewPCG(1, 1))}}
 }
@@ -84,6 +90,7 @@ func (s *stage) check() []violation {
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	require.NoError(s, s.heal(ctx))
+	require.NoError(s, s.mend(ctx))
 	e, err := s.rest(ctx, nil)
 	require.NoError(s, err)
 	return check(e, s.all(), s.partitions)

@@ -3,10 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +20,7 @@ func TestWithoutTheComparisonAnotherHistoryIsPassedOver(t *testing.T) {
 	for tag, silent := range map[string]bool{"": false, "maestro_uncompared": true} {
 		t.Run("without "+tag, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, 1, tag)
+			s := newStage(t, 1, tag, variation{})
 			increment := func(times int) {
 				for range times {
 					s.do(s.op("increment", `{}`))
@@ -41,7 +38,7 @@ func TestWithoutTheComparisonAnotherHistoryIsPassedOver(t *testing.T) {
 			passed := false
 			require.NoError(s, poll(ctx, func() bool {
 				passed = s.inStream() == kept+more
-				return passed || s.said("the event stream is not the log's")
+				return passed || s.told("the event stream is not the log's")
 			}))
 			require.Equal(s, silent, passed)
 		})
@@ -71,20 +68,6 @@ func (s *stage) streamHas(position int) {
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	require.NoError(s, poll(ctx, func() bool { return s.inStream() == position }))
-}
-
-// said tells whether a worker has logged a text.
-func (s *stage) said(text string) bool {
-	logs, err := filepath.Glob(filepath.Join(s.dir, "*.log"))
-	require.NoError(s, err)
-	for _, name := range logs {
-		log, err := os.ReadFile(name)
-		require.NoError(s, err)
-		if strings.Contains(string(log), text) {
-			return true
-		}
-	}
-	return false
 }
 
 // tables are those that tell where a partition is.

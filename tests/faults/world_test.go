@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -140,11 +138,6 @@ func (w *world) heal(ctx context.Context) error {
 		}
 	}
 	w.database.heal()
-	if len(w.database.lost) > 0 {
-		if err := w.republish(ctx); err != nil {
-			return err
-		}
-	}
 	for i, v := range w.workers {
 		v.heal()
 		v.signal(syscall.SIGCONT)
@@ -156,35 +149,6 @@ func (w *world) heal(ctx context.Context) error {
 		return fmt.Errorf("nats-server: %w", err)
 	}
 	return w.owned(ctx)
-}
-
-// republish is what an operator does after Postgres has lost commits: all workers end, and the event stream is built anew.
-func (w *world) republish(ctx context.Context) error {
-	for _, v := range w.workers {
-		v.heal()
-		v.signal(syscall.SIGCONT)
-		v.end(syscall.SIGTERM, 30*time.Second)
-	}
-	if err := awaitBroker(ctx, w.nats); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, w.workers[0].program, "republish")
-	cmd.Env = w.workers[0].env
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("worker republish: %w: %s", err, out)
-	}
-	return nil
-}
-
-// migrate brings the schema up to date without the pooler, as docs/operations.md asks for, and as the workers' user.
-func (w *world) migrate(ctx context.Context) error {
-	direct, _ := w.database.forWorkers()
-	cmd := exec.CommandContext(ctx, w.workers[0].program, "migrate")
-	cmd.Env = append(slices.Clone(w.workers[0].env), "DATABASE_URL="+direct.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("worker migrate: %w: %s", err, out)
-	}
-	return nil
 }
 
 // owned waits until every partition has an owner that lives.
