@@ -34,7 +34,8 @@ func readOutcome(msg *nats.Msg) (o store.Outcome, err error) {
 type capturedError struct{ stream string }
 
 func (e *capturedError) Error() string {
-	return fmt.Sprintf("the stream %s has stored the request and answered in place of a worker: take the subjects of requests out of it", e.stream)
+	return fmt.Sprintf("the stream %s has stored the request and answered in place of a worker: "+
+		"take the subjects of requests out of it", e.stream)
 }
 
 // refusal is the error that an answer carries in the headers of NATS services, nil if it carries none.

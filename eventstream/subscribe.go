@@ -63,7 +63,8 @@ var durableName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // the same event again, and nothing comes before it. Handlers thus make their effects repeatable, for instance by the
 // event's partition and position.
 //
-// An error comes only at the start, or when the connection is closed for good. A stream that is away, or not there yet, is waited for; one that was
+// An error comes only at the start, or when the connection is closed for good. A stream that is away, or not there yet,
+// is waited for; one that was
 // built anew gives all its events again.
 func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(context.Context, store.Event) error) error {
 	s.Namespace = cmp.Or(s.Namespace, wire.DefaultNamespace)

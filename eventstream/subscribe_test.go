@@ -132,7 +132,6 @@ func TestASubscriptionThatNoEventFitsIsRefused(t *testing.T) {
 		`aggregate id "4.2"`:                {Name: "a", AggregateID: "4.2"},
 		`event name "*"`:                    {Name: "a", Event: "*"},
 		`namespace "Shop"`:                  {Name: "a", Namespace: "Shop"},
-		"SHOP_EVENTS":                       {Name: "a", Namespace: "shop"}, // there is no such stream
 	} {
 		err := eventstream.Subscribe(t.Context(), r.nc, s, func(context.Context, store.Event) error { return nil })
 		require.ErrorContains(t, err, want)

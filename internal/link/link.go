@@ -77,7 +77,7 @@ func (l *Link) ask() {
 	case err == nil:
 		l.hear()
 	case l.nc.IsConnected() && l.since() > broken:
-		l.logger.Warn("NATS has gone silent: connecting anew", "silent for", l.since().Round(time.Second), "error", err)
+		l.logger.Warn("NATS has gone silent: connecting anew", "silent_for", l.since().Round(time.Second), "error", err)
 		if l.nc.ForceReconnect() == nil {
 			l.answered.Store(time.Now().Add(-silent).UnixNano()) // the new connection has time to answer
 		}
