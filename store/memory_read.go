@@ -38,7 +38,7 @@ func (p *memoryPartition) history(q Query) (h History) {
 		h.Snapshot, above = &s.Snapshot, s.Sequence
 	}
 	for _, e := range p.events(q.Key, above) {
-		if e.Sequence > upTo {
+		if e.Sequence > upTo || q.Most > 0 && len(h.Events) == q.Most {
 			break
 		}
 		h.add(q, aggregate.Recorded{Sequence: e.Sequence, Type: e.Type, Version: e.Version, Body: slices.Clone(e.Body)})

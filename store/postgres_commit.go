@@ -19,7 +19,7 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || slices.ContainsFunc(c.Statements, isRisky)) {
+	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || c.Patience > 0 || slices.ContainsFunc(c.Statements, isRisky)) {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.commitQueued(ctx, c)
@@ -127,8 +127,7 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 		_ = tx.Rollback(context.WithoutCancel(ctx))
 		return err
 	}
-	if err := c.project(ctx, lentTx{Tx: tx}, &path); err != nil {
-		err = projectionError(ctx, tx, err)
+	if err := c.inTime(ctx, tx, &path); err != nil {
 		s.undo(ctx, conn)
 		return err
 	}
@@ -148,6 +147,19 @@ func (c *Commit) firstModel() *ReadModel {
 		return c.Statements[0].Model
 	case len(c.Handlers) > 0:
 		return c.Handlers[0].Model
+	}
+	return nil
+}
+
+// inTime runs what projections want in the transaction, in the time that they may take.
+func (c *Commit) inTime(ctx context.Context, tx pgx.Tx, path *searchPath) error {
+	if c.Patience > 0 {
+		limited, cancel := context.WithTimeout(ctx, c.Patience)
+		defer cancel()
+		ctx = limited
+	}
+	if err := c.project(ctx, lentTx{Tx: tx}, path); err != nil {
+		return projectionError(ctx, tx, err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 // loadStatement reads what queries ask for. The inner queries cannot be merged into the outer one (offset, order by), so that each
 // aggregate is looked up by its key whatever the planner knows, or does not know, of the tables.
 const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
-	from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[]) with ordinality
-		as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, n)
+	from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], $7::bigint[]) with ordinality
+		as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, most, n)
 	left join lateral (
 		select sequence, version, body from maestro.snapshots s
 		where s.partition = $1 and s.aggregate_type = q.aggregate_type and s.aggregate_id = q.aggregate_id
@@ -29,7 +29,7 @@ const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
 			select e.sequence, e.type, e.version, e.body from maestro.log e
 			where e.partition = $1 and e.aggregate_type = q.aggregate_type and e.aggregate_id = q.aggregate_id
 				and e.sequence > coalesce(s.sequence, q.above) and e.sequence <= q.up_to
-			order by e.sequence
+			order by e.sequence limit nullif(q.most, 0)
 		)
 	) h`
 
@@ -49,15 +49,15 @@ func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]
 func queryArrays(partition int, queries []Query) []any {
 	n := len(queries)
 	types, ids := make([]string, n), make([]string, n)
-	above, upTo, versions := make([]int64, n), make([]int64, n), make([]int32, n)
+	above, upTo, most, versions := make([]int64, n), make([]int64, n), make([]int64, n), make([]int32, n)
 	for i, q := range queries {
 		types[i], ids[i] = q.Type, q.ID
-		above[i], upTo[i], versions[i] = q.Above, q.UpTo, int32(q.SnapshotVersion)
+		above[i], upTo[i], most[i], versions[i] = q.Above, q.UpTo, int64(q.Most), int32(q.SnapshotVersion)
 		if q.UpTo == 0 {
 			upTo[i] = math.MaxInt64
 		}
 	}
-	return []any{partition, types, ids, above, upTo, versions}
+	return []any{partition, types, ids, above, upTo, versions, most}
 }
 
 // readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot), a version and a body.

@@ -96,6 +96,9 @@ type Commit struct {
 	// after the other, in its order and in the read model's search path. What it returns is not read. One that fails undoes the commit,
 	// with a [*StatementError].
 	Statements []Statement
+	// Patience, if not 0, bounds what Statements and Handlers take together. The commit is then made step by step, so that an error
+	// says which of them was late. The in-memory store has no use for it.
+	Patience time.Duration
 	// Handlers run in the transaction after that, one after the other, each in its read model's search path; the error of one undoes the
 	// commit. The in-memory store has no transaction to give: it runs neither statements nor handlers.
 	Handlers []Handler
@@ -138,6 +141,8 @@ type Query struct {
 	Above int64
 	// UpTo, if not 0, is the last sequence to read; a later snapshot is not used.
 	UpTo int64
+	// Most, if not 0, is the most events to read.
+	Most int
 	// SnapshotVersion is the version of the snapshot that may stand in for events; 0 wants none.
 	SnapshotVersion int
 	// Restore, if not nil, gets the snapshot. If it cannot be used, which its error says, the history has no snapshot and all events.

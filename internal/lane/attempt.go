@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,9 +14,10 @@ import (
 
 // attempt is one evaluation of a batch: the commit it wants, and what to tell everybody once that is made.
 type attempt struct {
-	lane   *Lane
-	tasks  []task
-	commit *store.Commit
+	lane *Lane
+	// tasks are those that are evaluated, rest those of the batch whose turn has not come.
+	tasks, rest []task
+	commit      *store.Commit
 	// results and readErrors belong to the tasks of the same index, taskOf to the events.
 	results    []Result
 	readErrors []error
@@ -26,6 +28,13 @@ type attempt struct {
 	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not be loaded.
 	now    map[store.Key]aggregate.Instance
 	broken map[store.Key]error
+	// unread are the aggregates that were not loaded in time.
+	unread map[store.Key]bool
+	// folding are the tasks that are duplicates whose state has to be read from the log.
+	folding map[int]bool
+	bytes   int // of what is committed
+	// projecting is what projections with the transaction in hand took.
+	projecting time.Duration
 	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands of this batch led to.
 	receipts  map[store.CommandKey]store.Receipt
 	after     map[store.CommandKey]aggregate.Instance
@@ -59,24 +68,59 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
-	for i, t := range tasks {
-		if t.command != nil {
-			l.doing.turn(Deciding, t.command.Key, t.command.Name, "")
-			end := t.command.traceEvaluate(ctx)
-			err := a.decide(ctx, i, t.command)
-			end()
-			if err != nil {
-				return nil, err
-			}
-		} else {
-			l.doing.turn(Deciding, t.read.Key, "", "")
-			a.look(i, t.read)
-		}
+	a.leaveUnread()
+	if err := a.decideAll(ctx); err != nil {
+		return nil, err
 	}
 	if a.projected {
 		a.commit.Handlers = a.handlers()
 	}
+	if a.projected || l.timed {
+		a.commit.Patience = l.Budgets.Projections
+	}
 	return a, nil
+}
+
+// leaveUnread leaves out the tasks whose aggregates were not loaded, and of the backlog also what comes behind one: it stays in order.
+func (a *attempt) leaveUnread() {
+	if len(a.unread) == 0 {
+		return
+	}
+	var ready []task
+	waits := false
+	for _, t := range a.tasks {
+		if a.unread[t.key()] || t.durable() && waits {
+			waits = waits || t.durable()
+			a.rest = append(a.rest, t)
+		} else {
+			ready = append(ready, t)
+		}
+	}
+	a.tasks = ready
+}
+
+// decideAll decides the tasks, until their time is over or the commit is large.
+func (a *attempt) decideAll(ctx context.Context) error {
+	l, start := a.lane, time.Now()
+	for i, t := range a.tasks {
+		l.doing.turn(Deciding, t.key(), t.name(), "")
+		if i > 0 && (a.bytes > maxBatchBytes || l.doing.since().Sub(start) > l.Budgets.Turn) {
+			a.rest = slices.Concat(a.tasks[i:], a.rest)
+			a.tasks = a.tasks[:i]
+			return nil
+		}
+		if t.command == nil {
+			a.look(i, t.read)
+			continue
+		}
+		end := t.command.traceEvaluate(ctx)
+		err := a.decide(ctx, i, t.command)
+		end()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lookUp finds the receipts of the batch's commands.
@@ -87,6 +131,8 @@ func (l *Lane) lookUp(ctx context.Context, tasks []task) (map[store.CommandKey]s
 			keys = append(keys, t.command.key())
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
+	defer cancel()
 	receipts, err := l.Store.Receipts(ctx, l.at.Number, keys)
 	if err != nil {
 		return nil, fmt.Errorf("look up receipts: %w", err)
@@ -105,7 +151,7 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 	if receipt, known := a.receipts[c.key()]; known {
 		a.found++
 		var err error
-		a.results[i], err = a.again(ctx, c, receipt)
+		a.results[i], err = a.again(ctx, i, c, receipt)
 		return err
 	}
 	at := a.lane.Clock.Now()
@@ -168,6 +214,7 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) *Refusal {
 	first := len(a.commit.Events)
 	for _, d := range decided {
+		a.bytes += len(d.Body)
 		a.commit.Events = append(a.commit.Events, store.Event{
 			Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events)) + 1,
 			Aggregate: c.Key, Recorded: d.Recorded, Metadata: c.metadata(), RecordedAt: at, Value: d.Value})
@@ -202,6 +249,7 @@ func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, n
 			"code", r.Code, "error", r.Message)
 	}
 	if r.Status == store.Failed && c.durable() {
+		a.bytes += len(c.Body)
 		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: a.lane.Clock.NewID(), Subject: printable(c.Subject),
 			Headers: printableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
 			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now})
@@ -238,7 +286,7 @@ func (a *attempt) outcomeOf(c *Command, at aggregate.Instance) store.Outcome {
 // refused is the result of a command that was refused outside of an attempt.
 func (l *Lane) refused(c *Command, r *Refusal) Result {
 	return Result{Err: r.cause(), Outcome: store.Outcome{Status: r.Status, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
-		Partition: l.at.Number, Error: r.error()}}
+		Partition: l.partition, Error: r.error()}}
 }
 
 // look runs a read on the aggregate as the tasks before leave it.

@@ -11,15 +11,20 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Memory is what the lanes of a worker have for the aggregates that they keep, each an equal share. It is safe for concurrent use.
+// Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal share, and may have more as long as
+// others leave some of theirs. It is safe for concurrent use.
 type Memory struct {
 	bytes int64
 	idle  time.Duration
 	lanes atomic.Int64
+	used  atomic.Int64
+	folds chan struct{} // bounds what is read of histories beside the lanes
 }
 
 // NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands for no such time.
-func NewMemory(bytes int64, idle time.Duration) *Memory { return &Memory{bytes: bytes, idle: idle} }
+func NewMemory(bytes int64, idle time.Duration) *Memory {
+	return &Memory{bytes: bytes, idle: idle, folds: make(chan struct{}, maxFolds)}
+}
 
 func (m *Memory) share() int64 { return m.bytes / max(1, m.lanes.Load()) }
 
@@ -40,6 +45,7 @@ const entryBytes = 256
 type cache struct {
 	lru   *simplelru.LRU[store.Key, cached]
 	bytes int64
+	told  int64 // of bytes, what counts as used in Memory
 }
 
 func newCache() cache {
@@ -89,9 +95,19 @@ func (l *Lane) keepAggregates(a *attempt) {
 	l.shrink(now)
 }
 
-// shrink lets aggregates go until the rest has room, and those that nobody has asked for in a while.
+// useMemory says how much the lane uses now.
+func (l *Lane) useMemory() {
+	l.Memory.used.Add(l.cache.bytes - l.cache.told)
+	l.cache.told = l.cache.bytes
+}
+
+// borrows tells whether the lane has more than its share, and more than the last aggregate, which the next command would have to load
+// again.
+func (l *Lane) borrows() bool { return l.cache.bytes > l.Memory.share() && l.cache.lru.Len() > 1 }
+
+// shrink lets aggregates go that others have no room for, and those that nobody has asked for in a while.
 func (l *Lane) shrink(now int64) {
-	for share := l.Memory.share(); l.cache.bytes > share; {
+	for l.useMemory(); l.borrows() && l.Memory.used.Load() > l.Memory.bytes; l.useMemory() {
 		key, entry, _ := l.cache.lru.GetOldest()
 		l.letGo(key, entry)
 	}

@@ -47,6 +47,7 @@ type Command struct {
 	Done func(Result)
 
 	arrived time.Time // at the lane
+	taken   bool      // its turn has come
 }
 
 // Result is what became of a command.
@@ -124,6 +125,24 @@ func (t task) arrive() {
 	if t.command != nil {
 		t.command.arrived = time.Now()
 	}
+}
+
+func (t task) durable() bool { return t.command != nil && t.command.durable() }
+
+// name is that of the command, if it is one.
+func (t task) name() string {
+	if t.command == nil {
+		return ""
+	}
+	return t.command.Name
+}
+
+// bytes is the size of what the task brings.
+func (t task) bytes() int {
+	if t.command == nil {
+		return 0
+	}
+	return len(t.command.Body)
 }
 
 func (t task) key() store.Key {

@@ -52,6 +52,9 @@ func (d *doing) get() Doing {
 	return d.now
 }
 
+// since is when the step began.
+func (d *doing) since() time.Time { return d.now.Since } // which only the lane writes
+
 // begin notes the next step.
 func (d *doing) begin(s Step) { d.turn(s, store.Key{}, "", "") }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -73,35 +74,36 @@ type Config struct {
 	Budgets Budgets
 }
 
-// ErrStopped is what a task gets that a stopping lane did not come to.
-var ErrStopped = errors.New("the partition's owner is stopping")
-
-// ErrBusy says that the lane's queue is full.
-var ErrBusy = errors.New("the partition's queue is full")
-
-// maxBatchBytes ends a batch of large commands early.
-const maxBatchBytes = 4 << 20
-
 // Lane handles the commands of one partition. Make it with New, run it with Run.
 type Lane struct {
 	Config
 	publisher Publisher
-	in        chan task
+	partition int
+	intake    intake
 	done      chan struct{}
 	doing     doing
 
 	// What follows belongs to the goroutine of Run.
 	at            store.Partition
 	cache         cache
+	pending       pending
+	batch, tried  []task // in hand; those of them that the last attempt evaluated
 	window        int
 	began         time.Time // the attempt in hand
 	repair        repair
+	loads         loads
+	held          map[store.Key]*hold
+	trials        trials
+	folds         folds
+	waits         backoff.BackOff // between attempts that fail, nil after one that did not
 	checkReceipts bool
 	// unproven says that no commit was acknowledged since the log was read after a commit of unknown outcome; found, that the read
 	// found events of which the publisher does not know.
 	unproven, found bool
-	measures        measures
-	complained      telemetry.Seldom // of what single commands cause
+	// timed says that queued SQL took too long: it is made step by step for now, so that its time is known.
+	timed      bool
+	measures   measures
+	complained telemetry.Seldom // of what single commands cause
 }
 
 // New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
@@ -114,60 +116,12 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 		c.Worked = &Worked{}
 	}
 	c.Budgets = c.Budgets.withDefaults()
-	l := &Lane{Config: c, publisher: publisher, in: make(chan task, 4*c.MaxBatch), done: make(chan struct{}),
-		at: at, cache: newCache(), window: c.MaxBatch, measures: measures{count: map[telemetry.Kind]func(int64){}}}
+	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch), done: make(chan struct{}),
+		at: at, cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
+		measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	l.measures.gauges.position.Store(at.Position)
+	l.folds.start(l)
 	return l
-}
-
-// Submit queues a command and waits while the queue is full.
-func (l *Lane) Submit(ctx context.Context, c *Command) error { return l.submit(ctx, task{command: c}) }
-
-// SubmitRead queues a read and waits while the queue is full.
-func (l *Lane) SubmitRead(ctx context.Context, r *Read) error { return l.submit(ctx, task{read: r}) }
-
-func (l *Lane) submit(ctx context.Context, t task) error {
-	t.arrive()
-	select {
-	case l.in <- t:
-		return l.queued()
-	case <-l.done:
-		t.traceAbandoned()
-		return ErrStopped
-	case <-ctx.Done():
-		t.traceAbandoned()
-		return ctx.Err()
-	}
-}
-
-// Offer queues a command unless the queue is full, which it says with ErrBusy.
-func (l *Lane) Offer(c *Command) error { return l.offer(task{command: c}) }
-
-// OfferRead queues a read unless the queue is full, which it says with ErrBusy.
-func (l *Lane) OfferRead(r *Read) error { return l.offer(task{read: r}) }
-
-func (l *Lane) offer(t task) error {
-	t.arrive()
-	select {
-	case l.in <- t:
-		return l.queued()
-	case <-l.done:
-		t.traceAbandoned()
-		return ErrStopped
-	default:
-		t.traceAbandoned()
-		return ErrBusy
-	}
-}
-
-// queued makes sure that somebody answers what was just queued: Run, or the caller if Run has ended meanwhile.
-func (l *Lane) queued() error {
-	select {
-	case <-l.done:
-		l.refuseRest()
-	default:
-	}
-	return nil
 }
 
 // Run handles tasks until ctx ends, then finishes the batch in hand and returns nil. It returns an error that wraps
@@ -175,47 +129,48 @@ func (l *Lane) queued() error {
 func (l *Lane) Run(ctx context.Context) error {
 	defer l.refuseRest()
 	defer close(l.done)
+	defer l.abandonPending()
+	defer l.folds.stop()
 	l.Memory.lanes.Add(1)
-	defer l.Memory.lanes.Add(-1)
+	defer func() { l.Memory.lanes.Add(-1); l.Memory.used.Add(-l.cache.told) }()
+	defer l.watch()()
 	look, stop := l.Memory.lookForIdle()
 	defer stop()
-	batch := make([]task, 0, l.MaxBatch)
-	for {
-		select {
-		case <-ctx.Done():
-			return l.checkpoint(context.WithoutCancel(ctx))
-		case now := <-look:
-			l.shrink(now.UnixNano())
-			l.measureCache()
+	for ctx.Err() == nil {
+		batch := l.pick(time.Now())
+		if len(batch) == 0 {
+			l.rest(ctx, look)
 			continue
-		case t := <-l.in:
-			batch = l.gather(append(batch[:0], t))
 		}
-		if err := l.settle(ctx, batch); err != nil {
+		if err := l.turn(ctx, batch); err != nil {
 			if ctx.Err() != nil && !errors.Is(err, store.ErrFenced) {
 				return nil
 			}
 			return err
 		}
-		clear(batch)
 	}
+	return l.checkpoint(context.WithoutCancel(ctx))
 }
 
-// gather adds what is waiting, up to a full batch.
-func (l *Lane) gather(batch []task) []task {
-	bytes := 0
-	for len(batch) < l.MaxBatch && bytes < maxBatchBytes {
-		select {
-		case t := <-l.in:
-			batch = append(batch, t)
-			if t.command != nil {
-				bytes += len(t.command.Body)
-			}
-		default:
-			return batch
-		}
+// rest waits until there may be something to do.
+func (l *Lane) rest(ctx context.Context, look <-chan time.Time) {
+	l.measureWaiting(nil)
+	requests, backlog := l.pending.open(&l.intake)
+	retry, stop := l.untilRetry()
+	defer stop()
+	select {
+	case <-ctx.Done():
+	case now := <-retry:
+		l.shrink(now.UnixNano())
+		l.measureCache()
+	case now := <-look:
+		l.shrink(now.UnixNano())
+		l.measureCache()
+	case t := <-requests:
+		l.pending.requests = append(l.pending.requests, t)
+	case t := <-backlog:
+		l.pending.backlog = append(l.pending.backlog, t)
 	}
-	return batch
 }
 
 // refuseRest answers the tasks that nobody will come to any more. Durable commands need no answer: their next owner reads
@@ -223,7 +178,9 @@ func (l *Lane) gather(batch []task) []task {
 func (l *Lane) refuseRest() {
 	for {
 		select {
-		case t := <-l.in:
+		case t := <-l.intake.requests:
+			l.abandon(t)
+		case t := <-l.intake.backlog:
 			l.abandon(t)
 		default:
 			return
@@ -231,16 +188,28 @@ func (l *Lane) refuseRest() {
 	}
 }
 
+func (l *Lane) abandonPending() {
+	for _, t := range slices.Concat(l.pending.requests, l.pending.backlog) {
+		l.abandon(t)
+	}
+}
+
 func (l *Lane) abandon(t task) {
+	l.intake.leave(t)
 	t.traceAbandoned()
 	switch {
 	case t.read != nil:
 		t.read.Done(ErrStopped)
 	case !t.command.durable() && t.command.Done != nil:
-		r := Fail(CodeUnavailable, "%s: retry with the same command id", ErrStopped)
-		r.Err = ErrStopped
-		t.command.Done(l.refused(t.command, r))
+		t.command.Done(l.stopped(t.command))
 	}
+}
+
+// stopped is the result of a command that the lane does not come to any more.
+func (l *Lane) stopped(c *Command) Result {
+	r := Fail(CodeUnavailable, "%s: retry with the same command id", ErrStopped)
+	r.Err = ErrStopped
+	return l.refused(c, r)
 }
 
 // checkpoint saves what is known to be published, so that the next owner need not look for it.

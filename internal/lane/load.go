@@ -7,16 +7,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
-// load brings the batch's aggregates, in one round trip those that are not in memory.
+// load brings the batch's aggregates: in one round trip those that are not in memory, or in several where that takes too long. What
+// cannot be loaded in the time of a turn is unread, and the next turn goes on with it.
 func (a *attempt) load(ctx context.Context) error {
 	l := a.lane
 	var queries []store.Query
-	var instances []aggregate.Instance // that they are about
 	for _, t := range a.tasks {
 		key := t.key()
 		typ, known := l.Types[key.Type]
@@ -24,38 +25,98 @@ func (a *attempt) load(ctx context.Context) error {
 			continue
 		}
 		instance := l.cache.get(key)
-		a.now[key] = instance
-		if instance == nil {
-			instance = typ.New(key.ID)
-			instances = append(instances, instance)
-			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion(),
-				Restore: l.restorer(key, instance), Each: instance.Prepare})
+		if a.now[key] = instance; instance == nil {
+			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()})
 		}
 	}
 	if len(queries) == 0 {
 		return nil
 	}
-	a.loaded = len(queries)
-	histories, err := l.Store.Load(ctx, l.at.Number, queries)
-	if err != nil {
-		return fmt.Errorf("load aggregates: %w", err)
+	a.loaded, a.broken, a.unread = len(queries), map[store.Key]error{}, map[store.Key]bool{}
+	start := time.Now()
+	for len(queries) > 0 {
+		n := min(len(queries), l.loads.atOnce)
+		done, err := a.loadSome(ctx, queries[:n])
+		if err != nil {
+			return err
+		}
+		if queries = queries[done:]; time.Since(start) > l.Budgets.Turn {
+			break
+		}
 	}
-	a.broken = map[store.Key]error{}
-	for i, q := range queries {
-		if err := fold(instances[i], histories[i]); err != nil {
-			a.broken[q.Key] = err
-			l.Logger.Log(ctx, l.complained.Level(slog.LevelError), "the history of an aggregate cannot be read",
-				"aggregate", q.Type, "id", q.ID, "error", err)
-			continue
-		}
-		a.now[q.Key] = instances[i]
-		entry := cached{instance: instances[i]}
-		if h := histories[i].Snapshot; h != nil {
-			entry.snapshot = h.Sequence
-		}
-		l.cache.put(q.Key, entry)
+	for _, q := range queries {
+		a.unread[q.Key] = true
+		a.loaded--
 	}
 	return nil
+}
+
+// loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none, and fewer the next time.
+func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int, err error) {
+	l := a.lane
+	if len(queries) == 1 && l.loads.partly[queries[0].Key] != nil {
+		return 1, a.loadOn(ctx, queries[0])
+	}
+	instances := make([]aggregate.Instance, len(queries))
+	for i := range queries {
+		instances[i] = l.Types[queries[i].Type].New(queries[i].ID)
+		queries[i].Restore, queries[i].Each = l.restorer(queries[i].Key, instances[i]), instances[i].Prepare
+	}
+	start := time.Now()
+	histories, err := l.readHistories(ctx, queries)
+	switch {
+	case err == nil:
+		l.loads.inTime(len(queries), time.Since(start), l.MaxBatch)
+		for i, q := range queries {
+			a.take(q.Key, instances[i], histories[i])
+		}
+		return len(queries), nil
+	case len(queries) > 1 && (isLate(err) || isUnreadable(err)):
+		l.loads.late(len(queries), time.Since(start))
+		return 0, nil
+	case isLate(err):
+		l.loads.late(1, time.Since(start))
+		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID))
+		return 0, nil
+	case isUnreadable(err):
+		a.breaks(queries[0].Key, err)
+		return 1, nil
+	}
+	return 0, err
+}
+
+func (l *Lane) readHistories(ctx context.Context, queries []store.Query) ([]store.History, error) {
+	l.doing.begin(Loading)
+	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
+	defer cancel()
+	histories, err := l.Store.Load(ctx, l.at.Number, queries)
+	if err != nil {
+		return nil, fmt.Errorf("load aggregates: %w", err)
+	}
+	return histories, nil
+}
+
+// take has an aggregate be what its history makes of it.
+func (a *attempt) take(key store.Key, instance aggregate.Instance, h store.History) {
+	l := a.lane
+	l.doing.turn(Deciding, key, "", "")
+	if err := fold(instance, h); err != nil {
+		a.breaks(key, err)
+		return
+	}
+	a.now[key] = instance
+	entry := cached{instance: instance}
+	if h.Snapshot != nil {
+		entry.snapshot = h.Snapshot.Sequence
+	}
+	l.cache.put(key, entry)
+}
+
+// breaks notes that an aggregate cannot be read.
+func (a *attempt) breaks(key store.Key, err error) {
+	a.broken[key] = err
+	a.lane.Logger.Log(context.Background(), a.lane.complained.Level(slog.LevelError), "the history of an aggregate cannot be read",
+		"aggregate", key.Type, "id", key.ID, "error", err)
 }
 
 // restorer restores an aggregate from its snapshot. One that cannot be read, because the state's form has changed and its version was
@@ -75,24 +136,9 @@ func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggrega
 // fold replays a history, whose snapshot was restored.
 func fold(into aggregate.Instance, h store.History) error { return into.Apply(h.Events...) }
 
-// Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
-// sequence if the aggregate has not come that far.
-func Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64) (aggregate.Instance, error) {
-	instance := typ.New(id)
-	histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: id}, UpTo: sequence,
-		SnapshotVersion: typ.SnapshotVersion(), Restore: instance.Restore, Each: instance.Prepare}})
-	if err != nil {
-		return nil, fmt.Errorf("replay %s %s: %w", typ.Name(), id, err)
-	}
-	if err := fold(instance, histories[0]); err != nil {
-		return nil, err
-	}
-	return instance, nil
-}
-
 // again is the result of a command that has a receipt. What it wants beside the status, the events that were its own or the
 // aggregate right after it, is read from the log, or is in this very batch.
-func (a *attempt) again(ctx context.Context, c *Command, r store.Receipt) (result Result, err error) {
+func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt) (result Result, err error) {
 	result.Outcome = r.Outcome(a.commit.Partition)
 	typ, known := a.lane.Types[c.Key.Type]
 	after, here := a.after[c.key()]
@@ -104,14 +150,16 @@ func (a *attempt) again(ctx context.Context, c *Command, r store.Receipt) (resul
 		end := int(r.Position - a.commit.Position)
 		result.show(c.Return, a.commit.Events[end-r.Events:end], after)
 	case c.Return == ReturnEvents && r.Events > 0:
+		ctx, cancel := context.WithTimeout(ctx, a.lane.Budgets.Attempt)
+		defer cancel()
 		result.Events, err = a.lane.Store.Events(ctx, a.commit.Partition, c.Key, r.Sequence-int64(r.Events), r.Events)
 	case c.Return == ReturnState && r.Sequence == 0:
 		result.Instance = typ.New(c.Key.ID)
 	case c.Return == ReturnState:
-		result.Instance, err = Replay(ctx, a.lane.Store, typ, a.commit.Partition, c.Key.ID, r.Sequence)
-		if err != nil && !store.Judge(err).Passes() {
-			result.Outcome.Error, err = &store.Error{Code: codeStateUnavailable, Message: err.Error()}, nil
+		if a.folding == nil {
+			a.folding = map[int]bool{}
 		}
+		a.folding[i] = true // beside the lane
 	}
 	if err != nil {
 		return result, fmt.Errorf("read what a duplicate led to: %w", err)

@@ -53,7 +53,8 @@ type Stats struct {
 // Stats tells how the lane stands.
 func (l *Lane) Stats() Stats {
 	g := &l.measures.gauges
-	s := Stats{Doing: l.doing.get(), Position: g.position.Load(), Backlog: int64(len(l.in)) + g.inHand.Load() + g.behind.Load(), Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
+	s := Stats{Doing: l.doing.get(), Position: g.position.Load(), Backlog: int64(l.intake.len()) + g.inHand.Load() + g.behind.Load(),
+		Cached: g.cached.Load(), CachedBytes: g.cachedBytes.Load()}
 	if oldest := g.oldest.Load(); oldest != 0 {
 		s.Oldest = time.Unix(0, oldest)
 	}
@@ -73,17 +74,13 @@ func (l *Lane) SetBehind(commands int64) { l.measures.gauges.behind.Store(comman
 // take notes that the batch's turn has come.
 func (l *Lane) take(tasks []task) {
 	now := time.Now()
-	g := &l.measures.gauges
-	g.inHand.Store(int64(len(tasks)))
-	g.stalled.Store(now.UnixNano())
+	l.measureWaiting(tasks)
 	l.measures.on = l.Metrics.Enabled()
 	for _, t := range tasks {
-		if t.command == nil {
+		if t.command == nil || t.command.taken {
 			continue
 		}
-		if t.command.durable() && g.oldest.Load() == 0 {
-			g.oldest.Store(t.command.Cursor.Time.UnixNano())
-		}
+		t.command.taken = true
 		if l.measures.on {
 			l.Metrics.Queued(t.command.traced(context.Background()), now.Sub(t.command.arrived))
 		}
@@ -91,12 +88,25 @@ func (l *Lane) take(tasks []task) {
 	}
 }
 
-// finished notes that every task of the batch has come to its end.
-func (l *Lane) finished() {
-	l.measures.gauges.inHand.Store(0)
-	l.measures.gauges.oldest.Store(0)
-	l.measures.gauges.stalled.Store(0)
-	l.doing.begin(Idle)
+// measureWaiting notes what has come to the lane and not to its end, apart from what is in its queues.
+func (l *Lane) measureWaiting(batch []task) {
+	g, p := &l.measures.gauges, &l.pending
+	waiting := len(batch) + len(p.requests) + len(p.backlog)
+	g.inHand.Store(int64(waiting))
+	oldest := int64(0)
+	for _, some := range [2][]task{batch, p.backlog} {
+		if i := slices.IndexFunc(some, task.durable); i >= 0 && oldest == 0 {
+			oldest = some[i].command.Cursor.Time.UnixNano()
+		}
+	}
+	g.oldest.Store(oldest)
+	switch {
+	case waiting == 0:
+		g.stalled.Store(0)
+		l.doing.begin(Idle)
+	case g.stalled.Load() == 0:
+		g.stalled.Store(time.Now().UnixNano())
+	}
 }
 
 // measure counts the commands of a batch with their outcomes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -64,7 +65,11 @@ func (a *attempt) handlers() (all []store.Handler) {
 		}
 		all = append(all, store.Handler{Model: p.Model(), Run: func(ctx context.Context, tx pgx.Tx) error {
 			a.lane.doing.turn(Projecting, events[0].Aggregate, a.theCommandOf(tasks), p.Name())
-			defer a.lane.doing.begin(Committing)
+			start := time.Now()
+			defer func() {
+				a.projecting += time.Since(start)
+				a.lane.doing.begin(Committing)
+			}()
 			err := p.Project(ctx, tx, events)
 			if err == nil {
 				return nil

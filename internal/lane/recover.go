@@ -53,6 +53,7 @@ func (l *Lane) goOnFrom(row store.Partition) error {
 	}
 	if row.Position != l.at.Position {
 		l.cache.purge()
+		l.loads.forget()
 		l.Clock.Observe(row.Time)
 		l.found = true
 	}

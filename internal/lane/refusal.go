@@ -24,6 +24,7 @@ const (
 	CodeConstraintViolated  = "constraint_violated"
 	CodeProjectionFailed    = "projection_failed"
 	CodeUnreadableAggregate = "unreadable_aggregate"
+	CodeGaveUp              = "gave_up"
 	CodeUnavailable         = "unavailable"
 
 	// codeStateUnavailable comes with a committed command whose state could not be shown.

@@ -7,75 +7,86 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/maestro-es/maestro/store"
 )
 
-// settle brings every task of the batch to its end. It evaluates and commits as many at once as the window allows; after a
-// refused commit the cause is mended and the rest is evaluated anew. It returns early only when the lane has lost the partition
-// or ctx ends while a server is away.
-func (l *Lane) settle(ctx context.Context, tasks []task) error {
-	l.take(tasks)
-	defer l.finished()
-	var waits backoff.BackOff
-	for len(tasks) > 0 {
-		n := min(len(tasks), l.window)
-		err := l.try(context.WithoutCancel(ctx), tasks[:n])
-		if err == nil {
-			l.doing.succeeded()
-			tasks, waits = tasks[n:], nil
-			l.window = min(2*l.window, l.MaxBatch)
-			continue
-		}
-		l.doing.failed(err)
-		if l.mend(err, tasks[:n]) {
-			continue
-		}
-		if verdictOf(err) == store.Stop {
-			l.abandonAll(tasks)
-			return fmt.Errorf("partition %d: %w", l.at.Number, err)
-		}
-		wait := time.Duration(0)
-		if waits != nil {
-			wait = waits.NextBackOff()
-		} else {
-			waits = newBackoff()
-			l.logWait(err)
-		}
-		if err := l.recover(ctx, wait, waits); err != nil {
-			l.abandonAll(tasks)
-			return err
-		}
+// turn evaluates and commits the tasks of a batch once. What cannot be brought to its end waits again, after the cause is mended where
+// that lies in the batch. It returns an error when the lane has lost the partition, or when ctx ends while a server is away.
+func (l *Lane) turn(ctx context.Context, batch []task) error {
+	l.take(batch)
+	var rest []task
+	var err error
+	if h := l.held[batch[0].key()]; h != nil { // what is held is tried alone
+		rest, err = l.tryAlone(context.WithoutCancel(ctx), batch[0], h)
+	} else {
+		rest, err = l.try(context.WithoutCancel(ctx), batch)
 	}
-	return nil
+	if err == nil {
+		l.doing.succeeded()
+		l.waits = nil
+		l.pending.putBack(rest)
+		return nil
+	}
+	l.doing.failed(err)
+	l.pending.putBack(batch)
+	if len(l.tried) > 0 && l.mend(err, l.tried) {
+		return nil
+	}
+	if verdictOf(err) == store.Stop {
+		return fmt.Errorf("partition %d: %w", l.at.Number, err)
+	}
+	if isLate(err) { // fewer may be in time, and step by step it shows what is not
+		l.window, l.timed = max(1, len(batch)/2), true
+	}
+	wait := time.Duration(0)
+	if l.waits != nil {
+		wait = l.waits.NextBackOff()
+	} else {
+		l.waits = newBackoff()
+		l.logWait(err)
+	}
+	return l.recover(ctx, wait, l.waits)
 }
 
-// try evaluates and commits the tasks once and tells everybody.
-func (l *Lane) try(ctx context.Context, tasks []task) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
-	defer cancel()
+// try evaluates and commits the tasks once and tells everybody. It returns those whose turn has not come.
+func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
+	l.tried = tasks
 	start := time.Now()
 	l.began = start
 	a, err := l.evaluate(ctx, tasks)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.Metrics.Evaluated(time.Since(start), len(a.now)-a.loaded, a.loaded)
+	l.tried = a.tasks
+	evaluated := time.Since(start)
+	l.Metrics.Evaluated(evaluated, len(a.now)-a.loaded, a.loaded)
+	attempt, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
+	defer cancel()
 	switch {
 	case a.writes() || l.unproven:
-		err = l.commit(ctx, a, batch)
+		err = l.commit(attempt, a, batch)
 	case a.current:
-		err = l.confirm(ctx)
+		err = l.confirm(attempt)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
+	l.pace(len(a.tasks), max(evaluated, a.projecting))
 	l.conclude(a)
-	return nil
+	return a.rest, nil
+}
+
+// pace sets how many tasks the next batch may have: twice as many as this one had, unless these took a good part of a turn.
+func (l *Lane) pace(tasks int, took time.Duration) {
+	if took < l.Budgets.Turn/2 {
+		l.window = min(max(l.window, 2*tasks), 2*l.window, l.MaxBatch)
+	} else if took > l.Budgets.Turn {
+		l.window = max(1, min(l.window, tasks/2))
+	}
 }
 
 func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
@@ -90,8 +101,13 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 		l.Metrics.NotCommitted(reasonOf(err))
 		return err
 	}
-	l.Metrics.Committed(time.Since(start), len(a.tasks))
+	took := time.Since(start)
+	l.Metrics.Committed(took, len(a.tasks))
 	l.Worked.note(a.commit, l.began)
+	if l.timed && len(a.commit.Statements) > 0 {
+		a.projecting = took
+		l.timed = took > l.Budgets.Turn
+	}
 	return nil
 }
 
@@ -115,6 +131,8 @@ func (l *Lane) mend(err error, tasks []task) bool {
 	switch {
 	case errors.Is(err, store.ErrDuplicate) && !l.checkReceipts:
 		l.checkReceipts = true
+		return true
+	case l.mendLate(err, tasks):
 		return true
 	case verdict != store.Refuse && verdict != store.Halve && verdict != store.Repair:
 		return false
@@ -167,9 +185,13 @@ func (l *Lane) conclude(a *attempt) {
 	l.checkReceipts = l.checkReceipts && a.found > 0
 	l.unproven, l.found = false, false
 	for i, t := range a.tasks {
+		l.intake.leave(t)
 		switch {
 		case t.read != nil:
 			t.read.Done(a.readErrors[i])
+			continue
+		case a.folding[i]:
+			l.folds.add(t, a.results[i])
 			continue
 		case t.command.Done != nil:
 			t.command.Done(a.results[i])
@@ -181,10 +203,4 @@ func (l *Lane) conclude(a *attempt) {
 	}
 	l.keepAggregates(a)
 	l.measure(a)
-}
-
-func (l *Lane) abandonAll(tasks []task) {
-	for _, t := range tasks {
-		l.abandon(t)
-	}
 }

@@ -21,6 +21,7 @@ type Snapshots struct {
 	store      SnapshotStore
 	logger     *slog.Logger
 	queue      chan placed
+	ending     time.Duration
 	complained telemetry.Seldom
 }
 
@@ -34,11 +35,13 @@ const (
 	snapshotQueue   = 1024
 	snapshotBatch   = 100
 	snapshotTimeout = 10 * time.Second
+	// endTimeout is what a worker that ends gives to all snapshots that wait.
+	endTimeout = 5 * time.Second
 )
 
 // NewSnapshots returns the snapshots of a store; Run stores them.
 func NewSnapshots(s SnapshotStore, logger *slog.Logger) *Snapshots {
-	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue)}
+	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue), ending: endTimeout}
 }
 
 // snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
@@ -60,15 +63,21 @@ func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	}
 }
 
-// Run stores snapshots until ctx ends, and then those that are left.
+// Run stores snapshots until ctx ends, and then those that are left, as far as endTimeout allows.
 func (s *Snapshots) Run(ctx context.Context) {
+	saving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.ending, stop) })()
 	for {
 		select {
 		case first := <-s.queue:
-			s.save(context.WithoutCancel(ctx), s.gather(first))
+			s.save(saving, s.gather(first))
 		case <-ctx.Done():
-			for len(s.queue) > 0 {
-				s.save(context.WithoutCancel(ctx), s.gather(<-s.queue))
+			for len(s.queue) > 0 && saving.Err() == nil {
+				s.save(saving, s.gather(<-s.queue))
+			}
+			if left := len(s.queue); left > 0 {
+				s.logger.Info("snapshots were left out, since the store takes them slowly and the worker ends", "snapshots", left)
 			}
 			return
 		}

@@ -3,6 +3,7 @@ package lane_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -86,13 +87,12 @@ func TestNobodyIsLeftWithoutAnAnswerWhenALaneStops(t *testing.T) {
 
 func TestAFullQueueSaysSo(t *testing.T) {
 	r := newRig(t, store.NewMemory(1), func(c *lane.Config) { c.MaxBatch = 2 })
-	answers := 0
+	answers, n := 0, 0
 	offer := func() error {
-		c := add("a", "1", 1)
+		c := add(fmt.Sprint(n), "1", 1)
 		c.Done = func(lane.Result) { answers++ }
 		return r.Offer(c)
 	}
-	n := 0
 	for offer() == nil {
 		n++
 	}

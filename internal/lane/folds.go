@@ -1,0 +1,147 @@
+package lane
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// folds answers duplicates that want the state right after them, beside the lane: the history has to be read for that, however long it
+// is. There is one fold for all that want states of one aggregate at a time.
+type folds struct {
+	lane  *Lane
+	ctx   context.Context //nolint:containedctx // the lane's
+	end   context.CancelFunc
+	group sync.WaitGroup
+
+	mu      sync.Mutex
+	waiting map[store.Key][]folding
+	count   int
+}
+
+// folding is a duplicate that waits for its state.
+type folding struct {
+	task   task
+	result Result
+}
+
+const (
+	// maxFoldings is how many duplicates of a lane may wait for their state.
+	maxFoldings = 1024
+	// maxFolds is how many histories are read for them at a time in a worker.
+	maxFolds = 2
+	// foldTimeout bounds a fold.
+	foldTimeout = 5 * time.Minute
+)
+
+func (f *folds) start(l *Lane) {
+	f.lane, f.waiting = l, map[store.Key][]folding{}
+	f.ctx, f.end = context.WithCancel(context.Background())
+}
+
+// stop ends what is under way: its duplicates are told that the lane stops.
+func (f *folds) stop() {
+	f.end()
+	f.group.Wait()
+}
+
+// add has a duplicate wait for its state.
+func (f *folds) add(t task, result Result) {
+	if t.command.Done == nil {
+		t.command.traceOutcome(&result)
+		return
+	}
+	if !f.wait(folding{t, result}) {
+		noState(folding{t, result}, "too many states are asked for: try again")
+	}
+}
+
+// wait tells whether there is room for another that waits.
+func (f *folds) wait(w folding) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == maxFoldings {
+		return false
+	}
+	f.count++
+	key := w.task.key()
+	_, running := f.waiting[key]
+	if f.waiting[key] = append(f.waiting[key], w); !running {
+		f.group.Go(func() { f.run(key) })
+	}
+	return true
+}
+
+// run folds the history of an aggregate, until nobody waits for a state of it.
+func (f *folds) run(key store.Key) {
+	slots := f.lane.Memory.folds
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-f.ctx.Done():
+	}
+	for wanted := f.next(key); len(wanted) > 0; wanted = f.next(key) {
+		f.fold(key, wanted)
+	}
+}
+
+// next are those that have come to wait since the last.
+func (f *folds) next(key store.Key) []folding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wanted := f.waiting[key]
+	f.count -= len(wanted)
+	if len(wanted) == 0 {
+		delete(f.waiting, key)
+		return nil
+	}
+	f.waiting[key] = nil
+	slices.SortStableFunc(wanted, func(a, b folding) int { return cmp.Compare(a.result.Outcome.Sequence, b.result.Outcome.Sequence) })
+	return wanted
+}
+
+// fold goes through the history once, and answers on its way.
+func (f *folds) fold(key store.Key, wanted []folding) {
+	ctx, cancel := context.WithTimeout(f.ctx, foldTimeout)
+	defer cancel()
+	l := f.lane
+	typ := l.Types[key.Type]
+	var instance aggregate.Instance = typ.New(key.ID)
+	for i, w := range wanted {
+		if sequence := w.result.Outcome.Sequence; instance.Sequence() < sequence {
+			if err := replayOn(ctx, l.Store, typ, l.partition, instance, sequence); err != nil {
+				f.fail(wanted[i:], err)
+				return
+			}
+		}
+		w.result.Instance = instance.Clone()
+		answer(w)
+	}
+}
+
+func (f *folds) fail(wanted []folding, err error) {
+	for _, w := range wanted {
+		if f.ctx.Err() != nil {
+			w.task.command.traceOutcome(&w.result)
+			w.task.command.Done(f.lane.stopped(w.task.command))
+			continue
+		}
+		noState(w, err.Error())
+	}
+}
+
+// noState answers with the outcome alone.
+func noState(f folding, why string) {
+	f.result.Outcome.Error = &store.Error{Code: codeStateUnavailable, Message: printable(clip(why))}
+	answer(f)
+}
+
+func answer(f folding) {
+	f.task.command.Done(f.result)
+	f.task.command.traceOutcome(&f.result)
+}
