@@ -168,16 +168,28 @@ func history(t *testing.T, s store.Store, events int, ids ...string) {
 	require.NoError(t, <-r.stopped)
 }
 
-// limited is the store of a role whose statements must end in a time.
-func limited(t *testing.T, timeout string) (whole, cut *store.Postgres) {
+// limited is a store whose loads are cut short by Postgres after a time.
+type limited struct {
+	store.Store
+	loads *store.Postgres
+}
+
+func (l *limited) Load(ctx context.Context, partition int, queries []store.Query) ([]store.History, error) {
+	return l.loads.Load(ctx, partition, queries)
+}
+
+func newLimited(t *testing.T, timeout string) *limited {
 	t.Helper()
 	url := localpg.Database(t)
 	whole, err := store.Open(t.Context(), localpg.Pool(t, url), store.Options{Partitions: 1})
 	require.NoError(t, err)
-	cut, err = store.Open(t.Context(), localpg.Pool(t, url, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = timeout }),
-		store.Options{Partitions: 1})
-	require.NoError(t, err)
-	return whole, cut
+	cut := localpg.Pool(t, url, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = timeout })
+	l := &limited{Store: whole}
+	require.Eventually(t, func() bool { // it may itself be cut short
+		l.loads, err = store.Open(t.Context(), cut, store.Options{Partitions: 1})
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	return l
 }
 
 // plain takes no snapshots, so that all of a history is read.
@@ -185,14 +197,14 @@ func plain(c *lane.Config) { c.Types = map[string]aggregate.Type{"tally": slowTa
 
 func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
 	t.Parallel()
-	whole, cut := limited(t, "20ms")
-	acquired(t, whole)
+	s := newLimited(t, "20ms")
+	acquired(t, s)
 	var ids []string
 	for i := range 30 {
 		ids = append(ids, fmt.Sprint("cold", i))
 	}
-	history(t, whole, 2000, ids...)
-	r := newRigAt(t, cut, must(t, whole), nil, plain)
+	history(t, s.Store, 2000, ids...)
+	r := newRigAt(t, s, must(t, s), nil, plain)
 	var commands []*lane.Command
 	for _, id := range ids {
 		commands = append(commands, add(id, "1", 1))
@@ -208,10 +220,10 @@ func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
 // One aggregate is too long for a statement, and is read in pages. It does not keep another waiting.
 func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
 	t.Parallel()
-	whole, cut := limited(t, "15ms")
-	acquired(t, whole)
-	history(t, whole, 60_000, "long")
-	r := newRigAt(t, cut, must(t, whole), nil, plain, func(c *lane.Config) { c.Budgets.Turn = 10 * time.Millisecond })
+	s := newLimited(t, "15ms")
+	acquired(t, s)
+	history(t, s.Store, 60_000, "long")
+	r := newRigAt(t, s, must(t, s), nil, plain, func(c *lane.Config) { c.Budgets.Turn = 10 * time.Millisecond })
 	results := r.put(at(1, add("long", "1", 1)), add("short", "1", 1))
 	r.run()
 	require.Equal(t, "short", (<-results).Outcome.ID)
