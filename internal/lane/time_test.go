@@ -39,13 +39,13 @@ func hasty(c *lane.Config) {
 // sleeping is a read model that takes a time for each event, by its note.
 func sleeping(t *testing.T) lane.Projection {
 	t.Helper()
-	return projections.InTransaction("sleeping", slowTally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
+	return projections.Define("sleeping", projections.Each(slowTally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
 		if e.Data.Note == "" {
 			return nil
 		}
 		_, err := tx.Exec(ctx, "select pg_sleep($1::float)", e.Data.Note)
 		return err
-	})
+	}))
 }
 
 func slow(id, command, seconds string) *lane.Command {
@@ -92,12 +92,12 @@ func TestACommandThatIsTooSlowIsGivenUp(t *testing.T) {
 			s, pool := postgres(t)
 			read := sleeping(t)
 			if queued {
-				read = projections.Queued("sleeping", slowTally, func(into *pgx.Batch, e projections.Event[Added]) error {
+				read = projections.Define("sleeping", projections.Queue(slowTally, func(into *pgx.Batch, e projections.Event[Added]) error {
 					if e.Data.Note != "" {
 						into.Queue("select pg_sleep($1::float)", e.Data.Note)
 					}
 					return nil
-				})
+				}))
 			}
 			r := newRig(t, s, hasty, func(c *lane.Config) { c.Projections = []lane.Projection{read} }).run()
 			r.one(add("a", "0", 1))
@@ -139,7 +139,7 @@ func TestNothingIsGivenUpWhilePostgresIsSlow(t *testing.T) {
 	s := &slowCommits{Store: pg}
 	s.take.Store(int64(100 * time.Millisecond)) // an empty commit takes more than a tenth of what projections may
 	var tries atomic.Int64
-	read := projections.InTransaction("slow", slowTally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
+	read := projections.Define("slow", projections.Each(slowTally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
 		if e.Data.Note == "" {
 			return nil
 		}
@@ -148,7 +148,7 @@ func TestNothingIsGivenUpWhilePostgresIsSlow(t *testing.T) {
 		}
 		_, err := tx.Exec(ctx, "select pg_sleep(60)")
 		return err
-	})
+	}))
 	r := newRigAt(t, s, acquired(t, pg), nil, hasty, func(c *lane.Config) { c.Projections = []lane.Projection{read} }).run()
 	require.Equal(t, "committed", status((<-r.put(at(1, slow("a", "1", "x")))).Outcome))
 	require.Greater(t, tries.Load(), int64(5))
