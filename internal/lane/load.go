@@ -34,8 +34,9 @@ func (a *attempt) load(ctx context.Context) error {
 	}
 	a.loaded, a.broken, a.unread = len(queries), map[store.Key]error{}, map[store.Key]bool{}
 	start := time.Now()
+	l.loads.shortFirst(queries)
 	for len(queries) > 0 {
-		n := min(len(queries), l.loads.atOnce)
+		n := l.loads.next(queries)
 		done, err := a.loadSome(ctx, queries[:n])
 		if err != nil {
 			return err
@@ -54,7 +55,7 @@ func (a *attempt) load(ctx context.Context) error {
 // loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none, and fewer the next time.
 func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int, err error) {
 	l := a.lane
-	if len(queries) == 1 && l.loads.partly[queries[0].Key] != nil {
+	if l.loads.isPartly(queries[0]) {
 		return 1, a.loadOn(ctx, queries[0])
 	}
 	instances := make([]aggregate.Instance, len(queries))
@@ -77,7 +78,8 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 	case isLate(err):
 		l.loads.late(1, time.Since(start))
 		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID))
-		return 0, nil
+		a.unread[queries[0].Key] = true // the next turn begins with others
+		return 1, nil
 	case isUnreadable(err):
 		a.breaks(queries[0].Key, err)
 		return 1, nil

@@ -1,9 +1,11 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +33,25 @@ type partial struct {
 const firstPage = 1000
 
 func newLoads(most int) loads { return loads{atOnce: most, partly: map[store.Key]*partial{}} }
+
+func (l *loads) isPartly(q store.Query) bool { return l.partly[q.Key] != nil }
+
+// shortFirst has those come last that are loaded page by page: they take a whole turn.
+func (l *loads) shortFirst(queries []store.Query) {
+	if len(l.partly) > 0 {
+		slices.SortStableFunc(queries, func(a, b store.Query) int { return cmp.Compare(odd(l.isPartly(a)), odd(l.isPartly(b))) })
+	}
+}
+
+// next is how many are loaded next, at once.
+func (l *loads) next(queries []store.Query) int {
+	if i := slices.IndexFunc(queries, l.isPartly); i > 0 {
+		queries = queries[:i]
+	} else if i == 0 {
+		return 1
+	}
+	return min(len(queries), l.atOnce)
+}
 
 // late has fewer aggregates loaded at once.
 func (l *loads) late(n int, took time.Duration) { l.atOnce, l.limit = max(1, n/2), took }

@@ -86,8 +86,9 @@ func (l *Lane) pick(now time.Time) []task {
 	return batch[:kept]
 }
 
-func odd(requestsWereFirst bool) int {
-	if requestsWereFirst {
+// odd is 1 for true.
+func odd(is bool) int {
+	if is {
 		return 1
 	}
 	return 0
