@@ -183,10 +183,15 @@ func newLimited(t *testing.T, timeout string) *limited {
 	url := localpg.Database(t)
 	whole, err := store.Open(t.Context(), localpg.Pool(t, url), store.Options{Partitions: 1})
 	require.NoError(t, err)
+	t.Cleanup(whole.Close)
 	cut := localpg.Pool(t, url, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = timeout })
 	l := &limited{Store: whole}
 	require.Eventually(t, func() bool { // it may itself be cut short
-		l.loads, err = store.Open(t.Context(), cut, store.Options{Partitions: 1})
+		loads, err := store.Open(t.Context(), cut, store.Options{Partitions: 1})
+		if err == nil {
+			l.loads = loads
+			t.Cleanup(loads.Close)
+		}
 		return err == nil
 	}, time.Minute, time.Millisecond)
 	return l
