@@ -22,7 +22,7 @@ func errorCode(status store.Status, code string) string {
 		return "409"
 	}
 	switch code {
-	case lane.CodePanic, lane.CodeHandlerFailed, lane.CodeUnregisteredEvent, lane.CodeInvalidEvent, lane.CodeProjectionFailed,
+	case lane.CodePanic, lane.CodeHandlerFailed, lane.CodeUnregisteredEvent, lane.CodeInvalidEvent, lane.CodeProjectionFailed, lane.CodeGaveUp,
 		lane.CodeUnreadableAggregate:
 		return "500"
 	case lane.CodeUnknownAggregate, lane.CodeUnknownCommand:
