@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 
@@ -144,10 +146,21 @@ func separates(err error) bool {
 		return false
 	case !errors.As(err, &fault):
 		return true // it could not even be sent
+	case fault.Condition == Lost:
+		return !isCut(err)
 	case fault.Condition != Alive:
 		return false
 	}
 	return fault.Origin != OwnSQL || isLocked(err) || stateOf(err) == codeMoved || !Judge(err).Passes()
+}
+
+// isCut tells whether an error is that of a connection which has ended. Any other over a connection that is closed is that of an argument
+// which cannot be sent: pgx closes a connection in the middle of a batch that it cannot build. A commit that is made step by step shows
+// whose argument it is.
+func isCut(err error) bool {
+	return serverError(err) != nil || errors.As(err, new(net.Error)) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		pgconn.SafeToRetry(err)
 }
 
 // isLocked tells whether a lock was waited for in vain.
