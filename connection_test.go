@@ -143,5 +143,5 @@ func TestAClosedConnectionEndsTheWorkerWithAnError(t *testing.T) {
 	case <-time.After(time.Minute):
 		require.Fail(t, "the worker lives on")
 	}
-	require.Error(t, w.Ready(t.Context()))
+	require.Eventually(t, func() bool { return w.Ready(t.Context()) != nil }, 20*time.Second, 5*time.Millisecond)
 }
