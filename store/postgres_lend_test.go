@@ -156,7 +156,7 @@ func TestAProjectionCannotMakeACommitLessDurable(t *testing.T) {
 	_, err := pool.Exec(t.Context(), `create table public.durability (level text);
 		create function public.note() returns trigger language plpgsql as $$
 		begin insert into public.durability values (current_setting('synchronous_commit')); return null; end $$;
-		create constraint trigger note after insert on maestro.events deferrable initially deferred for each row execute function public.note()`)
+		create constraint trigger note after insert on maestro.log deferrable initially deferred for each row execute function public.note()`)
 	require.NoError(t, err)
 	for n, sql := range []string{`set synchronous_commit = off`, `set local synchronous_commit = off`} {
 		c := commitOf()

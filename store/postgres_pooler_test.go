@@ -143,7 +143,7 @@ func TestAConnectionWithSomethingWrongIsClosed(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	require.NoError(t, s.Commit(t.Context(), &store.Commit{}))
 	for _, sql := range []string{`set default_transaction_read_only = on`, `deallocate all`} {
-		_, err := pool.Exec(t.Context(), sql)
+		_, err := s.Work().Exec(t.Context(), sql)
 		require.NoError(t, err)
 		err = s.Commit(t.Context(), &store.Commit{})
 		require.Equal(t, store.Evict, store.Judge(err), "%s: %v", sql, err)

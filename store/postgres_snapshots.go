@@ -30,6 +30,9 @@ func (s *Postgres) SaveSnapshots(ctx context.Context, partition int, snapshots [
 	types, ids, bodies := make([]string, n), make([]string, n), make([][]byte, n)
 	sequences, versions := make([]int64, n), make([]int32, n)
 	for i, p := range snapshots {
+		if err := checkText(p.Aggregate.Type, p.Aggregate.ID); err != nil {
+			return err
+		}
 		types[i], ids[i], bodies[i] = p.Aggregate.Type, p.Aggregate.ID, notNil(p.Body)
 		sequences[i], versions[i] = p.Sequence, int32(p.Version)
 	}
