@@ -38,6 +38,16 @@ func (r *readiness) get() error {
 	return r.reason
 }
 
+// errEnded is the reason when Run has returned.
+var errEnded = errors.New("the worker has ended")
+
+// end says that the worker does nothing any more.
+func (r *readiness) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = errEnded
+}
+
 // watch finds out how things stand until ctx ends.
 func (r *readiness) watch(ctx context.Context, find func(context.Context) error) {
 	tick := time.NewTicker(lookEvery)
@@ -49,6 +59,7 @@ func (r *readiness) watch(ctx context.Context, find func(context.Context) error)
 		r.settle(time.Now(), found)
 		select {
 		case <-ctx.Done():
+			r.end()
 			return
 		case <-tick.C:
 		}
