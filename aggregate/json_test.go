@@ -95,7 +95,7 @@ func TestTextThatIsNoTextIsRefused(t *testing.T) {
 		"{\"text\":\"\xff\"}": notUTF8, "{\"raw\":\"\xed\xa0\x80\"}": notUTF8, "{\"unknown\":\"\xff\"}": notUTF8,
 		`{"text":"\ud800"}`: lone, `{"raw":"\uDC00\uD800"}`: lone, `{"raw":"\ud800\ud800\udc00"}`: lone, `{"raw":"\\\ud800"}`: lone,
 		`{"raw":"\ud800\u0041"}`: lone, `{"\ud800":1}`: lone,
-		`null`: "the value: expected an object, got a JSON null", " null\n": "the value: expected an object, got a JSON null",
+		`null`: "the value: expected an object, got a JSON null", "\tnull\n": "the value: expected an object, got a JSON null",
 	} {
 		_, err := define().New("1").Execute("take", []byte(body), aggregate.Metadata{})
 		require.ErrorAs(t, err, new(*aggregate.PayloadError), body)

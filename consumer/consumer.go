@@ -35,7 +35,7 @@ type Publisher interface {
 	Flush(ctx context.Context) error
 	// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does. Diverged tells whether
 	// that is an event stream that is not the log's, so that a person has to mend it.
-	Obstacle() (why error, since time.Time)
+	Obstacle() (since time.Time, why error)
 	Diverged() bool
 }
 

@@ -41,8 +41,10 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	g.rerouted, errs[7] = m.Int64ObservableCounter("maestro.requests.rerouted", metric.WithUnit("{request}"),
 		metric.WithDescription("Requests that waited for a partition's next owner and were routed again."))
 	g.orphans = number(8, "maestro.partitions.orphaned", "{partition}", "Partitions of the namespace that no worker is known to own.")
-	g.standing = number(9, "maestro.partitions.standing", "{partition}", "Partitions of this worker in which nothing has moved for 30 s, though commands wait.")
-	g.diverged = number(10, "maestro.partitions.diverged", "{partition}", "Partitions of this worker that are not published because the event stream is not the log's.")
+	g.standing = number(9, "maestro.partitions.standing", "{partition}",
+		"Partitions of this worker in which nothing has moved for 30 s, though commands wait.")
+	g.diverged = number(10, "maestro.partitions.diverged", "{partition}",
+		"Partitions of this worker that are not published because the event stream is not the log's.")
 	return g, errors.Join(errs[:]...)
 }
 

@@ -68,7 +68,7 @@ func (c *Consumer) committing(now time.Time) error {
 func (c *Consumer) publishing(now time.Time) error {
 	behind, stuck, longest := 0, 0, standstill{}
 	for p, t := range c.owning() {
-		why, since := t.Publisher.Obstacle()
+		since, why := t.Publisher.Obstacle()
 		if t.Publisher.Diverged() {
 			return fmt.Errorf("events of partition %d are not published: %w", p, why)
 		}

@@ -12,16 +12,16 @@ type obstacle struct {
 }
 
 // Obstacle tells what keeps committed events from being published, and since when: nil if nothing does.
-func (p *Publisher) Obstacle() (why error, since time.Time) {
+func (p *Publisher) Obstacle() (since time.Time, why error) {
 	if o := p.obstacle.Load(); o != nil {
-		return o.why, o.since
+		return o.since, o.why
 	}
-	return nil, time.Time{}
+	return time.Time{}, nil
 }
 
 // Diverged tells whether publishing stands still because the event stream is not the log's, which a person has to mend.
 func (p *Publisher) Diverged() bool {
-	why, _ := p.Obstacle()
+	_, why := p.Obstacle()
 	return errors.Is(why, errDiverged)
 }
 

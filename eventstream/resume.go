@@ -36,7 +36,8 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	}
 	published, sequence, err := p.lastInStream(ctx, stream, row.Position)
 	if err == nil && f.replicated {
-		f.last, err = raise(ctx, p.js, f.subject, row.Owner, row.Epoch, jetstream.WithExpectLastSequenceForSubject(sequence, p.namespace.EventsOf(p.partition)))
+		f.last, err = raise(ctx, p.js, f.subject, row.Owner, row.Epoch,
+			jetstream.WithExpectLastSequenceForSubject(sequence, p.namespace.EventsOf(p.partition)))
 	}
 	if err != nil {
 		return fence{}, err

@@ -63,8 +63,8 @@ func Setup(sql string) Option {
 // tables are to have other columns, or other code makes their rows.
 func Version(n int) Option { return func(p *Projection) { p.model.Version = n } }
 
-// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables: those of extensions that it needs, such as
-// citext, or of tables of your own. Without it the search path is the projection's own schema and Postgres's pg_catalog. The schema of
+// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables: those of extensions that it needs, such
+// as citext, or of tables of your own. Without it the search path is the projection's own schema and Postgres's pg_catalog. The schema of
 // the log is refused.
 func Using(schemas ...string) Option {
 	return func(p *Projection) { p.model.Using = append(p.model.Using, schemas...) }

@@ -159,11 +159,11 @@ func mixed(calls *[]string) *projections.Projection {
 			note("out %d", e.Data.Cents)
 			return nil
 		}),
-		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[opened]) error {
+		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, _ projections.Event[opened]) error {
 			note("opened")
 			return nil
 		}),
-		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[opened]) error {
+		projections.Each(accounts, func(_ context.Context, _ pgx.Tx, _ projections.Event[opened]) error {
 			note("opened, twice")
 			return nil
 		}),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -97,7 +98,7 @@ func escaped(digits []byte) uint64 {
 
 // number is the length of the number that JSON begins with, and the size of its exponent.
 func number(text []byte) (length, exponent int) {
-	for length < len(text) && bytes.IndexByte([]byte("+-.0123456789eE"), text[length]) >= 0 {
+	for length < len(text) && strings.IndexByte("+-.0123456789eE", text[length]) >= 0 {
 		length++
 	}
 	if e := bytes.IndexAny(text[:length], "eE"); e >= 0 {

@@ -231,7 +231,7 @@ func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	}
 	f := fault(ctx, tx.Conn(), from, err)
 	if f.Condition == Lost {
-		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error()) //nolint:errorlint // its types would speak
+		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error())
 	}
 	return f
 }

@@ -92,7 +92,7 @@ func TestRowsLeftOpenAreTheProjectionsFault(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	c := commitOf()
 	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Query(ctx, `select generate_series(1, 100000)`)
+		_, err := tx.Query(ctx, `select generate_series(1, 100000)`) //nolint:sqlclosecheck // what is tried
 		return err
 	})
 	err := s.Commit(t.Context(), c)

@@ -121,7 +121,7 @@ func leaveReadOnly(c *pgxpool.Config) {
 		}
 		return !strings.EqualFold(err.Severity, "FATAL")
 	}
-	prepare, acquire := c.PrepareConn, c.BeforeAcquire
+	prepare, acquire := c.PrepareConn, c.BeforeAcquire //nolint:staticcheck // a user may have set the older one
 	c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		switch {
 		case conn.PgConn().CustomData()[key] != nil:
@@ -170,16 +170,21 @@ func (l *links) dial(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
+// is notes the server at the other end of a link.
+func (l *links) is(at *link, to server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.all[at]; open {
+		l.all[at] = to
+	}
+}
+
 // belongs notes the server at the other end of a connection, which may be wrapped, as TLS does.
 func (l *links) belongs(conn net.Conn, to server) {
 	for {
 		switch c := conn.(type) {
 		case *link:
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if _, open := l.all[c]; open {
-				l.all[c] = to
-			}
+			l.is(c, to)
 			return
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()

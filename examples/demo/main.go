@@ -146,12 +146,14 @@ func withoutErrors(commands iter.Seq[client.Command]) iter.Seq2[client.Command, 
 
 // showTotals reads the read model, which every commit kept in step with the log.
 func showTotals(ctx context.Context, out io.Writer, pool *pgxpool.Pool) error {
-	rows, err := pool.Query(ctx, `select status, count(*), sum(amount_cents) from maestro_read.declaration_status group by status order by 2 desc`)
+	rows, err := pool.Query(ctx, `select status, count(*), sum(amount_cents) from maestro_read.declaration_status
+		group by status order by 2 desc`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	_, _ = fmt.Fprintf(out, "\nThe read model, in Postgres (maestro_read.declaration_status):\n\n  %-18s %8s %16s\n", "status", "count", "amount")
+	_, _ = fmt.Fprintf(out, "\nThe read model, in Postgres (maestro_read.declaration_status):\n\n  %-18s %8s %16s\n",
+		"status", "count", "amount")
 	for rows.Next() {
 		var status string
 		var count, cents int64

@@ -112,7 +112,8 @@ func (b bulk) copyKnown(ctx context.Context, conn *pgx.Conn) error {
 		sets = append(sets, b.known(set))
 	}
 	_, err := conn.CopyFrom(ctx, pgx.Identifier{string(b.ns), "log"},
-		[]string{"partition", "position", "aggregate_type", "aggregate_id", "sequence", "type", "version", "codec", "body", "metadata", "recorded_at"},
+		[]string{"partition", "position", "aggregate_type", "aggregate_id", "sequence", "type", "version", "codec",
+			"body", "metadata", "recorded_at"},
 		pgx.CopyFromSlice(b.sets*bulkAggregates, func(n int) ([]any, error) {
 			id := sets[n/bulkAggregates](n % bulkAggregates)
 			p := wire.Partition(tallyType, id, bulkPartitions)

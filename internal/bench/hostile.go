@@ -24,8 +24,10 @@ func besideHostile(ctx context.Context, l *lab) (r result, err error) {
 	r.notef("%d requests a second to good aggregates, while %d commands a second have a bad habit of the list in `tests/hostile/`, taken at "+
 		"random, in the same 16 partitions; and beside a harmless load that takes the same processor time of all processes. The sides take "+
 		"turns, %d times, 5 s each time; latencies are those of the good commands, in milliseconds. *Quick habits* leaves out those that are "+
-		"slow on purpose: a command waits for the one before it in its partition, whatever that does.", goodRate, hostileRate, halfRounds*l.rounds)
-	t := table{head: []string{"good commands beside", "p50, median", "p99, median", "p99, lowest", "p99, highest", "p99, of the harmless", "goal"}}
+		"slow on purpose: a command waits for the one before it in its partition, whatever that does.",
+		goodRate, hostileRate, halfRounds*l.rounds)
+	t := table{head: []string{"good commands beside", "p50, median", "p99, median", "p99, lowest", "p99, highest",
+		"p99, of the harmless", "goal"}}
 	for _, quick := range []bool{true, false} {
 		if err := l.measureHostile(ctx, &t, quick); err != nil {
 			return r, err
@@ -59,7 +61,8 @@ func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
 	}
 	t.add(name, millis(median(bad.p50)), millis(median(bad.p99)), millis(slices.Min(bad.p99)), millis(slices.Max(bad.p99)),
 		ratio(median(bad.p99), median(good.p99)), "≤ 2.00")
-	t.add("a harmless load", millis(median(good.p50)), millis(median(good.p99)), millis(slices.Min(good.p99)), millis(slices.Max(good.p99)), "", "")
+	t.add("a harmless load", millis(median(good.p50)), millis(median(good.p99)), millis(slices.Min(good.p99)),
+		millis(slices.Max(good.p99)), "", "")
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -111,7 +110,7 @@ func (f *folds) fold(key store.Key, wanted []folding) {
 	defer cancel()
 	l := f.lane
 	typ := l.Types[key.Type]
-	var instance aggregate.Instance = typ.New(key.ID)
+	instance := typ.New(key.ID)
 	for i, w := range wanted {
 		if sequence := w.result.Outcome.Sequence; instance.Sequence() < sequence {
 			if err := replayOn(ctx, l.Store, typ, l.partition, instance, sequence); err != nil {

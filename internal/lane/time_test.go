@@ -23,7 +23,7 @@ import (
 type Wait struct{ For time.Duration }
 
 func (c Wait) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
-	time.Sleep(c.For)
+	<-time.After(c.For)
 	return []aggregate.Event[Tally]{Added{By: 1}}, nil
 }
 
@@ -55,10 +55,10 @@ func slow(id, command, seconds string) *lane.Command {
 // All that is slow together is longer than an attempt may take; each alone is not.
 func TestASlowBacklogIsHandledToItsEnd(t *testing.T) {
 	for name, command := range map[string]func(i int) *lane.Command{
-		"decide": func(i int) *lane.Command {
+		"decide": func(int) *lane.Command {
 			return &lane.Command{Name: "wait", Body: body(Wait{For: 20 * time.Millisecond})}
 		},
-		"projection": func(i int) *lane.Command { return &lane.Command{Name: "add", Body: body(Add{By: 1, Note: "0.02"})} },
+		"projection": func(int) *lane.Command { return &lane.Command{Name: "add", Body: body(Add{By: 1, Note: "0.02"})} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -258,7 +258,7 @@ func TestDuplicatesThatWantAStateShareOneFold(t *testing.T) {
 		require.Equal(t, "committed", status((<-other).Outcome))
 		for _, result := range collect(results, 256) {
 			require.Equal(t, "committed again", status(result.Outcome))
-			require.EqualValues(t, result.Outcome.Sequence, result.Instance.Sequence())
+			require.Equal(t, result.Outcome.Sequence, result.Instance.Sequence())
 			require.EqualValues(t, result.Outcome.Sequence, result.Instance.Root().(aggregate.Root[Tally]).State.Total)
 		}
 		require.Less(t, counted.loads.Load(), int64(100), "not one for each")

@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -80,7 +81,7 @@ func (s *Service) connect(in net.Conn) {
 		delete(s.open, in)
 		s.mu.Unlock()
 	}()
-	out, err := net.Dial("tcp4", target)
+	out, err := (&net.Dialer{}).DialContext(context.Background(), "tcp4", target)
 	if err != nil {
 		return
 	}

@@ -70,7 +70,8 @@ func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
 		commands:     counter("maestro.commands", "{command}", "Commands that got an outcome."),
 		deadLetters:  counter("maestro.dead_letters", "{command}", "Durable commands that failed and were put aside."),
 		commitErrors: counter("maestro.commit.errors", "{commit}", "Commits that were not made."),
-		bodiless:     counter("maestro.publication.bodies_left_out", "{event}", "Events that were too large for a message and were published without their body."),
+		bodiless:     counter("maestro.publication.bodies_left_out", "{event}",
+			"Events that were too large for a message and were published without their body."),
 		cacheHits:    counter("maestro.cache.hits", "{aggregate}", "Aggregates that a batch found in memory."),
 		cacheMisses:  counter("maestro.cache.misses", "{aggregate}", "Aggregates that a batch had to load."),
 

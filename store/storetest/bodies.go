@@ -17,7 +17,8 @@ var oddBodies = []string{
 	`{"z":1,"a":1e2,"a":2,"b":1.0,"zero":-0,"small":1E-7}`, `{"\u0000":"a\u0000b"}`, `"\ud800"`, `"\udc00\ud800"`, `"\ud800\ud800\udc00"`,
 	`1e131071`, `1e-131071`, `-1e99999999999999999999`, `0.` + strings.Repeat("1", 20_000), strings.Repeat("7", 140_000),
 	"[" + strings.Repeat("1e131071,", 9_000) + "1]", "[" + strings.Repeat("1,", 500_000) + "1]",
-	strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999), strings.Repeat("[", 100_000), strings.Repeat(`{"a":`, 5_000) + "1" + strings.Repeat("}", 5_000),
+	strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999), strings.Repeat("[", 100_000),
+	strings.Repeat(`{"a":`, 5_000) + "1" + strings.Repeat("}", 5_000),
 	`{`, ``, "\x00\xff", "\"\xff\"", `\xdeadbeef`, "<&>\u2028", strings.Repeat("<", 180_000),
 }
 

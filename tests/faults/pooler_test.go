@@ -3,7 +3,6 @@ package faults
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -84,14 +83,6 @@ func (p *pooler) becomeUser() {
 }
 
 func (p *pooler) address() string { return "127.0.0.1:" + strconv.Itoa(p.port) }
-
-// through is a connection string by way of the pooler.
-func (p *pooler) through(connection string) string {
-	u, err := url.Parse(connection)
-	require.NoError(p.t, err)
-	u.Host = p.address()
-	return u.String() + "&default_query_exec_mode=exec"
-}
 
 func (p *pooler) start() {
 	p.mu.Lock()

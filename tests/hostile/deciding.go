@@ -43,7 +43,7 @@ type unprintable struct{}
 
 func (*unprintable) Error() string { panic("an error that panics") }
 
-var noError *unprintable
+var errNone *unprintable
 
 // unregistered is an event without a name on the wire.
 type unregistered struct{}
@@ -94,7 +94,7 @@ var Deciding = []CommandHabit{
 	{Habit{"an error that pretends to be the fence's", "failed handler_failed"}, fails(store.ErrFenced)},
 	{Habit{"an error that pretends to be a conflict", "failed handler_failed"}, fails(store.ErrConflict)},
 	{Habit{"an error that pretends to be a duplicate", "failed handler_failed"}, fails(store.ErrDuplicate)},
-	{Habit{"an error that is a nil pointer", "failed handler_failed or failed panic"}, fails(noError)},
+	{Habit{"an error that is a nil pointer", "failed handler_failed or failed panic"}, fails(errNone)},
 	{Habit{"an error that panics when it is read", "failed handler_failed or failed panic"}, fails(&unprintable{})},
 	{Habit{"an error that cannot be stored", "failed handler_failed"}, fails(errors.New("not \xff UTF-8, \x00, a \u2028 line"))},
 	{Habit{"an error of a megabyte", "failed handler_failed"}, fails(errors.New(strings.Repeat("long ", 200_000)))},

@@ -38,7 +38,7 @@ var Failing = []ModelHabit{
 	{Habit{"an error that pretends to be the fence's", refused}, returns(store.ErrFenced)},
 	{Habit{"an error that pretends to be a conflict", refused}, returns(store.ErrConflict)},
 	{Habit{"an error that pretends to be a duplicate", refused}, returns(store.ErrDuplicate)},
-	{Habit{"an error without a text", refused}, returns(noError)},
+	{Habit{"an error without a text", refused}, returns(errNone)},
 	{Habit{"a panic", refused}, func(context.Context, pgx.Tx, string) error { panic("no such row") }},
 	{Habit{"an internal error of an extension", refused}, raises("XX000")},
 	{Habit{"SQL that divides by zero", refused}, says(`select 1/0`)},

@@ -87,7 +87,7 @@ func (c Tempt) Decide(root) (events, error) {
 	}
 }
 
-// The events that read models misbehave for.
+// TemptedInHand, TemptedBatch and TemptedQueue are the events that read models misbehave for.
 type (
 	TemptedInHand struct{ Habit string }
 	TemptedBatch  struct{ Habit string }

@@ -84,7 +84,9 @@ var Transactions = []ModelHabit{
 	{Habit{"a transaction in the transaction", "committed"}, func(ctx context.Context, tx pgx.Tx, id string) error {
 		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return says1(`insert into things (id) values ($1 || 'nested')`)(ctx, tx, id) })
 	}},
-	{Habit{"a transaction in the transaction that stays open", "committed or " + refused}, func(ctx context.Context, tx pgx.Tx, _ string) error {
+	{Habit{"a transaction in the transaction that stays open", "committed or " + refused}, func(
+		ctx context.Context, tx pgx.Tx, _ string,
+	) error {
 		_, err := tx.Begin(ctx)
 		return err
 	}},
@@ -92,11 +94,11 @@ var Transactions = []ModelHabit{
 	{Habit{"set transaction read only", "committed or " + refused}, says(`set transaction read only`)},
 	{Habit{"set transaction isolation level", refused}, says(`set transaction isolation level serializable`)},
 	{Habit{"rows that nobody reads", refused + " or committed"}, func(ctx context.Context, tx pgx.Tx, _ string) error {
-		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`) //nolint:sqlclosecheck // the habit
+		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`)
 		return err
 	}},
 	{Habit{"a panic with rows in hand", refused}, func(ctx context.Context, tx pgx.Tx, _ string) error {
-		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`) //nolint:sqlclosecheck // the habit
+		_, err := tx.Query(ctx, `select n, repeat('x', 1000) from generate_series(1, 10000) n`)
 		panic(err)
 	}},
 }
