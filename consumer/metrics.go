@@ -19,13 +19,13 @@ import (
 // gauges are what can be asked of a worker at any moment; what happens is counted where it does, through [telemetry.Metrics].
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
-	orphans, standing, diverged                              metric.Int64ObservableGauge
+	orphans, standing, diverged, contended                   metric.Int64ObservableGauge
 	age                                                      metric.Float64ObservableGauge
 	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [11]error
+	var errs [12]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -45,6 +45,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 		"Partitions of this worker in which nothing has moved for 30 s, though commands wait.")
 	g.diverged = number(10, "maestro.partitions.diverged", "{partition}",
 		"Partitions of this worker that are not published because the event stream is not the log's.")
+	g.contended = number(11, "maestro.projections.contended", "{projection}",
+		"Projections whose commits go one at a time, because partitions write the same rows.")
 	return g, errors.Join(errs[:]...)
 }
 
@@ -81,7 +83,7 @@ func (c *Consumer) observe() (stop func(), err error) {
 		}
 		return nil
 	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted,
-		g.orphans, g.standing, g.diverged)
+		g.orphans, g.standing, g.diverged, g.contended)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}
@@ -107,6 +109,11 @@ func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.Observ
 	o.ObserveInt64(g.orphans, orphans, all)
 	o.ObserveInt64(g.standing, standing, all)
 	o.ObserveInt64(g.diverged, diverged, all)
+	contended := 0
+	if log, has := c.Store.(interface{ Contended() []string }); has {
+		contended = len(log.Contended())
+	}
+	o.ObserveInt64(g.contended, int64(contended), all)
 }
 
 func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {

@@ -29,7 +29,8 @@ type Projection struct {
 // eventName is what an event is called.
 type eventName struct{ aggregate, event string }
 
-// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup], [Version] or [Using].
+// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup], [Version],
+// [Using] or [SortedBy].
 type Option func(*Projection)
 
 // Define makes a projection of its handlers, at least one of them, and other options. A name is [a-z][a-z0-9_]*, and no longer than that
@@ -47,6 +48,9 @@ func Define(name string, options ...Option) *Projection {
 	}
 	if len(p.handlers) == 0 && p.err == nil {
 		p.mistake(errors.New("it takes no events: give it a handler with projections.Queue, Each or Batch"))
+	}
+	if len(p.model.SortedBy) > 0 && !p.queued {
+		p.mistake(errors.New("projections.SortedBy is about queued SQL: all of its handlers must be made with projections.Queue"))
 	}
 	p.mistake(p.model.Check(""))
 	return p
@@ -69,6 +73,12 @@ func Version(n int) Option { return func(p *Projection) { p.model.Version = n } 
 func Using(schemas ...string) Option {
 	return func(p *Projection) { p.model.Using = append(p.model.Using, schemas...) }
 }
+
+// SortedBy says which arguments of queued SQL, counted from 1, are the key of the row that a statement writes. What goes together in a
+// transaction is then sent in the order of these keys, whichever events it comes from; statements with equal keys keep their order. So
+// transactions that write the same rows lock them in one order, and none ends as a deadlock. All SQL of the projection must have its key
+// there, a string, an integer or a UUID, and statements with different keys must write different rows.
+func SortedBy(arguments ...int) Option { return func(p *Projection) { p.model.SortedBy = arguments } }
 
 func (p *Projection) mistake(err error) { p.err = errors.Join(p.err, err) }
 

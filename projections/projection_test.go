@@ -111,6 +111,10 @@ func TestMistakesAreReportedByErr(t *testing.T) {
 	require.ErrorContains(t, err, "version 0: expected 1 or more")
 	require.ErrorContains(t, err, `projections.Using("")`)
 	require.ErrorContains(t, err, `projections.Using("pg_temp")`)
+	err = projections.Define("sorted", projections.Each(accounts, func(context.Context, pgx.Tx, projections.Event[opened]) error { return nil }),
+		projections.SortedBy(0)).Err()
+	require.ErrorContains(t, err, "projections.SortedBy is about queued SQL")
+	require.ErrorContains(t, err, "projections.SortedBy(0): arguments count from 1")
 	require.ErrorContains(t, projections.Define("idle").Err(), "it takes no events")
 	require.ErrorContains(t, projections.Define(strings.Repeat("a", 60)).Err(), "more than 63 bytes")
 

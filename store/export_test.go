@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -21,3 +22,8 @@ func (s *Postgres) Waiting() int {
 
 // Work is the pool of commits and reads.
 func (s *Postgres) Work() *pgxpool.Pool { return s.pool }
+
+// Contend has a read model count as contended.
+func (s *Postgres) Contend(m *ReadModel) {
+	s.contention.noticed(m, &pgconn.PgError{Code: codeDeadlock})
+}

@@ -62,6 +62,9 @@ type Postgres struct {
 	partitions int
 	sql        statements
 	groups     groups
+	// inTurn are the groups of commits with contended read models.
+	inTurn     groups
+	contention *contention
 	paths      sync.Map // by *ReadModel, its search path
 	apart      sync.Map // by partition, until when its commits with statements go apart
 	// durability is what a fresh session has for synchronous_commit, startup what it begins with.
@@ -94,7 +97,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 		p.close()
 		return nil, err
 	}
-	s := newPostgres(p, o.Namespace, found.partitions)
+	s := newPostgres(p, o, found.partitions)
 	if s.durability, err = freshDurability(ctx, p.work); err != nil {
 		p.close()
 		return nil, fmt.Errorf("open namespace %q: %w", o.Namespace, own(err))
@@ -102,12 +105,14 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 	return s, nil
 }
 
-func newPostgres(p *pools, namespace string, partitions int) *Postgres {
+func newPostgres(p *pools, o Options, partitions int) *Postgres {
 	config := p.work.Config()
-	s := &Postgres{pools: p, pool: p.work, control: p.control, namespace: namespace, partitions: partitions, sql: newStatements(namespace),
-		startup: startupOf(config.ConnConfig.RuntimeParams), afterConnect: config.AfterConnect,
+	s := &Postgres{pools: p, pool: p.work, control: p.control, namespace: o.Namespace, partitions: partitions, sql: newStatements(o.Namespace),
+		contention: newContention(o.Namespace, o.Logger),
+		startup:    startupOf(config.ConnConfig.RuntimeParams), afterConnect: config.AfterConnect,
 		prepares: config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
 	s.groups.limit, s.groups.patience, s.groups.commit = max(1, int(config.MaxConns)/4), defaultPatience, s.commitTogether
+	s.inTurn.limit, s.inTurn.patience, s.inTurn.commit = 1, groupTimeout, s.commitInTurn
 	return s
 }
 

@@ -36,11 +36,32 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 // apartFor is how long the commits of a partition go apart after Postgres has refused a statement of one: it undoes those of others too.
 const apartFor = 10 * time.Second
 
-// commitQueued makes a commit in one exchange, together with others unless its partition's statements were refused lately.
+// commitQueued makes a commit in one exchange. After a conflict in a read model it tries again, since it knows better then whom the commit
+// may go together with.
 func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
-	if until, is := s.apart.Load(c.Partition); !is || len(c.Statements) == 0 || time.Now().After(until.(time.Time)) {
-		return s.groups.do(ctx, c)
+	err := s.commitOnce(ctx, c)
+	if isConflict(err) {
+		err = s.commitOnce(ctx, c)
 	}
+	if isConflict(err) && len(c.Statements) == 0 { // it is that of others
+		return s.commitApart(ctx, c)
+	}
+	return err
+}
+
+// commitOnce makes a commit together with others: with those that wait for the same turn if one of its read models is contended, and with
+// none if its partition's statements were refused lately.
+func (s *Postgres) commitOnce(ctx context.Context, c *Commit) error {
+	if s.contention.locks(c) != nil {
+		return s.inTurn.do(ctx, c)
+	}
+	if until, is := s.apart.Load(c.Partition); is && len(c.Statements) > 0 && time.Now().Before(until.(time.Time)) {
+		return s.commitApart(ctx, c)
+	}
+	return s.groups.do(ctx, c)
+}
+
+func (s *Postgres) commitApart(ctx context.Context, c *Commit) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	clock, err := s.commitTogether(ctx, []*Commit{c})
@@ -52,27 +73,37 @@ func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
 
 // commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it, as a [*Fault].
 func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock time.Time, err error) {
+	return s.commitLocked(ctx, group, nil)
+}
+
+// commitLocked makes commits in one transaction that holds locks.
+func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []int64) (clock time.Time, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return clock, own(err)
 	}
 	defer conn.Release()
 	var batch pgx.Batch
-	if err := s.queue(&batch, group, &clock); err != nil {
+	if err := s.queue(&batch, group, locks, &clock); err != nil {
 		return clock, err
 	}
 	ours := batch.Len()
-	if err := s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
+	models, err := s.queueStatements(ctx, conn.Conn(), &batch, group)
+	if err != nil {
 		return clock, fault(ctx, conn.Conn(), UserSQL, err)
 	}
-	if err = send(ctx, conn.Conn(), &batch, ours); err == nil {
+	failed, err := send(ctx, conn.Conn(), &batch, ours)
+	if err == nil {
 		s.pools.health.commit(nil)
+	} else if failed > ours && failed < batch.Len() {
+		s.contention.noticed(models[failed-ours-1], err)
 	}
 	return clock, err
 }
 
-// send makes the transaction of a batch, in which the first statements are ours and the others are of projections.
-func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) error {
+// send makes the transaction of a batch, in which the first statements are ours and the others are of projections. After an error it says
+// which of them failed, batch.Len() for the end of the transaction.
+func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) (failed int, err error) {
 	results, from := conn.SendBatch(ctx, batch), OwnSQL
 	for i, q := range batch.QueuedQueries {
 		if i == ours {
@@ -80,13 +111,13 @@ func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) error
 		}
 		if err := receive(results, q); err != nil {
 			_ = results.Close()
-			return fault(ctx, conn, from, err)
+			return i, fault(ctx, conn, from, err)
 		}
 	}
-	if err := results.Close(); err != nil { // at the end of the transaction
-		return fault(ctx, conn, from, err)
+	if err := results.Close(); err != nil {
+		return batch.Len(), fault(ctx, conn, from, err)
 	}
-	return nil
+	return 0, nil
 }
 
 // receive takes the result of a statement.
@@ -100,6 +131,14 @@ func receive(results pgx.BatchResults, q *pgx.QueuedQuery) (err error) {
 
 // commitStepwise makes a commit in a transaction of its own, in which what projections want takes round trips.
 func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
+	locks := s.contention.locks(c)
+	if locks != nil {
+		release, err := s.contention.take(ctx)
+		if err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		defer release()
+	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("commit: %w", own(err))
@@ -108,7 +147,7 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	var batch pgx.Batch
 	batch.BeginTx(pgx.TxOptions{})
 	var clock time.Time
-	if err := s.queue(&batch, []*Commit{c}, &clock); err != nil {
+	if err := s.queue(&batch, []*Commit{c}, locks, &clock); err != nil {
 		return err
 	}
 	token, err := s.lend(ctx, conn.Conn(), &batch, c.Partition)
@@ -127,7 +166,7 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 		_ = tx.Rollback(context.WithoutCancel(ctx))
 		return err
 	}
-	if err := c.inTime(ctx, tx, &path); err != nil {
+	if err := c.inTime(ctx, tx, &path, s.contention.noticed); err != nil {
 		s.undo(ctx, conn)
 		return err
 	}
@@ -138,86 +177,6 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	s.pools.health.commit(nil)
 	c.Clock = clock.UTC()
 	return nil
-}
-
-// firstModel is the read model that has its turn first, nil if there is none.
-func (c *Commit) firstModel() *ReadModel {
-	switch {
-	case len(c.Statements) > 0:
-		return c.Statements[0].Model
-	case len(c.Handlers) > 0:
-		return c.Handlers[0].Model
-	}
-	return nil
-}
-
-// inTime runs what projections want in the transaction, in the time that they may take.
-func (c *Commit) inTime(ctx context.Context, tx pgx.Tx, path *searchPath) error {
-	if c.Patience > 0 {
-		limited, cancel := context.WithTimeout(ctx, c.Patience)
-		defer cancel()
-		ctx = limited
-	}
-	if err := c.project(ctx, lentTx{Tx: tx}, path); err != nil {
-		return projectionError(ctx, tx, err)
-	}
-	return nil
-}
-
-// project runs what projections want in the transaction.
-func (c *Commit) project(ctx context.Context, tx pgx.Tx, path *searchPath) error {
-	for _, m := range modelsIn([]*Commit{c}) {
-		if err := path.set(ctx, tx, m); err != nil {
-			return err
-		}
-		for i, statement := range c.Statements {
-			if statement.Model != m {
-				continue
-			}
-			if err := execute(ctx, tx, statement.Query); err != nil {
-				return &StatementError{Index: i, Err: err}
-			}
-		}
-	}
-	for _, h := range c.Handlers {
-		if err := path.set(ctx, tx, h.Model); err != nil {
-			return err
-		}
-		if err := cmp.Or(h.Run(ctx, tx), CheckLent(tx)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// execute runs a statement of a projection that does not go along with its commit.
-func execute(ctx context.Context, tx pgx.Tx, q *pgx.QueuedQuery) error {
-	sql, arguments, err := rewritten(ctx, tx.Conn(), q)
-	switch {
-	case err != nil:
-		return err
-	case endsTransactions(sql):
-		return errEndsTransaction
-	}
-	_, err = tx.Exec(ctx, sql, arguments...)
-	return cmp.Or(err, CheckLent(tx))
-}
-
-// searchPath is what a transaction's search path is set to.
-type searchPath struct {
-	of      func(*ReadModel) string
-	current string
-}
-
-// set makes it that of a read model, which is an exchange with Postgres unless it is that already.
-func (p *searchPath) set(ctx context.Context, tx pgx.Tx, m *ReadModel) error {
-	path := p.of(m)
-	if path == p.current {
-		return nil
-	}
-	p.current = path
-	_, err := tx.Exec(ctx, setPath, path)
-	return err
 }
 
 // projectionError gives a projection's error its origin. When the connection was lost no word of the projection counts, since all it saw
@@ -248,9 +207,12 @@ func (c *Commit) check(partitions int) error {
 
 // queue puts the statements of commits into a batch, in the order of their partitions: transactions that lock rows in the same order do
 // not wait for each other in a circle. Clock is set to Postgres's when the batch is done.
-func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, clock *time.Time) error {
+func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, locks []int64, clock *time.Time) error {
 	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
 	batch.Queue(s.sql.advance, advanceArrays(group)...).QueryRow(func(row pgx.Row) error { return row.Scan(clock) })
+	for _, key := range locks {
+		batch.Queue(takeLock, key)
+	}
 	if args := receiptArrays(group); keepsReceipts && args != nil {
 		batch.Queue(s.sql.receipts, args...)
 	}

@@ -25,6 +25,7 @@ const (
 	// of DDL: the role may not, and "create or replace view" cannot
 	codeInsufficientPrivilege  = "42501"
 	codeInvalidTableDefinition = "42P16"
+	codeDeadlock               = "40P01"
 	codeLockNotAvailable       = "55P03"
 	codeBadUnicodeEscape       = "22P05"
 	codeBadEncoding            = "22021"

@@ -139,7 +139,7 @@ func (g *groups) together(ctx context.Context, group []*Commit) outcome {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	clock, err := g.commit(ctx, group)
-	if len(group) > 1 && separates(err) {
+	if len(group) > 1 && separates(err) && !isConflict(err) {
 		return outcome{err: errAlone}
 	}
 	return outcome{clock, err} // of which, if the session or the server has ended, nobody knows whether it was committed before

@@ -96,7 +96,7 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 	if err := errors.Join(found.check(o), check(ctx)); err != nil {
 		return err
 	}
-	log := newPostgres(p, o.Namespace, found.partitions)
+	log := newPostgres(p, o, found.partitions)
 	rows, err := log.shutOut(ctx, owner)
 	if err != nil {
 		return fmt.Errorf("republish namespace %q: %w", o.Namespace, err)

@@ -51,12 +51,12 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	case found.maintenance != "":
 		return found.unfinished(o.Namespace)
 	default:
-		before := newPostgres(p, o.Namespace, found.partitions)
+		before := newPostgres(p, o, found.partitions)
 		if err := before.repartition(ctx, conn, o.Partitions, drain); err != nil {
 			return fmt.Errorf("repartition namespace %q: %w", o.Namespace, err)
 		}
 	}
-	if err := rebuild(ctx, newPostgres(p, o.Namespace, o.Partitions)); err != nil {
+	if err := rebuild(ctx, newPostgres(p, o, o.Partitions)); err != nil {
 		return err
 	}
 	return endMaintenance(ctx, p.work, o.Namespace)

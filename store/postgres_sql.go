@@ -9,10 +9,11 @@ import (
 // lockTimeout holds for the rest of the transaction.
 const lockTimeout = `select set_config('lock_timeout', '1s', true)`
 
-// What holds for the SQL of projections, for the rest of the transaction: where it finds its tables, and that a lock which one partition's
-// statement waits for does not hold up the others in the transaction.
+// What holds for the SQL of projections, for the rest of the transaction: where it finds its tables, whose turn it is, and that a lock
+// which one partition's statement waits for does not hold up the others in the transaction.
 const (
 	setPath   = `select pg_catalog.set_config('search_path', $1, true)`
+	takeLock  = `select pg_catalog.pg_advisory_xact_lock($1)`
 	impatient = `select pg_catalog.set_config('lock_timeout', '100ms', true)`
 )
 

@@ -26,35 +26,31 @@ var (
 )
 
 // queueStatements puts what projections want into a batch behind the commits, one read model after the other, and makes it known to the
-// connection.
-func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) error {
+// connection. It returns whose each of the queries is, after the first.
+func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) (whose []*ReadModel, err error) {
 	models := modelsIn(group)
 	if len(models) == 0 {
-		return nil
+		return nil, nil
 	}
 	batch.Queue(impatient)
 	known := preparedOn(conn)
 	for _, m := range models {
 		path := s.path(m)
 		batch.Queue(setPath, path)
-		for _, c := range group {
-			for _, statement := range c.Statements {
-				if statement.Model != m {
-					continue
-				}
-				sql, arguments, err := rewritten(ctx, conn, statement.Query)
-				if err != nil {
-					return err
-				}
-				name, err := known.prepare(ctx, conn, path, sql)
-				if err != nil {
-					return err
-				}
-				batch.Queue(name, arguments...)
+		whose = append(whose, m)
+		err := sending(ctx, conn, m, group, func(next sendable) error {
+			name, err := known.prepare(ctx, conn, path, next.sql)
+			if err == nil {
+				batch.Queue(name, next.arguments...)
+				whose = append(whose, m)
 			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return whose, nil
 }
 
 // modelsIn are the read models whose statements go along with commits, in the order in which they come.

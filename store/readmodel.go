@@ -18,6 +18,9 @@ type ReadModel struct {
 	Version int
 	// Using are other schemas whose tables, functions and types its SQL may name without their schema.
 	Using []string
+	// SortedBy, if there are any, are the arguments of its statements, counted from 1, that say which row a statement writes. Statements are
+	// sent in the order of these keys.
+	SortedBy []int
 	// Setup is the SQL that creates what the projection writes to. It may be empty.
 	Setup string
 }
@@ -54,6 +57,11 @@ func (m *ReadModel) Check(namespace string) error {
 	if schema := m.Schema(namespace); len(schema) > maxName || namespace == "" && len(schema) == maxName {
 		errs = append(errs, fmt.Errorf("its schema %q would have a name of more than %d bytes, which Postgres cuts: choose a shorter name",
 			schema, maxName))
+	}
+	for _, n := range m.SortedBy {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("projections.SortedBy(%d): arguments count from 1", n))
+		}
 	}
 	for _, schema := range m.Using {
 		switch {

@@ -70,10 +70,10 @@ func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
 		commands:     counter("maestro.commands", "{command}", "Commands that got an outcome."),
 		deadLetters:  counter("maestro.dead_letters", "{command}", "Durable commands that failed and were put aside."),
 		commitErrors: counter("maestro.commit.errors", "{commit}", "Commits that were not made."),
-		bodiless:     counter("maestro.publication.bodies_left_out", "{event}",
+		bodiless: counter("maestro.publication.bodies_left_out", "{event}",
 			"Events that were too large for a message and were published without their body."),
-		cacheHits:    counter("maestro.cache.hits", "{aggregate}", "Aggregates that a batch found in memory."),
-		cacheMisses:  counter("maestro.cache.misses", "{aggregate}", "Aggregates that a batch had to load."),
+		cacheHits:   counter("maestro.cache.hits", "{aggregate}", "Aggregates that a batch found in memory."),
+		cacheMisses: counter("maestro.cache.misses", "{aggregate}", "Aggregates that a batch had to load."),
 
 		queued:    seconds("maestro.command.queued.duration", "From a command's arrival at the worker to its batch."),
 		whole:     seconds("maestro.command.duration", "From a command's arrival, a durable one's at the stream, to its outcome."),
