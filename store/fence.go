@@ -4,6 +4,8 @@ package store
 
 // advanceStatement is the first of every commit: it moves partitions on, if that is where their owner believes them to be, and returns
 // Postgres's clock.
-const advanceStatement = `select maestro.advance(unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
-	unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::timestamptz[]), unnest($8::timestamptz[]), unnest($9::bigint[]),
-	unnest($10::timestamptz[]), unnest($11::timestamptz[]))`
+const advanceStatement = `select maestro.advance(
+	pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::bigint[]),
+	pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[]),
+	pg_catalog.unnest($7::timestamptz[]), pg_catalog.unnest($8::timestamptz[]), pg_catalog.unnest($9::bigint[]),
+	pg_catalog.unnest($10::timestamptz[]), pg_catalog.unnest($11::timestamptz[]))`

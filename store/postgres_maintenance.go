@@ -36,7 +36,8 @@ func lockMaintenance(ctx context.Context, pool *pgxpool.Pool, namespace string) 
 	conn := pooled.Hijack()
 	_, err = conn.Exec(ctx, `set lock_timeout = '30s'`)
 	if err == nil {
-		_, err = conn.Exec(ctx, `select pg_advisory_lock(hashtextextended('maestro maintenance ' || $1::text, 0))`, namespace)
+		_, err = conn.Exec(ctx, `select pg_catalog.pg_advisory_lock(
+			pg_catalog.hashtextextended('maestro maintenance ' || $1::text, 0::bigint))`, namespace)
 	}
 	if isLocked(err) {
 		err = errors.New("somebody else is at it: wait until they are done")
@@ -123,7 +124,7 @@ func (s *Postgres) shutOut(ctx context.Context, owner string) (rows []Partition,
 // takeAll locks the rows in the order in which commits of several partitions do.
 func (s *Postgres) takeAll(ctx context.Context, owner, lockTimeout string) (rows []Partition, err error) {
 	var batch pgx.Batch
-	batch.Queue(`select set_config('lock_timeout', $1, true)`, lockTimeout)
+	batch.Queue(`select pg_catalog.set_config('lock_timeout', $1, true)`, lockTimeout)
 	batch.Queue(qualify(s.namespace, `select from maestro.partitions order by partition for update`))
 	batch.Queue(qualify(s.namespace, `update maestro.partitions set owner = $1, epoch = epoch + 1,
 		published_position = 0, event_stream = null`), owner)

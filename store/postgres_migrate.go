@@ -55,11 +55,17 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 }
 
 func migrateWith(ctx context.Context, conn *pgx.Conn, o Options) error {
-	if _, err := conn.Exec(ctx, `select pg_advisory_lock(hashtextextended('maestro:' || $1::text, 0))`, o.Namespace); err != nil {
+	if _, err := conn.Exec(ctx, `select pg_catalog.pg_advisory_lock(
+		pg_catalog.hashtextextended('maestro:' || $1::text, 0::bigint))`, o.Namespace); err != nil {
 		return err
 	}
 	if err := createSchema(ctx, conn, o.Namespace); err != nil {
 		return err
+	}
+	for _, name := range []string{"pg_advisory_lock", "pg_advisory_unlock"} { // tern's own calls name no schema
+		if _, err := conn.Prepare(ctx, "select "+name+"($1)", "select pg_catalog."+name+"($1)"); err != nil {
+			return err
+		}
 	}
 	migrator, err := newMigrator(ctx, conn, o)
 	if err != nil {
@@ -78,7 +84,8 @@ func migrateWith(ctx context.Context, conn *pgx.Conn, o Options) error {
 // createSchema leaves an existing one alone: a role that may not create schemas can use one that was made for it.
 func createSchema(ctx context.Context, conn *pgx.Conn, namespace string) error {
 	var comment string
-	err := conn.QueryRow(ctx, `select coalesce(obj_description(oid, 'pg_namespace'), '') from pg_namespace where nspname = $1`,
+	err := conn.QueryRow(ctx, `select coalesce(pg_catalog.obj_description(oid, 'pg_namespace'), '') from pg_catalog.pg_namespace
+		where nspname = $1`,
 		namespace).Scan(&comment)
 	switch {
 	case err == nil && strings.HasPrefix(comment, ourComment):

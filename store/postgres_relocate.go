@@ -25,9 +25,9 @@ var columns = strings.TrimPrefix(logColumns, "position, ")
 // other tables can collide on its way. The greatest time so far is the time in old partitions with odd histories too.
 var relocate = []string{
 	`create temp table relocated on commit drop as
-		select a.partition, row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
+		select a.partition, pg_catalog.row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
 			e.at, e.partition as old_partition, e.position as old_position, ` + columns + `
-		from (select *, max(recorded_at) over (partition by partition order by position) as at from maestro.log) e
+		from (select *, pg_catalog.max(recorded_at) over (partition by partition order by position) as at from maestro.log) e
 		join relocated_aggregates a using (aggregate_type, aggregate_id)`,
 	`truncate maestro.log`,
 	`insert into maestro.log (partition, position, ` + columns + `) select partition, position, ` + columns + ` from relocated`,
@@ -41,7 +41,8 @@ var relocate = []string{
 	`update maestro.snapshots s set partition = a.partition
 		from relocated_aggregates a where a.aggregate_type = s.aggregate_type and a.aggregate_id = s.aggregate_id`,
 	`update maestro.dead_letters d set partition = a.partition
-		from relocated_aggregates a where a.aggregate_type = split_part(d.subject, '.', 4) and a.aggregate_id = split_part(d.subject, '.', 5)`,
+		from relocated_aggregates a where a.aggregate_type = pg_catalog.split_part(d.subject, '.', 4)
+			and a.aggregate_id = pg_catalog.split_part(d.subject, '.', 5)`,
 	`truncate maestro.partitions`,
 }
 
@@ -65,8 +66,9 @@ func (r *relocation) run(ctx context.Context, before epochs, lockTimeout string)
 		}
 	}
 	err = r.exec(ctx, `insert into maestro.partitions (partition, epoch, position, recorded_at)
-		select p, $2, coalesce(e.position, 0), e.recorded_at from generate_series(0, $1 - 1) p
-		left join (select partition, max(position) as position, max(recorded_at) as recorded_at from relocated group by partition) e
+		select p, $2, coalesce(e.position, 0), e.recorded_at from pg_catalog.generate_series(0, $1 - 1) p
+		left join (select partition, pg_catalog.max(position) as position,
+			pg_catalog.max(recorded_at) as recorded_at from relocated group by partition) e
 			on e.partition = p`, r.partitions, now.highest+1)
 	if err != nil {
 		return err
@@ -81,12 +83,12 @@ func (r *relocation) exec(ctx context.Context, sql string, args ...any) error {
 
 // lock keeps everybody else out, and takes all the time that is needed from then on.
 func (r *relocation) lock(ctx context.Context, timeout string) error {
-	_, err := r.Exec(ctx, `select set_config(name, '0', true) from pg_settings
+	_, err := r.Exec(ctx, `select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings
 		where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`)
 	if err != nil {
 		return err
 	}
-	if _, err := r.Exec(ctx, `select set_config('lock_timeout', $1, true)`, timeout); err != nil {
+	if _, err := r.Exec(ctx, `select pg_catalog.set_config('lock_timeout', $1, true)`, timeout); err != nil {
 		return err
 	}
 	return r.exec(ctx, `lock table maestro.settings, maestro.partitions, maestro.receipts, maestro.log, maestro.snapshots,
@@ -103,7 +105,8 @@ func (r *relocation) placeAggregates(ctx context.Context) error {
 		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.log
 			union select aggregate_type, aggregate_id from maestro.snapshots
 			union select aggregate_type, aggregate_id from maestro.receipts
-			union select split_part(subject, '.', 4) collate "C", split_part(subject, '.', 5) collate "C" from maestro.dead_letters`,
+			union select pg_catalog.split_part(subject, '.', 4) collate "C",
+				pg_catalog.split_part(subject, '.', 5) collate "C" from maestro.dead_letters`,
 	} {
 		if err := r.exec(ctx, sql); err != nil {
 			return err

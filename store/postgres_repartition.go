@@ -83,6 +83,7 @@ func (s *Postgres) repartition(ctx context.Context, conn *pgx.Conn, partitions i
 type epochs struct{ sum, highest int64 }
 
 func (s *Postgres) epochs(ctx context.Context, db querier) (e epochs, err error) {
-	err = db.QueryRow(ctx, qualify(s.namespace, `select sum(epoch)::bigint, max(epoch) from maestro.partitions`)).Scan(&e.sum, &e.highest)
+	err = db.QueryRow(ctx, qualify(s.namespace,
+		`select pg_catalog.sum(epoch)::bigint, pg_catalog.max(epoch) from maestro.partitions`)).Scan(&e.sum, &e.highest)
 	return e, err
 }

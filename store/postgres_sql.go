@@ -7,7 +7,7 @@ import (
 )
 
 // lockTimeout holds for the rest of the transaction.
-const lockTimeout = `select set_config('lock_timeout', '1s', true)`
+const lockTimeout = `select pg_catalog.set_config('lock_timeout', '1s', true)`
 
 // What holds for the SQL of projections, for the rest of the transaction: where it finds its tables, whose turn it is, and that a lock
 // which one partition's statement waits for does not hold up the others in the transaction.
@@ -19,7 +19,8 @@ const (
 
 const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
 
-// statements are the SQL of one namespace.
+// statements are the SQL of one namespace. Calls of Postgres's functions name their schema: Postgres takes the function that fits best, and
+// one that somebody else made in schema public for just these types would be it. Where unnest has several arguments it is none, but syntax.
 type statements struct {
 	partition, rows, acquire, evict            string
 	advance, receipts, events, snapshots, dead string
@@ -49,8 +50,8 @@ func newStatements(namespace string) statements {
 			where partition = $1 and exists (select from maestro.settings where partitions = $3 and maintenance = '' for share)
 			returning ` + partitionColumns),
 		// xmax of the row that others see is the transaction that is changing it. Null stands for all partitions.
-		evict: in(`select pg_terminate_backend(l.pid) from maestro.partitions p
-			join pg_locks l on l.locktype = 'transactionid' and l.transactionid = p.xmax
+		evict: in(`select pg_catalog.pg_terminate_backend(l.pid) from maestro.partitions p
+			join pg_catalog.pg_locks l on l.locktype = 'transactionid' and l.transactionid = p.xmax
 				and l.mode = 'ExclusiveLock' and l.granted
 			where p.partition = $1 or $1 is null`),
 
@@ -60,13 +61,15 @@ func newStatements(namespace string) statements {
 		takeBack: in(`select maestro.take_back($1, $2)`),
 		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
 				position, events, error, at)
-			select unnest($1::smallint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
-				unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::integer[]), unnest($9::text[])::jsonb,
-				unnest($10::timestamptz[])`),
+			select pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]),
+				pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[]), pg_catalog.unnest($6::bigint[]),
+				pg_catalog.unnest($7::bigint[]), pg_catalog.unnest($8::integer[]), pg_catalog.unnest($9::text[])::jsonb,
+				pg_catalog.unnest($10::timestamptz[])`),
 		events: in(`insert into maestro.log (partition, ` + logColumns + `)
-			select unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]),
-				unnest($6::text[]), unnest($7::integer[]), unnest($8::smallint[]), unnest($9::bytea[]),
-				unnest($10::text[])::jsonb, unnest($11::timestamptz[])`),
+			select pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),
+				pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::text[]),
+				pg_catalog.unnest($7::integer[]), pg_catalog.unnest($8::smallint[]), pg_catalog.unnest($9::bytea[]),
+				pg_catalog.unnest($10::text[])::jsonb, pg_catalog.unnest($11::timestamptz[])`),
 		snapshots: in(snapshotsStatement),
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)

@@ -4,7 +4,7 @@ create table {{.schema}}.settings (
   singleton        boolean     primary key default true check (singleton),
   partitions       smallint    not null,
   event_partitions smallint    not null,
-  created_at       timestamptz not null default now(),
+  created_at       timestamptz not null default pg_catalog.now(),
   maintenance      text        not null default ''
 );
 comment on table {{.schema}}.settings is 'What the namespace is divided into, and what is under way that keeps workers out.';
@@ -25,7 +25,7 @@ create table {{.schema}}.partitions (
   recorded_at        timestamptz
 ) with (fillfactor = 10);
 comment on table {{.schema}}.partitions is 'Who owns each partition, and how far it has come.';
-insert into {{.schema}}.partitions (partition) select generate_series(0, {{.partitions}} - 1);
+insert into {{.schema}}.partitions (partition) select pg_catalog.generate_series(0, {{.partitions}} - 1);
 
 -- A body is kept as it was written. The codec says how it reads: 1 is JSON that jsonb can hold, 2 is other JSON, 0 is anything else.
 create table {{.schema}}.log (
@@ -49,9 +49,9 @@ comment on table {{.schema}}.log is 'The log: positions count from 1 in each par
 create view {{.schema}}.events as
   select partition, position, aggregate_type, aggregate_id, sequence, type, version,
     case codec
-      when 1 then convert_from(body, 'UTF8')::jsonb
-      when 2 then to_jsonb(convert_from(body, 'UTF8'))
-      else to_jsonb(encode(body, 'hex'))
+      when 1 then pg_catalog.convert_from(body, 'UTF8')::jsonb
+      when 2 then pg_catalog.to_jsonb(pg_catalog.convert_from(body, 'UTF8'))
+      else pg_catalog.to_jsonb(pg_catalog.encode(body, 'hex'))
     end as body,
     metadata, recorded_at
   from {{.schema}}.log;
@@ -60,9 +60,9 @@ comment on view {{.schema}}.events is 'The log for people: bodies are jsonb.';
 -- The same for an index of the user's own, which takes only what is immutable. A view of it would take twice the time.
 create function {{.schema}}.json(body bytea, codec smallint) returns jsonb language sql immutable parallel safe
 return case codec
-  when 1 then convert_from(body, 'UTF8')::jsonb
-  when 2 then to_jsonb(convert_from(body, 'UTF8'))
-  else to_jsonb(encode(body, 'hex'))
+  when 1 then pg_catalog.convert_from(body, 'UTF8')::jsonb
+  when 2 then pg_catalog.to_jsonb(pg_catalog.convert_from(body, 'UTF8'))
+  else pg_catalog.to_jsonb(pg_catalog.encode(body, 'hex'))
 end;
 comment on function {{.schema}}.json is 'A body of the log as the view of the events shows it.';
 
@@ -130,7 +130,7 @@ begin
          recorded_at = coalesce(to_recorded_at, recorded_at)
    where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position;
   if found then
-    return clock_timestamp();
+    return pg_catalog.clock_timestamp();
   end if;
   select epoch, layout, position into actual from {{.schema}}.partitions where partition = of_partition;
   if actual.epoch is distinct from from_epoch then
