@@ -139,7 +139,7 @@ func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, err
 	}
 	p, err := scanPartition(s.control.QueryRow(ctx, s.sql.partition, partition, s.partitions))
 	if err != nil {
-		return Partition{}, fmt.Errorf("read partition %d: %w", partition, own(s.whyNoRow(ctx, err)))
+		return Partition{}, fmt.Errorf("read partition %d: %w", partition, s.whyNoRow(ctx, err))
 	}
 	return p, nil
 }
@@ -152,7 +152,7 @@ func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
 		err = pgx.ErrNoRows
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the partitions: %w", own(s.whyNoRow(ctx, err)))
+		return nil, fmt.Errorf("read the partitions: %w", s.whyNoRow(ctx, err))
 	}
 	return all, nil
 }
@@ -171,7 +171,7 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 		p, err = s.acquire(ctx, partition, owner)
 	}
 	if err != nil {
-		return Partition{}, fmt.Errorf("acquire partition %d: %w", partition, own(s.whyNoRow(ctx, err)))
+		return Partition{}, fmt.Errorf("acquire partition %d: %w", partition, s.whyNoRow(ctx, err))
 	}
 	return p, nil
 }
@@ -180,13 +180,19 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 // number of partitions has changed since it was opened.
 func (s *Postgres) whyNoRow(ctx context.Context, err error) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return err
+		return own(err)
 	}
 	if readOnly := ""; s.control.QueryRow(ctx, readOnlySetting).Scan(&readOnly) == nil && readOnly == "on" {
-		return errReadOnly
+		return own(errReadOnly)
 	}
 	found, err := readSettings(ctx, s.control, s.namespace)
-	return errors.Join(err, found.usable(Options{Namespace: s.namespace, Partitions: s.partitions}))
+	if err != nil {
+		return own(err)
+	}
+	if err := found.usable(Options{Namespace: s.namespace, Partitions: s.partitions}); err != nil {
+		return err // it does not pass by itself
+	}
+	return own(pgx.ErrNoRows)
 }
 
 func (s *Postgres) acquire(ctx context.Context, partition int, owner string) (p Partition, err error) {

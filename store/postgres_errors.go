@@ -36,7 +36,7 @@ const (
 // own marks an error of our own SQL, or of the way to Postgres, which has no connection to look at any more.
 func own(err error) error {
 	switch {
-	case err == nil, errors.As(err, new(*Fault)), errors.Is(err, pgx.ErrNoRows): // and what is not there is no fault
+	case err == nil, errors.As(err, new(*Fault)):
 		return err
 	case !errors.As(err, new(*pgconn.ConnectError)) && serverError(err) != nil && !endsSession(serverError(err)):
 		return &Fault{Origin: OwnSQL, Err: err}
