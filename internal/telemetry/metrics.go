@@ -87,7 +87,11 @@ func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
 		publicationSize: number("maestro.publication.size", "{event}", "Events that were published together.")}
 	m.record, m.add = m.recordWith(), m.addWith()
 	m.durable, m.requested = m.recordWith(SourceKey.String("stream")), m.recordWith(SourceKey.String("request"))
-	return m, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err == nil {
+		m.bodiless.Add(context.Background(), 0, m.add...) // shown before the first, so that an alert sees it rise
+	}
+	return m, err
 }
 
 // addWith and recordWith prepare the attributes of measurements, so that these need not.
