@@ -34,7 +34,7 @@ demo: ## run a worker, its database and its broker, and watch commands go throug
 	@go run ./examples/demo
 
 test: .bin/nats-$(NATS_VERSION) ## run all tests against real servers; TESTFLAGS="-run Name" for some of them
-	@./setup
+	@./setup test
 	go test -count=1 -timeout=20m $(TESTFLAGS) ./...
 
 race: ## run all tests with the race detector
@@ -58,7 +58,7 @@ bench: ## measure, beside the program in FLOOR if it is there, and write docs/pe
 	@go run ./internal/bench -write docs/performance.md $(if $(FLOOR),-floor $(FLOOR)) $(BENCH)
 
 faults: ## break a running system for minutes, and check that nothing is lost, doubled or out of order; SEED=1 SEEDS=10
-	@./setup faults
+	@./setup test
 	go test -count=1 -v -timeout=0 -run='^(TestFaults|TestASlowFlushGivesNoCommandUp)$$' ./tests/faults -seed=$(SEED) -seeds=$(SEEDS) -slowflush=$(SLOWFLUSH)
 
 endure: ## drive every bad habit of users' code into one namespace, with a good load beside it; ENDURE=3m

@@ -87,11 +87,13 @@ func (c Tempt) Decide(root) (events, error) {
 	}
 }
 
-// TemptedInHand, TemptedBatch and TemptedQueue are the events that read models misbehave for.
 type (
+	// TemptedInHand is what a read model misbehaves for that has the transaction in hand, event by event.
 	TemptedInHand struct{ Habit string }
-	TemptedBatch  struct{ Habit string }
-	TemptedQueue  struct{ Habit string }
+	// TemptedBatch is the same for one that takes all events of a commit.
+	TemptedBatch struct{ Habit string }
+	// TemptedQueue is the same for one that queues its SQL.
+	TemptedQueue struct{ Habit string }
 )
 
 // Evolve counts.
