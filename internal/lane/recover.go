@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // recover finds out where the log is after a commit that failed: it may have been made all the same, or somebody else wrote. What
 // is in memory is then no longer to be trusted, and receipts tell what has happened. The lane does nothing before it has read that
-// successfully, however long it takes. An error that does not pass ends the lane.
+// successfully, however long it takes. A change of the number of partitions ends the lane.
 func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.BackOff) error {
 	l.checkReceipts, l.unproven = true, readsAgain
 	l.doing.begin(Waiting)
@@ -29,7 +30,7 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 		if !readsAgain {
 			return nil
 		}
-		if !store.Judge(err).Passes() { // such as that the namespace has another number of partitions now
+		if errors.As(err, new(*store.PartitionsError)) { // the partition is not what it was: the row never comes
 			return err
 		}
 		l.doing.failed(err)
