@@ -8,8 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -21,8 +24,31 @@ type Limits struct {
 	MaxBytes int64
 }
 
-// Ensure makes the stream, or brings its configuration to what is needed with the given limits.
+// patience is how long JetStream may be busy, or without a leader, before Ensure gives up.
+const patience = time.Minute
+
+// Ensure makes the stream, or brings its configuration to what is needed with the given limits. It
+// asks again for up to a minute while JetStream does not answer: a worker that ended instead would
+// only come back to the same busy servers.
 func Ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.StreamConfig, l Limits) (jetstream.Stream, error) {
+	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxElapsedTime(patience))
+	return backoff.RetryWithData(func() (jetstream.Stream, error) {
+		made, err := ensure(ctx, js, needed, l)
+		if err != nil && !passing(err) {
+			err = backoff.Permanent(err)
+		}
+		return made, err
+	}, backoff.WithContext(again, ctx))
+}
+
+// passing says whether an error of JetStream is one of the moment: no answer in time, or no leader.
+func passing(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.As(err, &api) && api.Code == http.StatusServiceUnavailable && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled
+}
+
+func ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.StreamConfig, l Limits) (jetstream.Stream, error) {
 	found, err := js.Stream(ctx, needed.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return js.CreateOrUpdateStream(ctx, l.over(jetstream.StreamConfig{Replicas: 1, MaxBytes: -1}, needed))
