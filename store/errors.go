@@ -66,6 +66,20 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
+// SchemaError says that a newer program has changed the namespace's schema in a way that this program cannot work with.
+type SchemaError struct {
+	Namespace string
+	// Version is that of the schema. LeastProgram is the version that a program must know to use it, Known the newest that this
+	// program knows.
+	Version, LeastProgram, Known int
+}
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("namespace %q has version %d of the schema, which needs a program that knows version %d; this one knows %d: "+
+		"deploy the release that migrated it, or a later one; the way back to this release is a backup of the database",
+		e.Namespace, e.Version, e.LeastProgram, e.Known)
+}
+
 // Fault is an error of the store with its origin.
 type Fault struct {
 	Origin    Origin

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,4 +28,34 @@ func (s *Postgres) Work() *pgxpool.Pool { return s.pool }
 // Contend has a read model count as contended.
 func (s *Postgres) Contend(m *ReadModel) {
 	s.contention.noticed(m, &pgconn.PgError{Code: codeDeadlock})
+}
+
+// Knowing are the options of a program that knows other migrations.
+func (o Options) Knowing(migrations fs.FS) Options {
+	var err error
+	if o.steps, err = readSteps(migrations); err != nil {
+		panic(err)
+	}
+	return o
+}
+
+// ReadSteps checks migrations.
+func ReadSteps(migrations fs.FS) error {
+	_, err := readSteps(migrations)
+	return err
+}
+
+// FirstStep is the program's own first migration.
+func FirstStep() []byte {
+	text, err := embedded.ReadFile("migrations/001_create.sql")
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// CommitBy has commits begin with another function than advance, which is named with its schema.
+func (s *Postgres) CommitBy(function string) *Postgres {
+	s.sql.advance = strings.ReplaceAll(s.sql.advance, qualify(s.namespace, "maestro.advance("), function+"(")
+	return s
 }

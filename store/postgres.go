@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type Options struct {
 	Name string
 	// Logger gets what an operator must know. The default is slog.Default().
 	Logger *slog.Logger
+
+	steps steps // other migrations than the program's own, in tests
 }
 
 const defaultPartitions = 64
@@ -50,6 +53,19 @@ func (o Options) check() error {
 		return fmt.Errorf("%d event partitions: expected 1 to %d, or 0 for the default", o.EventPartitions, most)
 	}
 	return nil
+}
+
+// schema are the migrations that the program knows.
+func (o Options) schema() steps {
+	if o.steps != nil {
+		return o.steps
+	}
+	return migrations
+}
+
+// divided is how a new namespace is divided.
+func (o Options) divided() settings {
+	return settings{partitions: cmp.Or(o.Partitions, defaultPartitions), eventPartitions: o.EventPartitions}
 }
 
 // Postgres is the event log in a schema of a Postgres database of version 14 or later.
@@ -79,7 +95,8 @@ var _ Store = (*Postgres)(nil)
 
 // Open returns the store of a namespace, which it creates or brings up to date first where that is needed; see [Migrate].
 // Another number of partitions than the namespace has is a [*PartitionsError]; while [Repartition] or [Republish] is not
-// finished, the error wraps [ErrMaintenance].
+// finished, the error wraps [ErrMaintenance]. A newer schema is as good, unless it has left behind what this program needs: that is a
+// [*SchemaError].
 //
 // The store makes connections of its own, from a copy of the pool's configuration: as many as the pool may have, and three
 // more. [Postgres.Close] ends them. The pool remains the caller's.

@@ -19,6 +19,8 @@ const (
 	codeMoved           = "ME002"
 	codeNotLent         = "ME003"
 	codeNotDurable      = "ME004"
+	codeMigrating       = "ME011"
+	codeAhead           = "ME012"
 	codeReadOnly        = "25006"
 	codeUniqueViolation = "23505"
 	codeUndefinedTable  = "42P01"

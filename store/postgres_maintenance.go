@@ -56,14 +56,21 @@ func endMaintenance(ctx context.Context, pool *pgxpool.Pool, namespace string) e
 }
 
 // existing brings a namespace up to date, but makes none.
-func existing(ctx context.Context, pool *pgxpool.Pool, namespace string) (found settings, err error) {
+func existing(ctx context.Context, pool *pgxpool.Pool, o Options) (found settings, err error) {
+	namespace := o.Namespace
 	if found, err = readSettings(ctx, pool, namespace); err != nil {
 		return found, err
 	}
 	if found.version == 0 {
 		return found, fmt.Errorf("there is no namespace %q in this database: is it another one, or another database?", namespace)
 	}
-	return prepare(ctx, pool, Options{Namespace: namespace})
+	if found, err = prepare(ctx, pool, Options{Namespace: namespace, Logger: o.Logger, steps: o.steps}); err != nil {
+		return found, err
+	}
+	if known := len(o.schema()); found.version > known { // it may hold what this program would forget
+		return found, &SchemaError{Namespace: namespace, Version: found.version, LeastProgram: found.version, Known: known}
+	}
+	return found, nil
 }
 
 // Republish has rebuild publish the whole log anew while no worker can own a partition.
@@ -87,7 +94,7 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found, err := existing(ctx, p.control, o.Namespace)
+	found, err := existing(ctx, p.control, o)
 	switch {
 	case err != nil:
 		return err

@@ -65,17 +65,6 @@ func TestEventPartitionsDivideTheBigTables(t *testing.T) {
 	require.Equal(t, 9, parts)
 }
 
-func TestANewerSchemaIsRefused(t *testing.T) {
-	t.Parallel()
-	pool := newPool(t)
-	open(t, pool, store.Options{})
-	_, err := pool.Exec(t.Context(), `update maestro.schema_version set version = 99`)
-	require.NoError(t, err)
-	_, err = store.Open(t.Context(), pool, store.Options{})
-	require.ErrorContains(t, err, "deploy a newer one")
-	require.ErrorContains(t, store.Migrate(t.Context(), pool, store.Options{}), "deploy a newer one")
-}
-
 func TestThePrintedSQLIsTheMigration(t *testing.T) {
 	t.Parallel()
 	for _, o := range []store.Options{{Partitions: 5}, {Namespace: "order", EventPartitions: 2}} {

@@ -41,7 +41,7 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found, err := existing(ctx, p.control, o.Namespace)
+	found, err := existing(ctx, p.control, o)
 	switch {
 	case err != nil:
 		return err

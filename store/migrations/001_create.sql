@@ -1,4 +1,13 @@
+-- least program: 1
 -- Keys of text compare byte by byte, whatever the database's language: that is quicker, and the same everywhere.
+
+create table {{.schema}}.schema_version (
+  singleton     boolean primary key default true check (singleton),
+  version       integer not null,
+  least_program integer not null
+);
+comment on table {{.schema}}.schema_version is 'The last migration, and the version that a program must know to use the schema.';
+insert into {{.schema}}.schema_version (version, least_program) values (1, 1);
 
 create table {{.schema}}.settings (
   singleton        boolean     primary key default true check (singleton),
@@ -92,7 +101,7 @@ create table {{.schema}}.receipts (
 ){{.partitionBy}};
 create index receipts_at on {{.schema}}.receipts (at);
 comment on table {{.schema}}.receipts is 'The outcome of each command, so that none takes effect twice.';
-{{range $i := untilStep 0 .eventPartitions 1}}
+{{range $i := .eventPartitions}}
 create table {{$.schema}}.log_{{$i}} partition of {{$.schema}}.log
   for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
 create table {{$.schema}}.snapshots_{{$i}} partition of {{$.schema}}.snapshots

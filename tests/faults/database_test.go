@@ -21,7 +21,7 @@ type database struct {
 	primary, follower *localpg.Server
 	service, inside   *proxy
 	acknowledgements  *proxy // between the standby and its primary
-	pooler            *pooler
+	pooler            *localpg.Pooler
 	user              *url.Userinfo // of the workers
 
 	lost []time.Time // when a failover may have lost commits
@@ -47,7 +47,7 @@ func newDatabase(t *testing.T, s shape) *database {
 	}
 	if s.pooler {
 		password, _ := d.user.Password()
-		d.pooler = startPooler(t, d.service.address(), map[string]string{d.user.Username(): password})
+		d.pooler = localpg.StartPooler(t, d.service.address(), 20, map[string]string{d.user.Username(): password})
 	}
 	return d
 }
@@ -65,7 +65,7 @@ func (d *database) forWorkers() (connection *url.URL, address string) {
 	u := d.url(d.primary)
 	u.User, address = d.user, d.service.address()
 	if d.pooler != nil {
-		address = d.pooler.address()
+		address = d.pooler.Address()
 		u.RawQuery += "&default_query_exec_mode=exec"
 	}
 	return u, address
@@ -154,6 +154,6 @@ func (d *database) heal() {
 		d.acknowledgements.heal()
 	}
 	if d.pooler != nil {
-		d.pooler.resume()
+		d.pooler.Resume()
 	}
 }

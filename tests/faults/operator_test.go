@@ -15,12 +15,6 @@ import (
 
 // An operator does what docs/operations.md asks for, and what workers ask for in their logs.
 
-// migrate brings the schema up to date without the pooler, as the workers' user.
-func (w *world) migrate(ctx context.Context) error {
-	direct, _ := w.database.forWorkers()
-	return w.command(ctx, "migrate", "DATABASE_URL="+direct.String())
-}
-
 // mend builds the event stream anew where Postgres has lost commits and a worker says that this is the remedy. Nobody else knows.
 func (w *world) mend(ctx context.Context) error {
 	if len(w.database.lost) == 0 {
@@ -39,9 +33,9 @@ func (w *world) mend(ctx context.Context) error {
 }
 
 // command runs another command of the worker's program, with the settings of the first worker.
-func (w *world) command(ctx context.Context, name string, env ...string) error {
+func (w *world) command(ctx context.Context, name string) error {
 	cmd := exec.CommandContext(ctx, w.workers[0].program, name)
-	cmd.Env = append(slices.Clone(w.workers[0].env), env...)
+	cmd.Env = w.workers[0].env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("worker %s: %w: %s", name, err, out)
 	}

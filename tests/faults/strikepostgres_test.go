@@ -32,13 +32,13 @@ func (s *storm) strikePostgres(ctx context.Context, f fault) {
 	case loseStandby:
 		s.loseStandby(ctx, f)
 	case killPooler:
-		d.pooler.stop(syscall.SIGKILL)
+		d.pooler.Stop(syscall.SIGKILL)
 		pause(ctx, f.length)
-		d.pooler.start()
+		d.pooler.Start()
 	default:
-		d.pooler.pause()
+		d.pooler.Pause()
 		pause(ctx, f.length)
-		d.pooler.resume()
+		d.pooler.Resume()
 	}
 }
 

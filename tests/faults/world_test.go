@@ -56,9 +56,6 @@ func newWorld(t *testing.T, s shape) *world {
 		w.workers = append(w.workers, w.newWorker(i, binary))
 	}
 	t.Cleanup(w.shutDown)
-	if s.pooler {
-		require.NoError(t, w.migrate(ctx))
-	}
 	for i := range s.started {
 		w.workers[i].start()
 	}

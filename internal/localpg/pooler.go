@@ -1,0 +1,149 @@
+package localpg
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Pooler is a PgBouncer process in transaction mode, which comes back at the same port.
+type Pooler struct {
+	t    testing.TB
+	dir  string
+	port int
+	as   *syscall.Credential
+
+	mu  sync.Mutex
+	cmd *exec.Cmd
+}
+
+// poolerSettings: a query waits for a connection for two seconds, and few share many.
+const poolerSettings = `[databases]
+* = host=%s port=%s
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %d
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = %s/users
+pool_mode = transaction
+default_pool_size = %d
+max_client_conn = 500
+query_wait_timeout = 2
+server_login_retry = 1
+server_connect_timeout = 2
+ignore_startup_parameters = extra_float_digits
+`
+
+// StartPooler starts a pooler before the server at an address, for users with their passwords. It has size connections to each
+// database for each user, and ends with the test.
+func StartPooler(t testing.TB, address string, size int, users map[string]string) *Pooler {
+	t.Helper()
+	p := &Pooler{t: t, dir: t.TempDir()}
+	host, port, err := net.SplitHostPort(address)
+	p.must(err)
+	p.port, err = freePort()
+	p.must(err)
+	var list strings.Builder
+	for name, password := range users {
+		fmt.Fprintf(&list, "%q %q\n", name, password)
+	}
+	p.must(os.WriteFile(filepath.Join(p.dir, "users"), []byte(list.String()), 0o600))
+	p.must(os.WriteFile(filepath.Join(p.dir, "ini"), fmt.Appendf(nil, poolerSettings, host, port, p.port, p.dir, size), 0o600))
+	p.becomeUser()
+	p.Start()
+	t.Cleanup(func() { p.Stop(syscall.SIGKILL) })
+	return p
+}
+
+func (p *Pooler) must(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// becomeUser has root run the pooler as the user postgres: it refuses to be root.
+func (p *Pooler) becomeUser() {
+	if os.Geteuid() != 0 {
+		return
+	}
+	account, err := user.Lookup("postgres")
+	p.must(err)
+	uid, _ := strconv.Atoi(account.Uid)
+	gid, _ := strconv.Atoi(account.Gid)
+	p.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	for _, name := range []string{"users", "ini"} {
+		p.must(os.Chown(filepath.Join(p.dir, name), uid, gid))
+	}
+	for dir := p.dir; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) { // it must get there
+		p.must(os.Chmod(dir, 0o755)) //nolint:gosec // nothing in there is anybody's secret
+	}
+}
+
+// Address is where the pooler listens.
+func (p *Pooler) Address() string { return "127.0.0.1:" + strconv.Itoa(p.port) }
+
+// Start starts the pooler again after [Pooler.Stop], and returns when it listens.
+func (p *Pooler) Start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	path := "/usr/sbin/pgbouncer" // Debian's place, which is not in everybody's PATH
+	if found, err := exec.LookPath("pgbouncer"); err == nil {
+		path = found
+	}
+	p.cmd = exec.Command(path, filepath.Join(p.dir, "ini"))
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Errorf("start PgBouncer: %v: ./setup installs it", err)
+		p.cmd = nil
+		return
+	}
+	for deadline := time.Now().Add(poolerStart); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", p.Address()); err == nil {
+			_ = conn.Close()
+			return
+		}
+	}
+	p.t.Errorf("PgBouncer does not listen on %s", p.Address())
+}
+
+// poolerStart is how long a pooler may take until it listens.
+const poolerStart = 10 * time.Second
+
+// Stop ends the pooler and waits until it is gone.
+func (p *Pooler) Stop(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(s)
+	force := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
+	_ = p.cmd.Wait()
+	force.Stop()
+	p.cmd = nil
+}
+
+// Pause has the pooler hand out no connections: what asks for one waits, and is refused after two seconds.
+func (p *Pooler) Pause() { p.signal(syscall.SIGUSR1) }
+
+// Resume ends a pause.
+func (p *Pooler) Resume() { p.signal(syscall.SIGUSR2) }
+
+func (p *Pooler) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s)
+	}
+}
