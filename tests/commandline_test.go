@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -109,10 +110,10 @@ func TestProbes(t *testing.T) {
 	s.stop(w)
 }
 
-// `worker --dev` needs nothing, and leaves nothing behind.
-func TestDevNeedsNothing(t *testing.T) {
+// `worker --dev` brings its own servers, and leaves nothing behind.
+func TestDevBringsItsServers(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
+	folder := openFolder(t)
 	w := start(t, "worker", []string{"TMPDIR=" + folder}, []string{"--dev", "--http="}, nil)
 	nc := w.connect(t)
 	answer, err := nc.Request("maestro.do.counter.42.increment", []byte(`{"by":2}`), patience)
@@ -121,6 +122,13 @@ func TestDevNeedsNothing(t *testing.T) {
 	answer, err = nc.Request("maestro.get.counter.42", nil, patience)
 	require.NoError(t, err)
 	require.Contains(t, string(answer.Data), `"state":{"value":2}`)
+	database := regexp.MustCompile(`Postgres of its own" url="?([^"\s]+)`).FindStringSubmatch(w.out.String())
+	require.NotNil(t, database, w.out.String())
+	var events int
+	pool := localpg.Pool(t, database[1])
+	require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from maestro.log").Scan(&events))
+	require.Equal(t, 1, events)
+	pool.Close()
 	w.signal(os.Interrupt)
 	status, out := w.finish()
 	require.Zero(t, status, out)
@@ -129,11 +137,35 @@ func TestDevNeedsNothing(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// With a folder and a database the server inside the process keeps what it has.
+// With a folder the servers keep what they have; a database that is given keeps its own.
 func TestDevKeepsWhatItIsGivenAPlaceFor(t *testing.T) {
 	t.Parallel()
-	folder, database := t.TempDir(), localpg.Database(t)
-	args := []string{"--dev", "--http=", "--data-dir", folder, "--database-url", database, "--partitions", "4"}
+	t.Run("its own Postgres", func(t *testing.T) {
+		t.Parallel()
+		keepsTwice(t, openFolder(t))
+	})
+	t.Run("a given database", func(t *testing.T) {
+		t.Parallel()
+		folder := t.TempDir()
+		keepsTwice(t, folder, "--database-url", localpg.Database(t))
+		require.NoDirExists(t, filepath.Join(folder, "postgres"))
+	})
+}
+
+// openFolder is a temporary folder that the user who runs Postgres for root can enter.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "maestro-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	require.NoError(t, os.Chmod(folder, 0o755))
+	return folder
+}
+
+// keepsTwice runs a worker twice with the same folder.
+func keepsTwice(t *testing.T, folder string, more ...string) {
+	t.Helper()
+	args := append([]string{"--dev", "--http=", "--data-dir", folder, "--partitions", "4"}, more...)
 	for run := range 2 {
 		w := start(t, "worker", nil, args, nil)
 		nc := w.connect(t)

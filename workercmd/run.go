@@ -3,9 +3,7 @@ package workercmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
@@ -26,8 +24,8 @@ type runCommand struct {
 	broker
 	HTTP       string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
 	Pprof      bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
-	Dev        bool          `env:"MAESTRO_DEV" help:"Run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken; without a database, keep the log in memory."`
-	DataDir    string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream keeps its files. Default: a folder that is removed at the end."`
+	Dev        bool          `env:"MAESTRO_DEV" help:"For trials: run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken, and a Postgres from the programs of this machine, unless a database is given."`
+	DataDir    string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream and Postgres keep their files. Default: a folder that is removed at the end."`
 	CacheBytes int64         `env:"MAESTRO_CACHE_BYTES" default:"268435456" placeholder:"N" help:"Memory for aggregates that are kept for the next command."`
 	CacheIdle  time.Duration `env:"MAESTRO_CACHE_IDLE" default:"0" placeholder:"DURATION" help:"Let an aggregate go that nobody has asked for in this time; 0 keeps it as long as there is memory."`
 	MaxBatch   int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
@@ -42,7 +40,8 @@ type runCommand struct {
 // Help is shown by --help below the usage.
 func (*runCommand) Help() string {
 	return `Examples:
-  worker --dev                       try it out: everything in this process, nothing to install
+  worker --dev                       try it out: brings its own NATS and Postgres
+  worker --dev --data-dir ./data     the same, and keep everything for the next time
   worker --database-url postgres://maestro@db/orders --nats-url nats://nats:4222
   worker --dev --database-url postgres://localhost/postgres
 
@@ -71,10 +70,7 @@ func (r *runCommand) run(ctx context.Context, p *Program) error {
 	}
 	defer func() { _ = recording.Stop(ctx) }()
 	if r.Dev {
-		if r.DatabaseURL == "" {
-			r.DatabaseURL = memoryURL
-		}
-		stop, err := r.startDev(logger)
+		stop, err := r.startDev(ctx, logger)
 		if err != nil {
 			return err
 		}
@@ -112,28 +108,6 @@ func (r *runCommand) run(ctx context.Context, p *Program) error {
 	}
 	logger.Info("stopped: everything in hand is finished")
 	return nil
-}
-
-// startDev starts the server inside the process, on NATS's own port where that is free.
-func (r *runCommand) startDev(logger *slog.Logger) (stop func(), err error) {
-	port := 4222
-	if l, err := net.Listen("tcp", "127.0.0.1:4222"); err != nil {
-		port = 0
-	} else if err := l.Close(); err != nil {
-		return nil, fmt.Errorf("--dev: %w", err)
-	}
-	if r.NATS.URL != "" {
-		return nil, errors.New("--dev brings its own NATS: leave --nats-url (NATS_URL) out, or --dev")
-	}
-	server, stop, err := startDev(r.DataDir, port, logger)
-	if err != nil && port != 0 {
-		server, stop, err = startDev(r.DataDir, 0, logger) // somebody may have taken the port a moment ago
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.NATS.URL = server.URL()
-	return stop, nil
 }
 
 // config is the worker's configuration, as the flags and the program say.

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/internal/connect"
-	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -30,7 +27,7 @@ type database struct {
 // connect opens the pool of connections and makes sure that somebody answers.
 func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	if d.DatabaseURL == "" {
-		return nil, errors.New("no database: set --database-url or DATABASE_URL to a Postgres, or try --dev, which needs none")
+		return nil, errors.New("no database: set --database-url or DATABASE_URL to a Postgres, or try --dev, which brings its own")
 	}
 	config, err := pgxpool.ParseConfig(d.DatabaseURL)
 	if err != nil {
@@ -86,21 +83,4 @@ func reporter(logger *slog.Logger) nats.ErrHandler {
 		}
 		logger.Debug("NATS reports", "error", err)
 	}
-}
-
-// startDev starts a nats-server inside the process. Without a data folder its streams end with the process.
-func startDev(dir string, port int, logger *slog.Logger) (server *localnats.Server, stop func(), err error) {
-	cleanUp := func() {}
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "maestro-dev-*"); err != nil {
-			return nil, nil, fmt.Errorf("--dev: %w", err)
-		}
-		cleanUp = func() { _ = os.RemoveAll(dir) }
-	}
-	server, err = localnats.Start(localnats.Options{Dir: filepath.Join(dir, "jetstream"), Port: port, Logger: logger})
-	if err != nil {
-		cleanUp()
-		return nil, nil, fmt.Errorf("--dev: %w", err)
-	}
-	return server, func() { server.Stop(); cleanUp() }, nil
 }

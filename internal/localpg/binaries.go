@@ -12,6 +12,9 @@ import (
 // minVersion is the oldest major version of Postgres that Maestro works with.
 const minVersion = 14
 
+// ErrNotInstalled: this machine has no programs of Postgres that will do.
+var ErrNotInstalled = errors.New("no PostgreSQL server of version 14 or later on this machine")
+
 // binaries returns the directory of initdb, pg_ctl and postgres: the given one, else the newest that is installed.
 func binaries(dir string) (string, error) {
 	if dir != "" {
@@ -33,8 +36,8 @@ func binaries(dir string) (string, error) {
 		}
 	}
 	if found == "" {
-		return "", fmt.Errorf("no PostgreSQL server of version %d or later on this machine: %w; "+
-			"install one (apt-get install postgresql) or give the directory of its binaries", minVersion, problem)
+		return "", fmt.Errorf("%w: %w; install one (apt-get install postgresql) or give the directory of its binaries",
+			ErrNotInstalled, problem)
 	}
 	return found, nil
 }

@@ -15,14 +15,15 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-
-	"github.com/google/uuid"
 )
 
 // Options are what can be chosen of a cluster.
 type Options struct {
 	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in /usr/lib/postgresql or PATH.
 	BinDir string
+	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop, and is used again by the next
+	// Start. The default is a temporary directory, which Stop removes.
+	Dir string
 	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a durable cluster.
 	Unsafe bool
 	// Settings are parameters of the server, as name=value without spaces.
@@ -37,6 +38,7 @@ type Server struct {
 	bin, dir string
 	settings string
 	options  Options
+	kept     bool // the directory outlives the server
 	user     *syscall.Credential
 	stop     func() error
 }
@@ -55,36 +57,46 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	password := uuid.NewString()
-	dir, err := makeDir(user, password)
+	s := &Server{bin: bin, options: options, user: user}
+	password, err := s.makeDir(options.Dir)
 	if err != nil {
 		return nil, err
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, s.removeDir())
 	}
-	settings, query := settings(port, options), "sslmode=disable"
+	s.settings = settings(port, options)
+	query := "sslmode=disable"
 	if options.TLS {
 		var demand string
-		if demand, query, err = demandTLS(dir, user); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(dir))
+		if demand, query, err = demandTLS(s.dir, user); err != nil {
+			return nil, errors.Join(err, s.removeDir())
 		}
-		settings += demand
+		s.settings += demand
 	}
-	s := &Server{
-		url:      fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?%s", password, port, query),
-		bin:      bin,
-		dir:      dir,
-		settings: settings,
-		options:  options,
-		user:     user,
-	}
-	if err := s.run(ctx, "initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile="+filepath.Join(dir, "password"),
-		"-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+	s.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?%s", password, port, query)
+	if err := s.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("start a local Postgres: %w", err)
 	}
 	return s, nil
+}
+
+// prepare starts the cluster with the data that its directory has, or makes new data. The file with the password gets its
+// name last, because data without it are those of an initdb that was interrupted.
+func (s *Server) prepare(ctx context.Context) error {
+	password, fresh := filepath.Join(s.dir, passwordFile), filepath.Join(s.dir, freshPasswordFile)
+	if _, err := os.Stat(password); err == nil {
+		return s.run(ctx, "pg_controldata")
+	}
+	if err := os.RemoveAll(s.data()); err != nil {
+		return errors.Join(err, s.removeDir())
+	}
+	if err := s.run(ctx, "initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile="+fresh, "-E", "UTF8", "--locale=C",
+		"--no-sync"); err != nil {
+		return err
+	}
+	return os.Rename(fresh, password)
 }
 
 // settings are the server's command line.
@@ -99,7 +111,11 @@ func settings(port int, options Options) string {
 
 // run starts the keeper, which makes the data with a program of Postgres, and waits until it says that the cluster is ready.
 func (s *Server) run(ctx context.Context, program string, args ...string) error {
-	keeping := []string{"-c", keeper, "keeper", s.bin, s.dir, s.settings, filepath.Join(s.bin, program), "-D", s.data()}
+	atEnd := "remove"
+	if s.kept {
+		atEnd = "keep"
+	}
+	keeping := []string{"-c", keeper, "keeper", s.bin, s.dir, s.settings, atEnd, filepath.Join(s.bin, program), "-D", s.data()}
 	cmd := s.command("/bin/sh", append(keeping, args...)...)
 	alive, err := cmd.StdinPipe()
 	if err != nil {
@@ -110,13 +126,13 @@ func (s *Server) run(ctx context.Context, program string, args ...string) error 
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return errors.Join(err, os.RemoveAll(s.dir))
+		return errors.Join(err, s.removeDir())
 	}
 	s.stop = sync.OnceValue(func() error {
 		_ = s.Continue() // it may be paused, or halted
 		_ = alive.Close()
 		_, _ = io.Copy(io.Discard, out)
-		return errors.Join(cmd.Wait(), os.RemoveAll(s.dir))
+		return errors.Join(cmd.Wait(), s.removeDir())
 	})
 	defer context.AfterFunc(ctx, func() { _ = out.Close() })()
 	reader := bufio.NewReader(out)
@@ -138,7 +154,7 @@ func (s *Server) URL() string { return s.url }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Stop ends the cluster and deletes all of it. Another call does nothing.
+// Stop ends the cluster and deletes all of it but what [Options.Dir] keeps. Another call does nothing.
 func (s *Server) Stop() error { return s.stop() }
 
 // Mode is a way in which a cluster goes down.

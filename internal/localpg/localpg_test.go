@@ -138,3 +138,46 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	require.ErrorContains(t, err, "does not exist", "dropped after its test, open connections or not")
 	require.Equal(t, "off", query[string](t, connect(t, Shared(t)), "show fsync"))
 }
+
+// A cluster with a directory of its own is there again the next time, and nobody else may run on it meanwhile.
+func TestADirectoryIsKept(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(openDir(t), "postgres")
+	for run := range 2 {
+		s, err := Start(t.Context(), Options{Dir: dir})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Stop() })
+		_, err = Start(t.Context(), Options{Dir: dir})
+		require.ErrorContains(t, err, "runs on the data in "+dir)
+		conn, err := pgx.Connect(t.Context(), s.URL())
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), "create table if not exists kept (n int)")
+		require.NoError(t, err)
+		var rows int
+		require.NoError(t, conn.QueryRow(t.Context(), "with _ as (insert into kept values (1)) select count(*) from kept").Scan(&rows))
+		require.Equal(t, run, rows)
+		require.NoError(t, conn.Close(t.Context()))
+		require.NoError(t, s.Stop())
+	}
+}
+
+// Data of an initdb that was interrupted are made anew.
+func TestHalfMadeDataAreMadeAnew(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(openDir(t), "postgres")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "data"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("15\n"), 0o600))
+	s, err := Start(t.Context(), Options{Dir: dir})
+	require.NoError(t, err)
+	require.NoError(t, s.Stop())
+}
+
+// openDir is a temporary directory that the server's user can enter, which those of package testing are not.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "maestro-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"sync"
-	"testing"
 )
 
 // Service is an address that leads to one server or another, as the name of a service does in front of a primary and its
@@ -22,7 +21,7 @@ type Service struct {
 }
 
 // NewService returns a service that leads to a server until the test ends.
-func NewService(t testing.TB, to *Server) *Service {
+func NewService(t TB, to *Server) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -28,16 +28,15 @@ func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Serv
 	if o.Synchronous && primary.options.Unsafe {
 		return nil, errors.New("start a standby: an unsafe primary does not wait for it")
 	}
-	dir, err := makeDir(primary.user, "")
-	if err != nil {
+	s := &Server{bin: primary.bin, options: primary.options, user: primary.user}
+	if _, err := s.makeDir(""); err != nil {
 		return nil, err
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, s.removeDir())
 	}
-	s := &Server{bin: primary.bin, dir: dir, options: primary.options, settings: settings(port, primary.options), user: primary.user,
-		url: at(primary.url, fmt.Sprintf("127.0.0.1:%d", port))}
+	s.settings, s.url = settings(port, primary.options), at(primary.url, fmt.Sprintf("127.0.0.1:%d", port))
 	name := fmt.Sprintf("standby_%d", port)
 	if err := s.run(ctx, "pg_basebackup", "-d", primary.source(name, o.Through), "-c", "fast", "-X", "stream", "-R", "-C", "-S", name,
 		"--no-sync"); err != nil {

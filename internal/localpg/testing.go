@@ -6,12 +6,20 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// TB is what the helpers for tests need of testing.TB; it keeps package testing out of the worker.
+type TB interface {
+	Helper()
+	Cleanup(f func())
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 // shared needs nobody to stop it: it ends with the test binary.
 var shared = sync.OnceValues(func() (*Server, error) {
@@ -19,7 +27,7 @@ var shared = sync.OnceValues(func() (*Server, error) {
 })
 
 // Shared returns the URL of a cluster that all tests of a binary share. The first call starts it, without fsync.
-func Shared(t testing.TB) string {
+func Shared(t TB) string {
 	t.Helper()
 	s, err := shared()
 	if err != nil {
@@ -31,7 +39,7 @@ func Shared(t testing.TB) string {
 var databases atomic.Int64
 
 // Database returns the URL of a new database in the shared cluster. It is dropped after the test.
-func Database(t testing.TB) string {
+func Database(t TB) string {
 	t.Helper()
 	server := Shared(t)
 	name := fmt.Sprintf("test_%d", databases.Add(1))
@@ -50,7 +58,7 @@ const closeTimeout = 10 * time.Second
 
 // Pool returns connections to a database, which are closed after the test. Where a test has failed and left a transaction open, that is
 // said then: to wait for its connection would be to wait for ever.
-func Pool(t testing.TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
+func Pool(t TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -75,7 +83,7 @@ func Pool(t testing.TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Po
 	return pool
 }
 
-func execute(t testing.TB, server, sql string) {
+func execute(t TB, server, sql string) {
 	t.Helper()
 	ctx := context.Background() // a test's own context has ended when it cleans up
 	conn, err := pgx.Connect(ctx, server)

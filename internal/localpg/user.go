@@ -8,7 +8,10 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/google/uuid"
 )
 
 // serverUser is the user that runs the server in place of root, nil for everybody else.
@@ -34,22 +37,52 @@ func serverUser() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// makeDir makes the directory of a cluster, with the file in which initdb finds the password.
-func makeDir(owner *syscall.Credential, password string) (string, error) {
-	dir, err := os.MkdirTemp("", "maestro-pg-")
+// The file in which initdb finds the password of a new cluster, and its name once the cluster is complete.
+const freshPasswordFile, passwordFile = "password.new", "password"
+
+// makeDir makes the server's directory, a temporary one where none is given, and returns the password of the cluster in it.
+func (s *Server) makeDir(given string) (password string, err error) {
+	if s.dir, s.kept = given, given != ""; s.kept {
+		if s.dir, err = filepath.Abs(given); err != nil {
+			return "", err
+		}
+		err = os.MkdirAll(s.dir, 0o700)
+	} else {
+		s.dir, err = os.MkdirTemp("", "maestro-pg-")
+	}
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, "password")
+	if found, err := os.ReadFile(filepath.Join(s.dir, passwordFile)); err == nil {
+		return strings.TrimSpace(string(found)), s.free()
+	}
+	password = uuid.NewString()
+	file := filepath.Join(s.dir, freshPasswordFile)
 	err = os.WriteFile(file, []byte(password+"\n"), 0o600)
-	if owner != nil {
-		err = errors.Join(err, os.Chown(file, int(owner.Uid), int(owner.Gid)), os.Chown(dir, int(owner.Uid), int(owner.Gid)),
-			enterable(owner, dir))
+	if s.user != nil {
+		uid, gid := int(s.user.Uid), int(s.user.Gid)
+		err = errors.Join(err, os.Chown(file, uid, gid), os.Chown(s.dir, uid, gid), enterable(s.user, s.dir))
 	}
 	if err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+		return "", errors.Join(err, s.removeDir())
 	}
-	return dir, nil
+	return password, nil
+}
+
+// free tells whether no server runs on the data already.
+func (s *Server) free() error {
+	if process, err := s.postmaster(); err == nil && syscall.Kill(process, 0) == nil {
+		return fmt.Errorf("another Postgres, process %d, runs on the data in %s", process, s.dir)
+	}
+	return nil
+}
+
+// removeDir removes the server's directory, unless it is one that stays.
+func (s *Server) removeDir() error {
+	if s.kept {
+		return nil
+	}
+	return os.RemoveAll(s.dir)
 }
 
 // enterable tells whether the owner of dir can get there.
@@ -58,8 +91,8 @@ func enterable(owner *syscall.Credential, dir string) error {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("user id %d, which runs Postgres for root, cannot enter %s: set TMPDIR to a directory that it can",
-			owner.Uid, dir)
+		return fmt.Errorf("user id %d, which runs Postgres for root, cannot enter %s: choose a directory that it can enter, "+
+			"or with TMPDIR one for temporary files", owner.Uid, dir)
 	}
 	return nil
 }
