@@ -55,8 +55,8 @@ type Config struct {
 	CacheIdle time.Duration
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
-	// Node names this worker as an owner and in the ids it makes; it must be unique. Default: the host's name and a
-	// random part.
+	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of connections, to other workers.
+	// Nothing depends on it, so two workers may have the same. Default: the host's name and a random part.
 	Node string
 	// Commands and Events say how the two streams are kept.
 	Commands consumer.StreamConfig
@@ -178,7 +178,7 @@ func withDefaults(c Config) Config {
 	}
 	if c.Node == "" {
 		host, _ := os.Hostname() // an empty name is as good
-		c.Node = host + "-" + hlc.New("").NewID()
+		c.Node = host + "-" + hlc.NewID()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -284,7 +284,7 @@ func closeStore(c Config, opened store.Store) {
 // laneConfig is what all lanes have in common.
 func laneConfig(c Config) lane.Config {
 	l := lane.Config{
-		Types: map[string]aggregate.Type{}, Clock: hlc.New(c.Node), Logger: c.Logger,
+		Types: map[string]aggregate.Type{}, Clock: hlc.New(), Logger: c.Logger,
 		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle), MaxBatch: c.MaxBatch,
 		MaxEventBytes: func() int { return maxEventBytes(0) },
 	}

@@ -62,6 +62,11 @@ func newRunning(t *testing.T) *running {
 // runningOn is on a database. The options are of the worker's connection to NATS.
 func runningOn(t *testing.T, url string, options ...nats.Option) *running {
 	t.Helper()
+	return runningWith(t, url, 1, options...)
+}
+
+func runningWith(t *testing.T, url string, partitions int, options ...nats.Option) *running {
+	t.Helper()
 	broker := localnats.ForTest(t)
 	r := &running{T: t, pool: localpg.Pool(t, url), log: &output{}}
 	nc := broker.Connect(t)
@@ -70,7 +75,7 @@ func runningOn(t *testing.T, url string, options ...nats.Option) *running {
 	require.NoError(t, err)
 	r.client, err = client.New(nc, client.Options{})
 	require.NoError(t, err)
-	r.config = maestro.Config{NATS: broker.Connect(t, options...), Database: r.pool, Partitions: 1, Aggregates: []aggregate.Type{account},
+	r.config = maestro.Config{NATS: broker.Connect(t, options...), Database: r.pool, Partitions: partitions, Aggregates: []aggregate.Type{account},
 		Logger: slog.New(slog.NewTextHandler(r.log, nil))}
 	r.start()
 	return r

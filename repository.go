@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
@@ -34,7 +35,7 @@ type Repository[S any] struct {
 
 // RepositoryConfig is what a repository works with. The zero value is the default.
 type RepositoryConfig struct {
-	// Node names this program in the ids it makes; it must be unique. Default: random.
+	// Node names this program in its logs. Two may have the same. Default: no name.
 	Node string
 	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate. Default 256 MiB.
 	CacheBytes int64
@@ -52,6 +53,9 @@ func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on s
 	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger})
 	config := laneConfig(full)
 	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger)
+	if c.Node != "" {
+		config.Logger = full.Logger.With("node", c.Node)
+	}
 	go config.Snapshots.Run(ctx)
 	return &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
 		ctx: ctx}, nil
@@ -99,8 +103,8 @@ type Result[S any] struct {
 	Root aggregate.Root[S]
 }
 
-// New returns a fresh aggregate id: a UUID of version 7 from the repository's clock.
-func (r *Repository[S]) New() string { return r.config.Clock.NewID() }
+// New returns a fresh aggregate id: a UUID of version 7.
+func (r *Repository[S]) New() string { return hlc.NewID() }
 
 // Evaluate decides a command on an aggregate's current state and commits what it leads to. On a conflict with another
 // writer it decides anew.
@@ -288,10 +292,12 @@ func (r *Repository[S]) lane(ctx context.Context, partition int) (*lane.Lane, er
 	if l := r.running(partition, nil); l != nil {
 		return l, nil
 	}
+	sent := time.Now()
 	at, err := r.store.Partition(ctx, partition)
 	if err != nil {
 		return nil, fmt.Errorf("read partition %d: %w", partition, err)
 	}
+	r.config.Clock.Saw(at.Clock, sent)
 	return r.running(partition, &at), nil
 }
 

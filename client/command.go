@@ -10,9 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
 )
 
 // Command asks an aggregate for something. Its JSON is a line of an import.
@@ -50,7 +49,7 @@ const (
 )
 
 // NewID returns a new command id: a UUID of version 7, so that ids sort by time.
-func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+func NewID() string { return hlc.NewID() }
 
 // giveID names a command that has no name yet.
 func (c *Command) giveID() {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/membership"
 	"github.com/maestro-es/maestro/internal/telemetry"
@@ -92,7 +93,7 @@ func New(c Config) *Consumer {
 		c.Lane.Metrics = telemetry.Discard()
 	}
 	partitions := c.Store.Partitions()
-	id := c.Lane.Clock.NewID()
+	id := hlc.NewID()
 	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
 		tenures: make([]atomic.Pointer[Tenure], partitions), seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
@@ -175,12 +176,17 @@ func (c *Consumer) watchStore(ctx context.Context) {
 	const every, patience = 500 * time.Millisecond, 2 * time.Second
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	seen, back := time.Now(), goneBack{}
+	seen, back, skewed := time.Now(), goneBack{}, skew{}
 	for {
 		c.seeLanes()
 		try, cancel := context.WithTimeout(ctx, 2*every)
+		sent := time.Now()
 		rows, err := c.Store.Rows(try)
 		cancel()
+		if len(rows) > 0 {
+			c.Lane.Clock.Saw(rows[0].Clock, sent)
+			skewed.look(c)
+		}
 		if s, tells := c.Store.(writable); tells { // so that a wait for one of its connections counts for nothing
 			err = s.Writable()
 		}

@@ -95,7 +95,7 @@ func (b *broker) newConsumer(s Store, log eventstream.Log) *Consumer {
 	require.NoError(b, err)
 	logger := slog.New(slog.DiscardHandler)
 	return New(Config{NATS: nc, JetStream: js, Namespace: ns, Store: s, Worker: b.Name(), Logger: logger,
-		Lane: lane.Config{Types: map[string]aggregate.Type{"box": box}, Clock: hlc.New(""), Logger: logger,
+		Lane: lane.Config{Types: map[string]aggregate.Type{"box": box}, Clock: hlc.New(), Logger: logger,
 			Memory: lane.NewMemory(1<<20, 0), MaxBatch: 8, MaxEventBytes: func() int { return int(nc.MaxPayload()) - 8<<10 }},
 		Publisher: func(at store.Partition) Publisher {
 			return eventstream.NewPublisher(js, ns, eventstream.StreamConfig{}, log, at, logger)

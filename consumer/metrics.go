@@ -20,12 +20,12 @@ import (
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
 	orphans, standing, diverged, contended                   metric.Int64ObservableGauge
-	age                                                      metric.Float64ObservableGauge
+	age, skew                                                metric.Float64ObservableGauge
 	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [12]error
+	var errs [13]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -38,6 +38,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	g.cachedBytes = number(5, "maestro.cache.size", "By", "Memory that the aggregates in it take, an estimate.")
 	g.age, errs[6] = m.Float64ObservableGauge("maestro.backlog.age", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
+	g.skew, errs[12] = m.Float64ObservableGauge("maestro.clock.skew", metric.WithUnit("s"),
+		metric.WithDescription("How far the clock of the worker's machine is ahead of Postgres's."))
 	g.rerouted, errs[7] = m.Int64ObservableCounter("maestro.requests.rerouted", metric.WithUnit("{request}"),
 		metric.WithDescription("Requests that waited for a partition's next owner and were routed again."))
 	g.orphans = number(8, "maestro.partitions.orphaned", "{partition}", "Partitions of the namespace that no worker is known to own.")
@@ -83,7 +85,7 @@ func (c *Consumer) observe() (stop func(), err error) {
 		}
 		return nil
 	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted,
-		g.orphans, g.standing, g.diverged, g.contended)
+		g.orphans, g.standing, g.diverged, g.contended, g.skew)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}
@@ -114,6 +116,9 @@ func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.Observ
 		contended = len(log.Contended())
 	}
 	o.ObserveInt64(g.contended, int64(contended), all)
+	if ahead, known := c.Lane.Clock.Ahead(); known {
+		o.ObserveFloat64(g.skew, ahead.Seconds(), all)
+	}
 }
 
 func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {

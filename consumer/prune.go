@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// pruner is a store that can forget old receipts: about limit of those that were made before a moment. Fewer than limit
-// were all.
+// pruner is a store that can forget old receipts: about limit of those that are older than an age by its own clock, if that does
+// not differ much from wall. Fewer than limit were all.
 type pruner interface {
-	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+	Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (int, error)
 }
 
 const (
@@ -18,6 +18,9 @@ const (
 	pruneLimit = 1000
 	// prunePause leaves the database to the commits while there are more.
 	prunePause = 10 * time.Millisecond
+	// streamMargin is how much longer than a command is in the stream its receipt is kept: nats-server's clock says how long that
+	// is, and it may have been set meanwhile.
+	streamMargin = time.Hour
 )
 
 // prune forgets receipts that are older than the retention. The owner of partition 0 does it for all.
@@ -48,13 +51,13 @@ func (c *Consumer) prune(ctx context.Context) {
 // pruneOnce keeps the receipt of every command that is still in the stream, such as that of the last one, which stays there
 // as a mark however old it is: if the stream must be read from its beginning one day, it is not to take effect again.
 func (c *Consumer) pruneOnce(ctx context.Context, s pruner) (int, error) {
-	before := time.Now().Add(-c.ReceiptRetention)
+	age := c.ReceiptRetention
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
 	if err != nil {
 		return 0, err
 	}
-	if state := stream.CachedInfo().State; state.Msgs > 0 && state.FirstTime.Before(before) {
-		before = state.FirstTime
+	if info := stream.CachedInfo(); info.State.Msgs > 0 {
+		age = max(age, info.TimeStamp.Sub(info.State.FirstTime)+streamMargin)
 	}
-	return s.Prune(ctx, before, pruneLimit)
+	return s.Prune(ctx, age, c.Lane.Clock.Wall(), pruneLimit)
 }

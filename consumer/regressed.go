@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/maestro-es/maestro/store"
 )
@@ -58,9 +59,9 @@ func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at s
 	claimed, seen := s.roster.Claimed(partition), s.seen[partition].Load()
 	again := false
 	err = s.retry(ctx, "acquire a partition", func() error {
-		for at, err = s.Store.Acquire(asking, partition, s.Worker); err == nil && at.Epoch <= claimed; {
+		for at, err = s.acquireOnce(asking, partition); err == nil && at.Epoch <= claimed; {
 			again = true
-			at, err = s.Store.Acquire(asking, partition, s.Worker)
+			at, err = s.acquireOnce(asking, partition)
 		}
 		return err
 	})
@@ -72,4 +73,13 @@ func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at s
 		"restored, or did Postgres fail over to a server that lacked them? Commands go on where the log ends; see \"When commits are "+
 		"lost\" in docs/operations.md", "partition", partition, "position", at.Position, "had", seen, "epoch", at.Epoch, "claimed", claimed)
 	return at, nil
+}
+
+func (s *steward) acquireOnce(ctx context.Context, partition int) (store.Partition, error) {
+	sent := time.Now()
+	at, err := s.Store.Acquire(ctx, partition, s.Worker)
+	if err == nil {
+		s.Lane.Clock.Saw(at.Clock, sent)
+	}
+	return at, err
 }

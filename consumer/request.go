@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
@@ -51,7 +52,7 @@ func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
 		r.command.Refusal = unreadable
 	}
 	r.command.Subject = string(c.Namespace) + ".do." + r.address
-	r.command.ID = cmp.Or(r.command.ID, c.Lane.Clock.NewID())
+	r.command.ID = cmp.Or(r.command.ID, hlc.NewID())
 	if refusal := r.command.Refusal; refusal != nil {
 		c.replyOutcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
 			CommandID: r.command.ID, Error: &store.Error{Code: refusal.Code, Message: refusal.Message}})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/maestro-es/maestro/internal/hlc"
 )
 
 // Memory is an event log that lives as long as the process, for trials and tests. It does what [Postgres] does, apart from
@@ -71,7 +73,10 @@ func (m *Memory) Acquire(ctx context.Context, partition int, owner string) (row 
 	err = m.write(ctx, partition, func(p *memoryPartition) error {
 		p.row.Owner = owner
 		p.row.Epoch++
-		row = p.row
+		if latest := stamp(time.Now().Add(hlc.Within)); p.row.Time.After(latest) {
+			p.row.Time = latest
+		}
+		row = p.row.read()
 		return nil
 	})
 	return row, err
@@ -79,7 +84,7 @@ func (m *Memory) Acquire(ctx context.Context, partition int, owner string) (row 
 
 // Partition returns the partition's row as it is.
 func (m *Memory) Partition(ctx context.Context, partition int) (row Partition, err error) {
-	err = m.read(ctx, partition, func(p *memoryPartition) { row = p.row })
+	err = m.read(ctx, partition, func(p *memoryPartition) { row = p.row.read() })
 	return row, err
 }
 
@@ -92,9 +97,15 @@ func (m *Memory) Rows(ctx context.Context) ([]Partition, error) {
 	defer m.mutex.RUnlock()
 	rows := make([]Partition, len(m.partitions))
 	for i := range m.partitions {
-		rows[i] = m.partitions[i].row
+		rows[i] = m.partitions[i].row.read()
 	}
 	return rows, nil
+}
+
+// read is the row with the clock's time.
+func (p Partition) read() Partition {
+	p.Clock = stamp(time.Now())
+	return p
 }
 
 // Commit adds a batch.

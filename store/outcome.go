@@ -30,7 +30,8 @@ type Receipt struct {
 	Events             int
 	// Error is nil for a committed command.
 	Error *Error
-	At    time.Time
+	// At is when the command was handled, by the store's clock or by that of whoever handled it, whichever was later.
+	At time.Time
 }
 
 // Key is the key under which the receipt is found.

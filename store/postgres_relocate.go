@@ -22,20 +22,27 @@ type relocation struct {
 var columns = strings.TrimPrefix(logColumns, "position, ")
 
 // The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the
-// other tables can collide on its way. The greatest time so far is the time in old partitions with odd histories too.
+// other tables can collide on its way. An event's place follows from the greatest time so far in its old partition, since times go back
+// there after a clock was wrong, and a time from the future is none. A receipt with events goes where the last of them goes; its own time
+// is of another clock.
 var relocate = []string{
 	`create temp table relocated on commit drop as
 		select a.partition, pg_catalog.row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
 			e.at, e.partition as old_partition, e.position as old_position, ` + columns + `
-		from (select *, pg_catalog.max(recorded_at) over (partition by partition order by position) as at from maestro.log) e
+		from (select *, pg_catalog.max(least(recorded_at, pg_catalog.now() + interval '1 minute'))
+				over (partition by partition order by position) as at
+			from maestro.log) e
 		join relocated_aggregates a using (aggregate_type, aggregate_id)`,
 	`truncate maestro.log`,
 	`insert into maestro.log (partition, position, ` + columns + `) select partition, position, ` + columns + ` from relocated`,
 	`create index on relocated (partition, at, old_partition, old_position)`,
+	`create index on relocated (old_partition, old_position)`,
 	`analyze relocated`,
 	`update maestro.receipts r set partition = a.partition, position = coalesce((
 			select e.position from relocated e
-			where e.partition = a.partition and (e.at, e.old_partition, e.old_position) <= (r.at, r.partition, r.position)
+			where e.partition = a.partition and (e.at, e.old_partition, e.old_position) <= ((
+					select case when r.events > 0 then pg_catalog.max(o.at) else greatest(pg_catalog.max(o.at), r.at) end from relocated o
+					where o.old_partition = r.partition and o.old_position = r.position), r.partition, r.position)
 			order by e.at desc, e.old_partition desc, e.old_position desc limit 1), 0)
 		from relocated_aggregates a where a.aggregate_type = r.aggregate_type and a.aggregate_id = r.aggregate_id`,
 	`update maestro.snapshots s set partition = a.partition
@@ -68,7 +75,7 @@ func (r *relocation) run(ctx context.Context, before epochs, lockTimeout string)
 	err = r.exec(ctx, `insert into maestro.partitions (partition, epoch, position, recorded_at)
 		select p, $2, coalesce(e.position, 0), e.recorded_at from pg_catalog.generate_series(0, $1 - 1) p
 		left join (select partition, pg_catalog.max(position) as position,
-			pg_catalog.max(recorded_at) as recorded_at from relocated group by partition) e
+			pg_catalog.max(at) as recorded_at from relocated group by partition) e
 			on e.partition = p`, r.partitions, now.highest+1)
 	if err != nil {
 		return err

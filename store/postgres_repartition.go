@@ -17,7 +17,8 @@ import (
 // that number already.
 //
 // Within each new partition events stand in the order of their times, then of their old partition and position, and positions
-// count from 1 again: the events of an aggregate keep their order, and times never go back. Cursors begin anew, with
+// count from 1 again. Where times go back in an old partition, or are more than a minute in the future, the greatest one so far that
+// is not counts: the events of an aggregate keep their order. Cursors begin anew, with
 // higher epochs than before, so that whoever had opened the namespace earlier can commit nothing more. A receipt's position is that of
 // the command's last event, or of the new partition's last event at that time where the command had none.
 //

@@ -278,6 +278,48 @@ func TestRepartitionKeepsTheOrderOfAnOddHistory(t *testing.T) {
 	r.checkPositions(3)
 }
 
+// A time from the future is none: what comes after it in its old partition is not put behind everything that the others will ever
+// have, and the new partition does not go on from there.
+func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
+	t.Parallel()
+	r := newRepartitioned(t, newPool(t), store.Options{})
+	s := open(t, r.pool, store.Options{Partitions: 2})
+	future, odd := someTime.AddDate(64, 0, 0), []int{0, 0}
+	for i := range int64(40) {
+		key := store.Key{Type: "counter", ID: fmt.Sprint(i % 10)}
+		p := wire.Partition(key.Type, key.ID, 2)
+		row, err := s.Acquire(t.Context(), p, "filler")
+		require.NoError(t, err)
+		at := someTime.Add(time.Duration(i) * time.Second)
+		if odd[p]++; p == 0 && odd[p] == 5 {
+			at = future
+		}
+		command := fmt.Sprint("c-", i)
+		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position,
+			Events: []store.Event{{Position: row.Position + 1, Aggregate: key, RecordedAt: at, Metadata: store.Metadata{CommandID: command},
+				Recorded: aggregate.Recorded{Sequence: i/10 + 1, Type: "incremented", Version: 1, Body: []byte(`{}`)}}},
+			Receipts: []store.Receipt{ // whose time is of another clock
+				{Aggregate: key, CommandID: command, Status: store.Committed, Sequence: i/10 + 1, Position: row.Position + 1, Events: 1,
+					At: at.Add(time.Duration(i-20) * 24 * time.Hour)},
+				{Aggregate: key, CommandID: "none-" + command, Status: store.Rejected, Sequence: i/10 + 1, Position: row.Position + 1,
+					At: at.Add(-time.Hour)}}}))
+	}
+	before := time.Now()
+	require.NoError(t, r.to(3))
+	r.checkPositions(3)
+	misplaced := list[string](r, `select r.command_id from maestro.receipts r left join maestro.events e using (partition, position)
+		where r.events > 0 and (e.aggregate_type, e.aggregate_id, e.sequence) is distinct from (r.aggregate_type, r.aggregate_id, r.sequence)`)
+	require.Empty(t, misplaced, "a receipt is where the last of its events is")
+	early := list[string](r, `select r.command_id from maestro.receipts r join maestro.events e
+		on (e.partition, e.aggregate_type, e.aggregate_id, e.sequence) = (r.partition, r.aggregate_type, r.aggregate_id, r.sequence)
+		where r.position < e.position`)
+	require.Empty(t, early, "none is before what the command saw of its aggregate")
+	require.Len(t, list[int64](r, `select position from maestro.events where recorded_at = $1`, future), 1, "events keep their times")
+	for _, at := range list[time.Time](r, `select recorded_at from maestro.partitions where recorded_at is not null`) {
+		require.Less(t, at.Sub(before), 2*time.Minute)
+	}
+}
+
 // nothingToDo stands for a broker in which nothing waits.
 func nothingToDo(context.Context, *store.Postgres) error { return nil }
 

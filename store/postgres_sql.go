@@ -25,11 +25,11 @@ type statements struct {
 	partition, rows, acquire, evict            string
 	advance, receipts, events, snapshots, dead string
 	lend, takeBack                             string
-	load, history, log, find, prune            string
+	load, history, log, find, prune, redate    string
 }
 
 const partitionColumns = `partition, owner, epoch, layout, position, published_position, event_stream, command_stream,
-	command_cursor, cursor_time, recorded_at`
+	command_cursor, cursor_time, recorded_at, pg_catalog.clock_timestamp()`
 
 // eventColumns are read, logColumns are written.
 const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at`
@@ -46,7 +46,10 @@ func newStatements(namespace string) statements {
 		rows: in(`select ` + partitionColumns + ` from maestro.partitions
 			where exists (select from maestro.settings where partitions = $1) order by partition`),
 		// The lock on the settings makes whoever sets the mark wait for this, and this see the mark.
-		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1
+		// A time from the future does not stay: the next owner would go on from there.
+		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1,
+				recorded_at = case when recorded_at > pg_catalog.clock_timestamp() + interval '1 minute'
+					then pg_catalog.clock_timestamp() + interval '1 minute' else recorded_at end
 			where partition = $1 and exists (select from maestro.settings where partitions = $3 and maintenance = '' for share)
 			returning ` + partitionColumns),
 		// xmax of the row that others see is the transaction that is changing it. Null stands for all partitions.
@@ -91,8 +94,10 @@ func newStatements(namespace string) statements {
 			) r`),
 		// By their place in the table, so that no plan can read all of it. With event partitions a place is one in each table,
 		// hence the second condition.
-		prune: in(`delete from maestro.receipts where at < $1 and ctid = any (array(
-			select ctid from maestro.receipts where at < $1 order by at limit $2))`),
+		prune: in(`delete from maestro.receipts where ` + isOld + ` and ctid = any (array(
+			select ctid from maestro.receipts where ` + isOld + ` order by at limit $3))`),
+		redate: in(`update maestro.receipts set at = pg_catalog.now() where ` + isNotYet + ` and ctid = any (array(
+			select ctid from maestro.receipts where ` + isNotYet + ` order by at limit $2))`),
 	}
 }
 

@@ -1,70 +1,53 @@
-// Package hlc is a hybrid logical clock: times that follow the machine's clock but never stand still or go back, and
-// ids made of them.
+// Package hlc tells the time for events: a hybrid logical clock for each lane, which follows the machine's clock as far as the
+// store's confirms it. It makes ids too.
 //
 // The logical part is folded into the microseconds (Kulkarni et al., "Logical Physical Clocks", 2014, put into one
 // number): each reading is the machine's time, or one microsecond after the last reading or observation, whichever is
 // later. A reading fits a Postgres timestamptz without loss.
+//
+// A machine's clock may be years off. What it says is therefore taken to within a minute of the store's time, which a [Reference]
+// knows. Nothing is refused because of a clock.
 package hlc
 
-import (
-	"encoding/binary"
-	"hash/fnv"
-	"sync/atomic"
-	"time"
+import "time"
 
-	"github.com/google/uuid"
-)
+// Within is how far the time of an event may be from the store's.
+const Within = time.Minute
 
-// Clock is a hybrid logical clock. It is safe for concurrent use.
+// reach is how far a reading may be from what is known of the store's time, which may be a second off: so the store never finds the
+// last time of a partition beyond [Within].
+const reach = int64((Within - time.Second) / time.Microsecond)
+
+// Reading is one look at the clocks.
+type Reading struct {
+	// Time is after the time of every earlier reading of the same clock, with microseconds, in UTC.
+	Time time.Time
+	// Wall is what the machine's clock says, whatever that is. Latest is the store's time or that, whichever is later.
+	Wall, Latest time.Time
+}
+
+// Clock is a hybrid logical clock. It belongs to one goroutine.
 type Clock struct {
-	node uint64
-	wall func() time.Time
-	last atomic.Int64 // microseconds since 1970
+	reference *Reference
+	last      int64 // microseconds since 1970
 }
 
-// New returns the clock of a node. The name must be unique among the nodes that make ids at the same time; an empty name
-// stands for a random one.
-func New(node string) *Clock {
-	return NewWithWall(node, time.Now)
+// Now reads the clock.
+func (c *Clock) Now() Reading {
+	wall, store := c.reference.look()
+	c.last = max(within(wall, store, reach), c.last+1)
+	return Reading{Time: timeOf(c.last), Wall: timeOf(wall), Latest: timeOf(max(wall, store))}
 }
 
-// NewWithWall returns a clock that reads the physical time from wall.
-func NewWithWall(node string, wall func() time.Time) *Clock {
-	if node == "" {
-		node = uuid.NewString()
+// Observe makes every later reading come after t, a time that was found in the store when its own clock said now, which is zero for a
+// store without one. A time that is further than [Within] in the future counts as one that is not.
+func (c *Clock) Observe(t, now time.Time) {
+	if latest := now.Add(Within); !now.IsZero() && t.After(latest) {
+		t = latest
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(node))
-	return &Clock{node: h.Sum64(), wall: wall}
+	c.last = max(c.last, t.UnixMicro())
 }
 
-// Now returns a time after every earlier reading and observation, in UTC.
-func (c *Clock) Now() time.Time {
-	for {
-		last := c.last.Load()
-		next := max(c.wall().UnixMicro(), last+1)
-		if c.last.CompareAndSwap(last, next) {
-			return time.UnixMicro(next).UTC()
-		}
-	}
-}
+func within(t, of, reach int64) int64 { return min(max(t, of-reach), of+reach) }
 
-// Observe makes every later reading come after t.
-func (c *Clock) Observe(t time.Time) {
-	for {
-		last := c.last.Load()
-		if t.UnixMicro() <= last || c.last.CompareAndSwap(last, t.UnixMicro()) {
-			return
-		}
-	}
-}
-
-// NewID returns a UUID of version 7 (RFC 9562): 48 bits of milliseconds, 12 bits for the microseconds in them, and 62 bits
-// that stand for the node. Ids of one clock rise.
-func (c *Clock) NewID() string {
-	micros := c.Now().UnixMicro()
-	var id uuid.UUID
-	binary.BigEndian.PutUint64(id[:8], uint64(micros/1000)<<16|0x7000|uint64(micros%1000))
-	binary.BigEndian.PutUint64(id[8:], c.node&(1<<62-1)|1<<63)
-	return id.String()
-}
+func timeOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -154,7 +155,7 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 		a.results[i], err = a.again(ctx, i, c, receipt)
 		return err
 	}
-	at := a.lane.Clock.Now()
+	at := a.lane.clock.Now()
 	instance, decided, refusal := a.execute(c, at)
 	if refusal == nil {
 		if refusal = a.accept(i, c, instance, decided, at); refusal == nil {
@@ -167,7 +168,7 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 }
 
 // execute runs the command on the aggregate as it stands. The instance it returns is nil where there is none to speak of.
-func (a *attempt) execute(c *Command, at time.Time) (aggregate.Instance, []aggregate.Decided, *Refusal) {
+func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []aggregate.Decided, *Refusal) {
 	if c.Refusal != nil {
 		instance, _ := a.instance(c.Key)
 		return instance, nil, c.Refusal
@@ -176,7 +177,7 @@ func (a *attempt) execute(c *Command, at time.Time) (aggregate.Instance, []aggre
 	if refusal != nil {
 		return nil, nil, refusal
 	}
-	if !c.Deadline.IsZero() && at.After(c.Deadline) {
+	if !c.Deadline.IsZero() && forDeadlines(at).After(c.Deadline) {
 		return instance, nil, Fail(CodeDeadlineExceeded, "the command's deadline %s had passed when its turn came",
 			c.Deadline.UTC().Format(time.RFC3339Nano))
 	}
@@ -186,7 +187,7 @@ func (a *attempt) execute(c *Command, at time.Time) (aggregate.Instance, []aggre
 	}
 	next := instance.Clone()
 	decided, err := next.Execute(c.Name, c.Body, aggregate.Metadata{ID: c.ID, CorrelationID: c.CorrelationID,
-		CausationID: c.CausationID, Time: at})
+		CausationID: c.CausationID, Time: at.Time})
 	if err != nil {
 		return instance, nil, refusalOf(err)
 	}
@@ -211,13 +212,13 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 }
 
 // accept adds the command's events and receipt to the commit, and nothing if a projection refuses one of the events.
-func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at time.Time) *Refusal {
+func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at hlc.Reading) *Refusal {
 	first := len(a.commit.Events)
 	for _, d := range decided {
 		a.bytes += len(d.Body)
 		a.commit.Events = append(a.commit.Events, store.Event{
 			Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events)) + 1,
-			Aggregate: c.Key, Recorded: d.Recorded, Metadata: c.metadata(), RecordedAt: at, Value: d.Value})
+			Aggregate: c.Key, Recorded: d.Recorded, Metadata: c.metadata(), RecordedAt: at.Time, Value: d.Value})
 		a.taskOf = append(a.taskOf, i)
 	}
 	if err := a.queueAll(i, first); err != nil {
@@ -235,12 +236,12 @@ func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []a
 		a.after[c.key()] = next
 	}
 	a.receipt(c, store.Receipt{Status: store.Committed, Sequence: outcome.Sequence, Position: outcome.Position,
-		Events: len(decided), At: at})
+		Events: len(decided), At: at.Latest})
 	return nil
 }
 
 // refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on the durable stream.
-func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, now time.Time) {
+func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, now hlc.Reading) {
 	outcome := a.outcomeOf(c, at)
 	outcome.Status, outcome.Error = r.Status, r.error()
 	a.results[i] = Result{Outcome: outcome, Err: r.cause()}
@@ -250,15 +251,15 @@ func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, n
 	}
 	if r.Status == store.Failed && c.durable() {
 		a.bytes += len(c.Body)
-		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: a.lane.Clock.NewID(), Subject: printable(c.Subject),
+		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: hlc.NewID(), Subject: printable(c.Subject),
 			Headers: printableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
-			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now})
+			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now.Time})
 	}
 	if r.Code == CodeDeadlineExceeded && !c.durable() {
 		return // its client may ask again with more time
 	}
 	a.receipt(c, store.Receipt{Status: r.Status, Sequence: outcome.Sequence, Position: outcome.Position,
-		Error: outcome.Error, At: now})
+		Error: outcome.Error, At: now.Latest})
 }
 
 // receipt adds a receipt, also for the tasks after it while receipts are being looked at.

@@ -38,7 +38,7 @@ func benchmarkBatch(b *testing.B, metrics *telemetry.Metrics, tracer trace.Trace
 	s := store.NewMemory(1)
 	at, err := s.Acquire(b.Context(), 0, b.Name())
 	require.NoError(b, err)
-	l := lane.New(lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(b.Name()),
+	l := lane.New(lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(),
 		Memory: lane.NewMemory(1<<20, 0), MaxBatch: benchBatch, MaxEventBytes: func() int { return 10_000 }, Metrics: metrics}, at, nil)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/monotonic"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -31,7 +32,7 @@ func (m *Memory) share() int64 { return m.bytes / max(1, m.lanes.Load()) }
 // cached is an aggregate in memory.
 type cached struct {
 	instance aggregate.Instance
-	used     int64 // when, Unix nanoseconds
+	used     int64 // when, as [monotonic.Now]
 	bytes    int64 // an estimate, made at the sequence measured
 	measured int64
 	snapshot int64 // the sequence of the last snapshot
@@ -80,7 +81,7 @@ func (c *cache) purge() {
 
 // keepAggregates keeps the aggregates of a batch as it left them.
 func (l *Lane) keepAggregates(a *attempt) {
-	now := time.Now().UnixNano()
+	now := int64(monotonic.Now())
 	for key, instance := range a.now {
 		if instance == nil {
 			continue

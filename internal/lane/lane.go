@@ -12,6 +12,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/monotonic"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/store"
 )
@@ -55,8 +56,9 @@ type Config struct {
 	Store       Store
 	Types       map[string]aggregate.Type
 	Projections []Projection
-	Clock       *hlc.Clock
-	Logger      *slog.Logger
+	// Clock tells the store's time, by which each lane has a clock of its own.
+	Clock  *hlc.Reference
+	Logger *slog.Logger
 	// Waiting, if not nil, keeps lanes that wait for the same store from all saying so.
 	Waiting *telemetry.Seldom
 	// Worked, if not nil, tells the lanes of a worker for which projections the others have made commits.
@@ -85,6 +87,7 @@ type Lane struct {
 
 	// What follows belongs to the goroutine of Run.
 	at            store.Partition
+	clock         hlc.Clock
 	cache         cache
 	pending       pending
 	batch, tried  []task // in hand; those of them that the last attempt evaluated
@@ -108,7 +111,6 @@ type Lane struct {
 
 // New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
 func New(c Config, at store.Partition, publisher Publisher) *Lane {
-	c.Clock.Observe(at.Time)
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
 	}
@@ -117,8 +119,10 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	}
 	c.Budgets = c.Budgets.withDefaults()
 	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch), done: make(chan struct{}),
-		at: at, cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
+		at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
 		measures: measures{count: map[telemetry.Kind]func(int64){}}}
+	c.Clock.Saw(at.Clock, time.Time{})
+	l.clock.Observe(at.Time, at.Clock)
 	l.measures.gauges.position.Store(at.Position)
 	l.folds.start(l)
 	return l
@@ -160,11 +164,11 @@ func (l *Lane) rest(ctx context.Context, look <-chan time.Time) {
 	defer stop()
 	select {
 	case <-ctx.Done():
-	case now := <-retry:
-		l.shrink(now.UnixNano())
+	case <-retry:
+		l.shrink(int64(monotonic.Now()))
 		l.measureCache()
-	case now := <-look:
-		l.shrink(now.UnixNano())
+	case <-look:
+		l.shrink(int64(monotonic.Now()))
 		l.measureCache()
 	case t := <-requests:
 		l.pending.requests = append(l.pending.requests, t)

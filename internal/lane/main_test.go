@@ -153,7 +153,7 @@ func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
 
 func newRigAt(t *testing.T, s lane.Store, at store.Partition, p lane.Publisher, change ...func(*lane.Config)) *rig {
 	t.Helper()
-	c := lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(t.Name()),
+	c := lane.Config{Store: s, Types: map[string]aggregate.Type{"tally": tally}, Clock: hlc.New(),
 		Logger: slog.New(slog.DiscardHandler), Memory: lane.NewMemory(1<<20, 0), MaxBatch: 64, MaxEventBytes: func() int { return 10_000 }}
 	for _, change := range change {
 		change(&c)
@@ -251,11 +251,12 @@ func (r *rig) log() []store.Event {
 	return events
 }
 
-// row is the partition as it is.
+// row is the partition as it is, without the store's clock.
 func (r *rig) row() store.Partition {
 	r.Helper()
 	row, err := r.store.Partition(r.Context(), 0)
 	require.NoError(r, err)
+	row.Clock = time.Time{}
 	return row
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/maestro-es/maestro/internal/monotonic"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/store"
 )
@@ -29,7 +30,8 @@ type kindCount struct {
 // gauges are what others read while the lane runs.
 type gauges struct {
 	behind, inHand, position, cached, cachedBytes atomic.Int64
-	oldest, stalled                               atomic.Int64 // Unix nanoseconds, 0 for none
+	oldest                                        atomic.Int64 // Unix nanoseconds, 0 for none
+	stalled                                       atomic.Int64 // as [monotonic.Now], 0 for none
 }
 
 // Stats is how a lane stands at a moment.
@@ -59,7 +61,7 @@ func (l *Lane) Stats() Stats {
 		s.Oldest = time.Unix(0, oldest)
 	}
 	if stalled := g.stalled.Load(); stalled != 0 {
-		s.Stalled = time.Unix(0, stalled)
+		s.Stalled = time.Now().Add(-monotonic.Since(time.Duration(stalled)))
 	}
 	if l.publisher != nil {
 		published, _ := l.publisher.Published()
@@ -105,7 +107,7 @@ func (l *Lane) measureWaiting(batch []task) {
 		g.stalled.Store(0)
 		l.doing.begin(Idle)
 	case g.stalled.Load() == 0:
-		g.stalled.Store(time.Now().UnixNano())
+		g.stalled.Store(int64(monotonic.Now()))
 	}
 }
 
@@ -113,7 +115,7 @@ func (l *Lane) measureWaiting(batch []task) {
 func (l *Lane) measure(a *attempt) {
 	m := &l.measures
 	m.gauges.position.Store(l.at.Position)
-	m.gauges.stalled.Store(time.Now().UnixNano())
+	m.gauges.stalled.Store(int64(monotonic.Now()))
 	l.measureCache()
 	if !m.on {
 		return

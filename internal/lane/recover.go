@@ -41,7 +41,17 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 func (l *Lane) readRow(ctx context.Context) (store.Partition, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Budgets.Attempt)
 	defer cancel()
-	return l.Store.Partition(ctx, l.at.Number)
+	return l.partitionRow(ctx)
+}
+
+// partitionRow reads the partition's row, and with it the store's clock.
+func (l *Lane) partitionRow(ctx context.Context) (store.Partition, error) {
+	sent := time.Now()
+	row, err := l.Store.Partition(ctx, l.at.Number)
+	if err == nil {
+		l.Clock.Saw(row.Clock, sent)
+	}
+	return row, err
 }
 
 // goOnFrom takes the partition's row for where the log is. It is unproven until a commit of the lane has been acknowledged after the
@@ -58,7 +68,7 @@ func (l *Lane) goOnFrom(row store.Partition) error {
 	if row.Position != l.at.Position {
 		l.cache.purge()
 		l.loads.forget()
-		l.Clock.Observe(row.Time)
+		l.clock.Observe(row.Time, row.Clock)
 		l.found = true
 	}
 	l.at = row

@@ -102,6 +102,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 		return err
 	}
 	took := time.Since(start)
+	l.Clock.Saw(a.commit.Clock, start)
 	l.Metrics.Committed(took, len(a.tasks))
 	l.Worked.note(a.commit, l.began)
 	if l.timed && len(a.commit.Statements) > 0 {
@@ -113,7 +114,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 
 // confirm makes sure that the log is where the lane believes it to be, so that what was read is current.
 func (l *Lane) confirm(ctx context.Context) error {
-	row, err := l.Store.Partition(ctx, l.at.Number)
+	row, err := l.partitionRow(ctx)
 	switch {
 	case err != nil:
 		return err

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/internal/monotonic"
 )
 
 const (
@@ -34,7 +36,7 @@ var ErrClosed = errors.New("the connection to NATS is closed for good")
 type Link struct {
 	nc         *nats.Conn
 	logger     *slog.Logger
-	answered   atomic.Int64 // when the server last answered, in nanoseconds since 1970
+	answered   atomic.Int64 // when the server last answered, as [monotonic.Now]
 	maxPayload atomic.Int64
 }
 
@@ -79,20 +81,20 @@ func (l *Link) ask() {
 	case l.nc.IsConnected() && l.since() > broken:
 		l.logger.Warn("NATS has gone silent: connecting anew", "silent_for", l.since().Round(time.Second), "error", err)
 		if l.nc.ForceReconnect() == nil {
-			l.answered.Store(time.Now().Add(-silent).UnixNano()) // the new connection has time to answer
+			l.answered.Store(int64(monotonic.Now() - silent)) // the new connection has time to answer
 		}
 	}
 }
 
 // hear notes that the server has just answered, and what it allows.
 func (l *Link) hear() {
-	l.answered.Store(time.Now().UnixNano())
+	l.answered.Store(int64(monotonic.Now()))
 	if most := l.nc.MaxPayload(); most > 0 { // it is 0 before the first connection
 		l.maxPayload.Store(most)
 	}
 }
 
-func (l *Link) since() time.Duration { return time.Since(time.Unix(0, l.answered.Load())) }
+func (l *Link) since() time.Duration { return monotonic.Since(time.Duration(l.answered.Load())) }
 
 // Check is nil while the server answers.
 func (l *Link) Check() error {

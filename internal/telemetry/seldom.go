@@ -4,11 +4,13 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/maestro-es/maestro/internal/monotonic"
 )
 
 // Seldom keeps lines that single messages cause from filling the log. The zero value is ready; it is safe for concurrent use.
 type Seldom struct {
-	last atomic.Int64 // nanoseconds since 1970
+	last atomic.Int64 // as [monotonic.Now], 0 for never
 }
 
 // seldomEvery is how often a line keeps its level.
@@ -16,8 +18,8 @@ const seldomEvery = 10 * time.Second
 
 // Level is the level for a line: the given one every ten seconds, debug in between.
 func (s *Seldom) Level(level slog.Level) slog.Level {
-	last, now := s.last.Load(), time.Now().UnixNano()
-	if now-last < int64(seldomEvery) || !s.last.CompareAndSwap(last, now) {
+	last, now := s.last.Load(), int64(monotonic.Now())
+	if last != 0 && now-last < int64(seldomEvery) || !s.last.CompareAndSwap(last, now) {
 		return slog.LevelDebug
 	}
 	return level

@@ -28,11 +28,14 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"a commit at another position changes nothing":       conflict,
 		"a commit for another layout changes nothing":        layout,
 		"a commit tells the store's clock":                   clock,
+		"a time from the future does not stay":               future,
 		"a commit with a gap is refused":                     gap,
 		"a sequence that exists refuses the batch":           sequenceTwice,
 		"a receipt that exists refuses the batch":            duplicate,
 		"receipts are found by aggregate and id":             receipts,
 		"old receipts can be pruned":                         prune,
+		"receipts are pruned only where clocks agree":        pruneInDoubt,
+		"receipts from the future are dated anew":            redate,
 		"data that cannot be stored refuses the batch":       unstorable,
 		"events are read above and up to a sequence":         bounds,
 		"the log is read in position order":                  logOrder,
@@ -70,6 +73,15 @@ func (s *suite) at(partition int) store.Partition {
 	s.Helper()
 	p, err := s.store.Partition(s.ctx(), partition)
 	require.NoError(s, err)
+	return s.timeless(p)
+}
+
+// timeless returns the row without the store's clock, which must be there.
+func (s *suite) timeless(p store.Partition) store.Partition {
+	s.Helper()
+	require.WithinDuration(s, time.Now(), p.Clock, time.Minute)
+	require.Equal(s, time.UTC, p.Clock.Location())
+	p.Clock = time.Time{}
 	return p
 }
 

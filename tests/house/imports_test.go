@@ -18,10 +18,11 @@ var rooms = map[string]string{
 	"aggregate/aggregatetest": "aggregate",
 
 	"internal/hlc":         "",
-	"internal/telemetry":   "",
+	"internal/monotonic":   "",
+	"internal/telemetry":   "internal/monotonic",
 	"internal/wire":        "aggregate",
 	"internal/connect":     "",
-	"internal/link":        "",
+	"internal/link":        "internal/monotonic",
 	"internal/stream":      "",
 	"internal/atomicbatch": "",
 	"internal/fastbatch":   "",
@@ -34,7 +35,7 @@ var rooms = map[string]string{
 	"internal/timerslack":  "",
 	"internal/localpg":     "internal/localca",
 	"internal/membership":  "internal/wire",
-	"internal/lane":        "aggregate store internal/hlc internal/telemetry internal/wire",
+	"internal/lane":        "aggregate store internal/hlc internal/monotonic internal/telemetry internal/wire",
 
 	"store":           "aggregate internal/hlc internal/wire",
 	"store/storetest": "aggregate store internal/hlc",
