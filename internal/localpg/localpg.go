@@ -30,6 +30,8 @@ type Options struct {
 	Settings []string
 	// TLS refuses connections without TLS. The URL then says which authority to trust.
 	TLS bool
+	// Clock gives the server a clock that [Server.SetClock] moves. It needs libfaketime, which makes the server slower.
+	Clock bool
 }
 
 // Server is a running cluster. Its methods may be called from any goroutine, one at a time.
@@ -76,6 +78,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		s.settings += demand
 	}
 	s.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?%s", password, port, query)
+	if err := s.prepareClock(); err != nil {
+		return nil, errors.Join(err, s.removeDir())
+	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("start a local Postgres: %w", err)
 	}
@@ -197,7 +202,7 @@ func (s *Server) control(action string, args ...string) error {
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}, s.clockEnv()...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.user}
 	return cmd
 }

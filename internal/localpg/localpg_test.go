@@ -181,3 +181,24 @@ func openDir(t *testing.T) string {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	return dir
 }
+
+func TestAClockIsMovedWhileTheServerRuns(t *testing.T) {
+	t.Parallel()
+	s, err := Start(t.Context(), Options{Unsafe: true, Clock: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Stop()) }()
+	conn := connect(t, s.URL())
+	for _, by := range []time.Duration{0, time.Hour, -36 * time.Hour, 30 * 8766 * time.Hour, 0} {
+		require.NoError(t, s.SetClock(by))
+		now := query[time.Time](t, conn, "select clock_timestamp()")
+		require.WithinDuration(t, time.Now().Add(by), now, 10*time.Second)
+	}
+	require.NoError(t, s.SetClock(time.Hour))
+	require.NoError(t, s.Restart(Immediate))
+	require.WithinDuration(t, time.Now().Add(time.Hour), query[time.Time](t, connect(t, s.URL()), "select now()"), 10*time.Second)
+
+	usual, err := Start(t.Context(), Options{Unsafe: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, usual.Stop()) }()
+	require.Error(t, usual.SetClock(time.Hour))
+}

@@ -37,6 +37,9 @@ func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Serv
 		return nil, errors.Join(err, s.removeDir())
 	}
 	s.settings, s.url = settings(port, primary.options), at(primary.url, fmt.Sprintf("127.0.0.1:%d", port))
+	if err := s.prepareClock(); err != nil {
+		return nil, errors.Join(err, s.removeDir())
+	}
 	name := fmt.Sprintf("standby_%d", port)
 	if err := s.run(ctx, "pg_basebackup", "-d", primary.source(name, o.Through), "-c", "fast", "-X", "stream", "-R", "-C", "-S", name,
 		"--no-sync"); err != nil {

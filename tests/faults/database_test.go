@@ -25,6 +25,9 @@ type database struct {
 	user              *url.Userinfo // of the workers
 
 	lost []time.Time // when a failover may have lost commits
+
+	ahead   time.Duration // of the primary's clock
+	setBack int           // how often that was set back
 }
 
 func newDatabase(t *testing.T, s shape) *database {
@@ -32,7 +35,7 @@ func newDatabase(t *testing.T, s shape) *database {
 	d := &database{T: t, shape: s}
 	var err error
 	d.primary, err = localpg.Start(t.Context(), localpg.Options{ // durable: it is to be crashed
-		Settings: []string{"wal_keep_size=1GB"}}) // a standby may be away
+		Settings: []string{"wal_keep_size=1GB"}, Clock: s.clocks}) // a standby may be away
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.primary.Stop()) })
 	d.service, d.inside = newProxy(t, d.at(d.primary)), newProxy(t, d.at(d.primary))
@@ -150,6 +153,9 @@ func (d *database) switchOver(ctx context.Context, wrong time.Duration) error {
 // heal opens the wires and lets the pooler work.
 func (d *database) heal() {
 	d.service.heal()
+	if d.clocks {
+		d.setClock(0)
+	}
 	if d.acknowledgements != nil {
 		d.acknowledgements.heal()
 	}

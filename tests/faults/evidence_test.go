@@ -30,6 +30,7 @@ type evidence struct {
 	// may have any end. 0 stands for never.
 	forgotten time.Duration
 	bounded   bool // the stream may have dropped its oldest events
+	setBack   int  // how often Postgres's clock was set back
 }
 
 // row is an event in the log.

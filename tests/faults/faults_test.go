@@ -17,11 +17,16 @@ import (
 // TestFaults keeps all guarantees through random faults. Without flags it runs a short fixed set of schedules.
 func TestFaults(t *testing.T) {
 	first, n, duration := *seedFlag, *seedsFlag, *durationFlag
-	if first == 0 {
-		first, n, duration = 1, 2, 15*time.Second
+	var seeds []uint64
+	for seed := first; seed < first+uint64(n); seed++ {
+		seeds = append(seeds, seed)
+	}
+	if first == 0 { // one nats-server, three, and clocks
+		seeds, duration = []uint64{1, 2, 13}, 15*time.Second
+		first, n = seeds[0], len(seeds)
 	}
 	sum := &total{struck: map[kind]int{}, outlasted: map[int]int{}, commands: map[string]int{}}
-	for seed := first; seed < first+uint64(n); seed++ {
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runSeed(t, seed, duration, *faultsFlag, sum) })
 		t.Logf("so far %d of %d seeds, %d faults, %d violations", sum.seeds, n, sum.faults(), sum.violations)
 	}
@@ -85,7 +90,7 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		watching.finish()
 	}
 	e, err := w.collect(ctx)
-	e.stuck, e.bounded = stuck, w.bounded > 0
+	e.stuck, e.bounded, e.setBack = stuck, w.bounded > 0, w.database.setBack
 	if lost := w.database.lost; len(lost) > 0 {
 		e.forgotten = lost[len(lost)-1].Sub(w.began)
 	}

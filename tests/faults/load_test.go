@@ -117,6 +117,9 @@ func (c *loader) command() client.Command {
 		data = fmt.Sprintf(`{"amount_cents":%d}`, c.random.IntN(1000))
 	}
 	cmd.Data = json.RawMessage(data)
+	if c.clocks && c.random.IntN(3) == 0 {
+		cmd.Deadline = farAway()
+	}
 	return cmd
 }
 

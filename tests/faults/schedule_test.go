@@ -38,6 +38,9 @@ const (
 	loseStandby     kind = "standby away"
 	killPooler      kind = "pooler kill -9"
 	pausePooler     kind = "pooler hands out no connections"
+
+	moveWorkerClock   kind = "worker's clock jumps"
+	movePostgresClock kind = "postgres's clock jumps"
 )
 
 // fault is something that breaks, and heals by itself after a length of time.
@@ -65,6 +68,7 @@ func clustered(s shape) bool  { return s.brokers > 1 }
 func followed(s shape) bool   { return s.standby != noStandby }
 func replicated(s shape) bool { return s.standby == synchronous }
 func pooled(s shape) bool     { return s.pooler }
+func movable(s shape) bool    { return s.clocks }
 
 func (o option) fits(s shape) bool { return o.needs == nil || o.needs(s) }
 
@@ -104,6 +108,8 @@ var options = []option{
 	{kind: loseStandby, weight: 4, atLeast: 500 * ms, atMost: 35_000 * ms, needs: replicated},
 	{kind: killPooler, weight: 8, atLeast: 0, atMost: 1000 * ms, needs: pooled},
 	{kind: pausePooler, weight: 10, atLeast: 100 * ms, atMost: 5000 * ms, needs: pooled},
+	{kind: moveWorkerClock, weight: 20, atLeast: 300 * ms, atMost: 8000 * ms, needs: movable},
+	{kind: movePostgresClock, weight: 20, atLeast: 100 * ms, atMost: 8000 * ms, needs: movable},
 }
 
 // schedule makes the faults of a seed, as many as fit into the duration, but not more than most unless that is 0.

@@ -25,6 +25,7 @@ type variation struct {
 	standby standby       // what follows the primary
 	role    bool          // the workers' user may do no more than it must
 	bounded time.Duration // how long the event stream keeps events; 0 for ever
+	clocks  bool          // of workers and of Postgres can be moved; the workers' differ from the beginning
 }
 
 // standby is how a second Postgres follows the first.
@@ -44,6 +45,15 @@ var variations = []variation{
 	{standby: asynchronous, role: true},
 	{pooler: true},
 	{pooler: true, standby: synchronous, role: true},
+	{clocks: true},
+}
+
+// tags are the build tags of the worker.
+func (s shape) tags() string {
+	if s.clocks {
+		return strings.TrimSuffix("maestro_clock,"+s.tag, ",")
+	}
+	return s.tag
 }
 
 // shapeOf is the world of a seed.
@@ -65,6 +75,9 @@ func (s shape) String() string {
 	}
 	if s.role {
 		parts = append(parts, "a role with few privileges")
+	}
+	if s.clocks {
+		parts = append(parts, "clocks that differ and jump")
 	}
 	if s.bounded > 0 {
 		parts = append(parts, fmt.Sprintf("events are kept for %s", s.bounded))

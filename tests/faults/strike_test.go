@@ -16,6 +16,7 @@ type storm struct {
 	wires    []sync.Mutex
 	brokers  sync.Mutex
 	postgres sync.Mutex
+	clocks   []sync.Mutex // of the workers and, at the end, of Postgres
 	under    sync.WaitGroup
 
 	mu        sync.Mutex
@@ -25,7 +26,8 @@ type storm struct {
 }
 
 func newStorm(w *world, l *load) *storm {
-	return &storm{world: w, load: l, workers: make([]sync.Mutex, len(w.workers)), wires: make([]sync.Mutex, len(w.workers)), struck: map[kind]int{}}
+	return &storm{world: w, load: l, workers: make([]sync.Mutex, len(w.workers)), wires: make([]sync.Mutex, len(w.workers)), struck: map[kind]int{},
+		clocks: make([]sync.Mutex, len(w.workers)+1)}
 }
 
 // rage carries out all faults and waits until the last has healed.
@@ -66,6 +68,10 @@ func (s *storm) strike(ctx context.Context, f fault) {
 		s.with(&s.wires[i], f, func() { s.strikeWire(ctx, f, w) })
 	case restartPostgres, crashPostgres, endSessions, failOver, switchOver, slowFlush, loseStandby, killPooler, pausePooler:
 		s.with(&s.postgres, f, func() { s.strikePostgres(ctx, f) })
+	case moveWorkerClock:
+		s.with(&s.clocks[i], f, func() { s.strikeClock(ctx, f, i) })
+	case movePostgresClock:
+		s.with(&s.clocks[len(s.world.workers)], f, func() { s.strikeClock(ctx, f, i) })
 	default:
 		s.with(&s.brokers, f, func() { s.strikeNATS(ctx, f) })
 	}

@@ -21,6 +21,7 @@ type worker struct {
 	env           []string
 	nats          []*proxy
 	postgres      *proxy
+	clock         string // the file with what its clock is off by, "" if it cannot be
 
 	mu       sync.Mutex
 	starts   int

@@ -42,7 +42,7 @@ func newWorld(t *testing.T, s shape) *world {
 	t.Helper()
 	s.calm = cmp.Or(s.calm, patience/3)
 	w := &world{T: t, shape: s, namespace: "faults", dir: t.TempDir(), brokers: startBrokers(t, s.brokers), began: time.Now()}
-	binary := program(t, s.tag)
+	binary := program(t, s.tags())
 	w.database = newDatabase(t, s)
 	w.nats = w.connect("harness")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -106,6 +106,11 @@ func (w *world) newWorker(i int, binary string) *worker {
 	v.env = append(v.env, "NATS_URL="+strings.Join(urls, ","), "DATABASE_URL="+u.String(), "MAESTRO_HTTP=",
 		"MAESTRO_NAMESPACE="+string(w.namespace), "MAESTRO_PARTITIONS="+strconv.Itoa(w.partitions),
 		"MAESTRO_REPLICAS="+strconv.Itoa(len(w.brokers)))
+	if w.clocks {
+		v.clock = filepath.Join(w.dir, v.name+".clock")
+		v.env = append(v.env, "MAESTRO_CLOCK_OFFSET="+v.clock)
+		v.setClock(usualOffset(i))
+	}
 	v.env = append(v.env, w.env...)
 	return v
 }
