@@ -55,8 +55,8 @@ type Config struct {
 	CacheIdle time.Duration
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
-	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of connections, to other workers.
-	// Nothing depends on it, so two workers may have the same. Default: the host's name and a random part.
+	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of connections, to other
+	// workers. Nothing depends on it, so two workers may have the same. Default: the host's name and a random part.
 	Node string
 	// Commands and Events say how the two streams are kept.
 	Commands consumer.StreamConfig

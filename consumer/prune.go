@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// pruner is a store that can forget old receipts: about limit of those that are older than an age by its own clock, if that does
-// not differ much from wall. Fewer than limit were all.
+// pruner is a store that can forget old receipts: about limit of those that are older than an age by its own clock, if
+// that does not differ much from wall. Fewer than limit were all.
 type pruner interface {
 	Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (int, error)
 }
@@ -18,8 +18,8 @@ const (
 	pruneLimit = 1000
 	// prunePause leaves the database to the commits while there are more.
 	prunePause = 10 * time.Millisecond
-	// streamMargin is how much longer than a command is in the stream its receipt is kept: nats-server's clock says how long that
-	// is, and it may have been set meanwhile.
+	// streamMargin is how much longer than a command is in the stream its receipt is kept: nats-server's clock says how
+	// long that is, and it may have been set meanwhile.
 	streamMargin = time.Hour
 )
 

@@ -21,10 +21,10 @@ type relocation struct {
 // columns are those of the log but for their place.
 var columns = strings.TrimPrefix(logColumns, "position, ")
 
-// The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the
-// other tables can collide on its way. An event's place follows from the greatest time so far in its old partition, since times go back
-// there after a clock was wrong, and a time from the future is none. A receipt with events goes where the last of them goes; its own time
-// is of another clock.
+// The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the other
+// tables can collide on its way. An event's place follows from the greatest time so far in its old partition, since
+// times go back there after a clock was wrong, and a time from the future is none. A receipt with events goes where the
+// last of them goes; its own time is of another clock.
 var relocate = []string{
 	`create temp table relocated on commit drop as
 		select a.partition, pg_catalog.row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,

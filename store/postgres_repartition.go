@@ -16,11 +16,11 @@ import (
 // nobody can open the namespace: the next call with the same number goes on there. Nothing is done where the namespace has
 // that number already.
 //
-// Within each new partition events stand in the order of their times, then of their old partition and position, and positions
-// count from 1 again. Where times go back in an old partition, or are more than a minute in the future, the greatest one so far that
-// is not counts: the events of an aggregate keep their order. Cursors begin anew, with
-// higher epochs than before, so that whoever had opened the namespace earlier can commit nothing more. A receipt's position is that of
-// the command's last event, or of the new partition's last event at that time where the command had none.
+// Within each new partition events stand in the order of their times, then of their old partition and position, and
+// positions count from 1 again. Where times go back in an old partition, or are more than a minute in the future, the
+// greatest one so far that is not counts: the events of an aggregate keep their order. Cursors begin anew, with higher
+// epochs than before, so that whoever had opened the namespace earlier can commit nothing more. A receipt's position is
+// that of the command's last event, or of the new partition's last event at that time where the command had none.
 //
 // Postgres holds the log three times until it is done: as it was, sorted, and as it will be. Like [Migrate] it takes a session of
 // its own.

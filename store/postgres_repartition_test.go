@@ -278,8 +278,8 @@ func TestRepartitionKeepsTheOrderOfAnOddHistory(t *testing.T) {
 	r.checkPositions(3)
 }
 
-// A time from the future is none: what comes after it in its old partition is not put behind everything that the others will ever
-// have, and the new partition does not go on from there.
+// A time from the future is none: what comes after it in its old partition is not put behind everything that the others
+// will ever have, and the new partition does not go on from there.
 func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
 	t.Parallel()
 	r := newRepartitioned(t, newPool(t), store.Options{})

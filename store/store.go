@@ -63,7 +63,8 @@ type Partition struct {
 	Cursor Cursor
 	// EventStream is the creation time of the event stream that Published speaks of.
 	EventStream time.Time
-	// Time is the time of the last committed event. Whoever acquires the partition finds it no more than a minute beyond Clock.
+	// Time is the time of the last committed event. Whoever acquires the partition finds it no more than a minute
+	// beyond Clock.
 	Time time.Time
 	// Clock is what the store's clock said when the row was read.
 	Clock time.Time
@@ -117,8 +118,8 @@ type Event struct {
 	Aggregate Key
 	aggregate.Recorded
 	Metadata Metadata
-	// RecordedAt is a hybrid logical clock's time with microseconds. It rises with Position, but goes back once after a time that
-	// was more than a minute in the future. Order is by Position.
+	// RecordedAt is a hybrid logical clock's time with microseconds. It rises with Position, but goes back once after a
+	// time that was more than a minute in the future. Order is by Position.
 	RecordedAt time.Time
 	// BodyInLog says of an event of the event stream that its Body is empty there, because it did not fit
 	// into a message: the log has it.

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// SetClock moves the server's clock by an offset from the machine's, from now on. The server was started with [Options.Clock].
+// SetClock moves the server's clock by an offset from the machine's, from now on. The server was started with
+// [Options.Clock].
 func (s *Server) SetClock(offset time.Duration) error {
 	if !s.options.Clock {
 		return errors.New("set the clock of a local Postgres: it was not started with Options.Clock")
