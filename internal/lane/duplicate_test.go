@@ -128,3 +128,26 @@ func (s *receiptReads) Receipts(ctx context.Context, partition int, keys []store
 	s.n++
 	return s.Store.Receipts(ctx, partition, keys)
 }
+
+// A history that cannot be read for a moment is read again: the duplicate gets its state, a little later.
+func TestAStateIsWaitedForThroughAFaultOfTheMoment(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		first := newRigAt(t, s, acquired(t, s), nil).run().one(returning(lane.ReturnState, "1"))
+		restarted := newRigAt(t, &losingLoads{Store: s, left: 3}, acquired(t, s), nil).run()
+		sameAnswer(t, first, restarted.one(returning(lane.ReturnState, "1")))
+	})
+}
+
+// losingLoads loses the connection at the first loads of a history up to a sequence.
+type losingLoads struct {
+	store.Store
+	left int
+}
+
+func (s *losingLoads) Load(ctx context.Context, partition int, queries []store.Query) ([]store.History, error) {
+	if queries[0].UpTo > 0 && s.left > 0 {
+		s.left--
+		return nil, &store.Fault{Origin: store.Connection, Condition: store.Lost, Err: errNetwork}
+	}
+	return s.Store.Load(ctx, partition, queries)
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -36,6 +37,9 @@ const (
 	maxFolds = 2
 	// foldTimeout bounds a fold.
 	foldTimeout = 5 * time.Minute
+	// foldPause is the first pause after a fault of the moment, maxFoldPause the longest.
+	foldPause    = 100 * time.Millisecond
+	maxFoldPause = 2 * time.Second
 )
 
 func (f *folds) start(l *Lane) {
@@ -113,13 +117,28 @@ func (f *folds) fold(key store.Key, wanted []folding) {
 	instance := typ.New(key.ID)
 	for i, w := range wanted {
 		if sequence := w.result.Outcome.Sequence; instance.Sequence() < sequence {
-			if err := replayOn(ctx, l.Store, typ, l.partition, instance, sequence); err != nil {
+			if err := f.bring(ctx, typ, instance, sequence); err != nil {
 				f.fail(wanted[i:], err)
 				return
 			}
 		}
 		w.result.Instance = instance.Clone()
 		answer(w)
+	}
+}
+
+// bring brings an aggregate on to a sequence. A fault of the moment is waited for, as long as a fold may take.
+func (f *folds) bring(ctx context.Context, typ aggregate.Type, instance aggregate.Instance, sequence int64) error {
+	for pause := foldPause; ; pause = min(2*pause, maxFoldPause) {
+		err := replayOn(ctx, f.lane.Store, typ, f.lane.partition, instance, sequence)
+		if err == nil || isUnreadable(err) || !store.Judge(err).Passes() {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }
 
