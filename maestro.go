@@ -108,7 +108,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 		closeStore(c, log)
 		return nil, fmt.Errorf("measure: %w", err)
 	}
-	nats := link.New(c.NATS, c.Logger)
+	nats := link.New(c.NATS, c.Logger, c.Namespace+".", "$SRV.", cmp.Or(c.NATS.Opts.InboxPrefix, "_INBOX")+".")
 	lanes := laneConfig(c)
 	lanes.Metrics, lanes.MaxEventBytes = metrics, func() int { return maxEventBytes(nats.MaxPayload()) }
 	ns := wire.Namespace(c.Namespace)

@@ -1,8 +1,9 @@
 // Package link watches a connection to NATS for a worker.
 //
 // It asks the server for an answer every second, because a connection that has gone silent looks as
-// good as any other until somebody asks. It has such a connection made anew, says how things stand
-// for readiness, and knows what the server allows at this moment. It sends and takes no messages.
+// good as any other until somebody asks. It has such a connection made anew, and one from which the
+// server took a subscription away that it allows again. It says how things stand for readiness, and
+// knows what the server allows at this moment. It sends and takes no messages.
 package link
 
 import (
@@ -38,12 +39,20 @@ type Link struct {
 	logger     *slog.Logger
 	answered   atomic.Int64 // when the server last answered, as [monotonic.Now]
 	maxPayload atomic.Int64
+	refused    refusals
 }
 
-// New returns the watch of a connection.
-func New(nc *nats.Conn, logger *slog.Logger) *Link {
-	l := &Link{nc: nc, logger: logger}
+// New returns the watch of a connection. What it knows of subscriptions that the server refuses is
+// limited to subjects with the given prefixes.
+func New(nc *nats.Conn, logger *slog.Logger, mine ...string) *Link {
+	l := &Link{nc: nc, logger: logger, refused: refusals{mine: mine}}
 	l.hear()
+	handler := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, s *nats.Subscription, err error) {
+		if known := l.refused.note(err); !known && handler != nil {
+			handler(nc, s, err)
+		}
+	})
 	return l
 }
 
@@ -78,6 +87,7 @@ func (l *Link) ask() {
 	switch {
 	case err == nil:
 		l.hear()
+		l.askRefused()
 	case l.nc.IsConnected() && l.since() > broken:
 		l.logger.Warn("NATS has gone silent: connecting anew", "silent_for", l.since().Round(time.Second), "error", err)
 		if l.nc.ForceReconnect() == nil {
@@ -104,7 +114,7 @@ func (l *Link) Check() error {
 	if since := l.since(); since > silent {
 		return fmt.Errorf("NATS has not answered for %s", since.Round(time.Second))
 	}
-	return nil
+	return l.refused.check()
 }
 
 // MaxPayload is the largest message that the server takes, in bytes; 0 before the first connection.

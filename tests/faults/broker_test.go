@@ -24,23 +24,16 @@ import (
 // brokerCommand makes the test binary a nats-server, so that there is a process to kill.
 const brokerCommand = "nats-server"
 
-// runBroker is that nats-server: name, folder, port, and for a cluster the port and the routes of the servers to each other. It
-// ends with a signal, or with the process that started it.
-func runBroker(args []string) int {
-	port, err := strconv.Atoi(args[2])
+// runBroker is that nats-server, with a configuration file that it reads again at a SIGHUP. It ends with SIGTERM, or with the process
+// that started it.
+func runBroker(file string) int {
+	again := make(chan os.Signal, 1) // before the server is there: a SIGHUP must not end the process
+	signal.Notify(again, syscall.SIGHUP)
+	options, err := server.ProcessConfigFile(file)
 	if err != nil {
 		panic(err)
 	}
-	options := &server.Options{ServerName: args[0], StoreDir: args[1], Host: "127.0.0.1", Port: port, JetStream: true, NoSigs: true,
-		DisableJetStreamBanner: true}
-	if len(args) > 3 {
-		between, err := strconv.Atoi(args[3])
-		if err != nil {
-			panic(err)
-		}
-		options.Cluster = server.ClusterOpts{Name: "faults", Host: "127.0.0.1", Port: between, NoAdvertise: true}
-		options.Routes = server.RoutesFromStr(args[4])
-	}
+	options.NoSigs = true
 	s, err := server.NewServer(options)
 	if err != nil {
 		panic(err)
@@ -50,17 +43,25 @@ func runBroker(args []string) int {
 	defer stop()
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
 	s.Start()
-	<-ctx.Done()
-	s.Shutdown()
-	s.WaitForShutdown()
-	return 0
+	for {
+		select {
+		case <-again:
+			if err := s.Reload(); err != nil {
+				s.Errorf("reload: %v", err)
+			}
+		case <-ctx.Done():
+			s.Shutdown()
+			s.WaitForShutdown()
+			return 0
+		}
+	}
 }
 
 // broker is one nats-server process, which comes back at the same port with the same files.
 type broker struct {
 	name, dir, saved string
-	port             int
-	args             []string
+	port, between    int    // between is where the servers of a cluster find each other, 0 for one alone
+	routes           string // to all servers of the cluster
 	log              *os.File
 
 	mu    sync.Mutex
@@ -69,7 +70,7 @@ type broker struct {
 }
 
 // startBrokers starts one nats-server, or several that form a cluster.
-func startBrokers(t *testing.T, n int) []*broker {
+func startBrokers(t *testing.T, n int, r rules) []*broker {
 	t.Helper()
 	brokers := make([]*broker, n)
 	var routes []string
@@ -77,20 +78,17 @@ func startBrokers(t *testing.T, n int) []*broker {
 		name := fmt.Sprintf("nats%d", i)
 		dir := filepath.Join(t.TempDir(), name)
 		brokers[i] = &broker{name: name, dir: dir, saved: dir + ".saved", port: freePort(t)}
-		brokers[i].args = []string{brokerCommand, name, dir, strconv.Itoa(brokers[i].port)}
 		if n > 1 {
-			between := strconv.Itoa(freePort(t))
-			brokers[i].args = append(brokers[i].args, between)
-			routes = append(routes, "nats://127.0.0.1:"+between)
+			brokers[i].between = freePort(t)
+			routes = append(routes, "nats://127.0.0.1:"+strconv.Itoa(brokers[i].between))
 		}
 	}
 	for _, b := range brokers {
-		if n > 1 {
-			b.args = append(b.args, strings.Join(routes, ","))
-		}
+		b.routes = strings.Join(routes, ", ")
 		log, err := os.Create(b.dir + ".log")
 		require.NoError(t, err)
 		b.log = log
+		require.NoError(t, b.obey(r))
 		require.NoError(t, b.start())
 		t.Cleanup(func() { b.stop(syscall.SIGKILL); _ = log.Close() })
 	}
@@ -109,7 +107,7 @@ func (b *broker) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(executable, b.args...)
+	cmd := exec.Command(executable, brokerCommand, b.dir+".conf")
 	cmd.Stdout, cmd.Stderr = b.log, b.log
 	if b.stdin, err = cmd.StdinPipe(); err != nil {
 		return err

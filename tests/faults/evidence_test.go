@@ -31,6 +31,8 @@ type evidence struct {
 	forgotten time.Duration
 	bounded   bool // the stream may have dropped its oldest events
 	setBack   int  // how often Postgres's clock was set back
+	// smallest is the smallest message that nats-servers allowed to anybody, 0 if they always allowed a megabyte.
+	smallest int
 }
 
 // row is an event in the log.
@@ -62,6 +64,7 @@ type message struct {
 	subject string
 	id      string
 	body    []byte
+	inLog   bool // the body did not fit, and is in the log
 }
 
 type place struct {
@@ -151,7 +154,8 @@ func (w *world) readStream(ctx context.Context) (all []message, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("after %d messages: %w", len(all), err)
 		}
-		m := message{subject: msg.Subject(), id: msg.Headers().Get(wire.HeaderEventID), body: msg.Data()}
+		m := message{subject: msg.Subject(), id: msg.Headers().Get(wire.HeaderEventID), body: msg.Data(),
+			inLog: msg.Headers().Get(wire.HeaderEventBody) == wire.BodyInLog}
 		m.Partition, _ = strconv.Atoi(msg.Headers().Get(wire.HeaderEventPartition))
 		m.Position, _ = strconv.ParseInt(msg.Headers().Get(wire.HeaderEventPosition), 10, 64)
 		all = append(all, m)

@@ -90,7 +90,7 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		watching.finish()
 	}
 	e, err := w.collect(ctx)
-	e.stuck, e.bounded, e.setBack = stuck, w.bounded > 0, w.database.setBack
+	e.stuck, e.bounded, e.setBack, e.smallest = stuck, w.bounded > 0, w.database.setBack, w.law.smallest
 	if lost := w.database.lost; len(lost) > 0 {
 		e.forgotten = lost[len(lost)-1].Sub(w.began)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -31,7 +32,7 @@ func (c *checker) checkLinear() {
 		if forgotten[key] { // what it was told before is not what it goes on from
 			continue
 		}
-		switch porcupine.CheckOperationsTimeout(modelOf(key), history, 20*time.Second) {
+		switch porcupine.CheckOperationsTimeout(c.modelOf(key), history, 20*time.Second) {
 		case porcupine.Ok:
 		case porcupine.Illegal:
 			c.violatedf(inOrder, "%v: no order explains the answers to %d operations", key, len(history))
@@ -72,11 +73,11 @@ func linear(o *operation, happened map[store.CommandKey]row) (op porcupine.Opera
 }
 
 // modelOf is the aggregate's own code as a sequential specification.
-func modelOf(key store.Key) porcupine.Model {
+func (c *checker) modelOf(key store.Key) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return definitions[key.Type].New(key.ID) },
 		Step: func(state, input, output any) (bool, any) {
-			return step(state.(aggregate.Instance), input.(*operation), output.(result))
+			return c.step(state.(aggregate.Instance), input.(*operation), output.(result))
 		},
 		Equal: func(a, b any) bool {
 			x, y := a.(aggregate.Instance), b.(aggregate.Instance)
@@ -90,10 +91,13 @@ func modelOf(key store.Key) porcupine.Model {
 	}
 }
 
-func step(now aggregate.Instance, o *operation, r result) (bool, aggregate.Instance) {
+func (c *checker) step(now aggregate.Instance, o *operation, r result) (bool, aggregate.Instance) {
 	next := now.Clone()
 	body, _ := o.command.Data.(json.RawMessage)
 	mood := moodOf(body)
+	if r.code == tooLarge {
+		return r.status == store.Failed && c.decidesTooMuch(next, o), now
+	}
 	if mood.Refuses() && (r.code != projectionFailed || r.status != store.Failed) {
 		return false, now
 	}
@@ -129,6 +133,16 @@ const (
 	nameTaken        = "name_taken" // by counter_names
 	projectionFailed = "projection_failed"
 )
+
+// tooLarge is the code of a command whose event does not fit into a message.
+const tooLarge = "too_large"
+
+// decidesTooMuch tells whether an event of the command was more than nats-servers allowed at some time.
+func (c *checker) decidesTooMuch(at aggregate.Instance, o *operation) bool {
+	body, _ := o.command.Data.(json.RawMessage)
+	events, err := at.Execute(o.command.Name, body, aggregate.Metadata{ID: o.command.ID})
+	return err == nil && slices.ContainsFunc(events, func(e aggregate.Decided) bool { return c.tooLarge(len(e.Body)) })
+}
 
 // moodOf is the mood of a command for a parcel.
 func moodOf(body []byte) parcel.Mood {

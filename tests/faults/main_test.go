@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -33,7 +35,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == brokerCommand {
-		os.Exit(runBroker(os.Args[2:]))
+		os.Exit(runBroker(os.Args[2]))
 	}
 	os.Exit(run(m))
 }
@@ -45,6 +47,7 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	scratch = dir
+	signal.Ignore(syscall.SIGHUP) // so that one that comes before a nats-server listens to it does not end it
 	defer func() { _ = os.RemoveAll(dir) }()
 	return m.Run()
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -77,9 +78,12 @@ const ms = time.Millisecond
 // duplicateWindow is how long the event stream remembers message ids.
 const duplicateWindow = time.Second
 
-// options: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for
+// options are all that may happen.
+var options = slices.Concat(serverOptions, rulesOptions)
+
+// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for
 // an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window for duplicates.
-var options = []option{
+var serverOptions = []option{
 	{kind: killWorker, weight: 16, atLeast: 0, atMost: 1500 * ms},
 	{kind: terminateWorker, weight: 10, atLeast: 0, atMost: 500 * ms},
 	{kind: freezeWorker, weight: 12, atLeast: 1500 * ms, atMost: 14_000 * ms},

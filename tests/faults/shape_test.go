@@ -14,6 +14,7 @@ type shape struct {
 	partitions int
 	tag        string   // build tag of the worker
 	env        []string // of the workers
+	http       bool     // each worker has an HTTP server
 	variation
 	// calm is how long the system may take in the end to handle everything that was sent, and to publish everything.
 	calm time.Duration
@@ -24,6 +25,7 @@ type variation struct {
 	pooler  bool          // PgBouncer in transaction mode, between the workers and Postgres
 	standby standby       // what follows the primary
 	role    bool          // the workers' user may do no more than it must
+	guarded bool          // the nats-servers know users, and what they allow changes
 	bounded time.Duration // how long the event stream keeps events; 0 for ever
 	clocks  bool          // of workers and of Postgres can be moved; the workers' differ from the beginning
 }
@@ -46,6 +48,7 @@ var variations = []variation{
 	{pooler: true},
 	{pooler: true, standby: synchronous, role: true},
 	{clocks: true},
+	{guarded: true},
 }
 
 // tags are the build tags of the worker.
@@ -78,6 +81,9 @@ func (s shape) String() string {
 	}
 	if s.clocks {
 		parts = append(parts, "clocks that differ and jump")
+	}
+	if s.guarded {
+		parts = append(parts, "users of NATS")
 	}
 	if s.bounded > 0 {
 		parts = append(parts, fmt.Sprintf("events are kept for %s", s.bounded))

@@ -15,6 +15,7 @@ type storm struct {
 	workers  []sync.Mutex
 	wires    []sync.Mutex
 	brokers  sync.Mutex
+	rules    sync.Mutex
 	postgres sync.Mutex
 	clocks   []sync.Mutex // of the workers and, at the end, of Postgres
 	under    sync.WaitGroup
@@ -72,6 +73,8 @@ func (s *storm) strike(ctx context.Context, f fault) {
 		s.with(&s.clocks[i], f, func() { s.strikeClock(ctx, f, i) })
 	case movePostgresClock:
 		s.with(&s.clocks[len(s.world.workers)], f, func() { s.strikeClock(ctx, f, i) })
+	case rotatePassword, lowerPayload, lowerConnections, denySubjects:
+		s.with(&s.rules, f, func() { s.strikeRules(ctx, f) })
 	default:
 		s.with(&s.brokers, f, func() { s.strikeNATS(ctx, f) })
 	}

@@ -19,6 +19,7 @@ type worker struct {
 	program, name string
 	dir           string
 	env           []string
+	http          string // its address, if it has one
 	nats          []*proxy
 	postgres      *proxy
 	clock         string // the file with what its clock is off by, "" if it cannot be

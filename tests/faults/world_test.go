@@ -30,6 +30,7 @@ type world struct {
 	namespace wire.Namespace
 	dir       string
 	brokers   []*broker
+	law       law
 	database  *database
 	workers   []*worker
 	nats      *nats.Conn // the harness's own wires are never broken
@@ -41,7 +42,9 @@ type world struct {
 func newWorld(t *testing.T, s shape) *world {
 	t.Helper()
 	s.calm = cmp.Or(s.calm, patience/3)
-	w := &world{T: t, shape: s, namespace: "faults", dir: t.TempDir(), brokers: startBrokers(t, s.brokers), began: time.Now()}
+	w := &world{T: t, shape: s, namespace: "faults", dir: t.TempDir(), law: law{rules: rules{guarded: s.guarded, password: "secret"}},
+		began: time.Now()}
+	w.brokers = startBrokers(t, s.brokers, w.law.rules)
 	binary := program(t, s.tags())
 	w.database = newDatabase(t, s)
 	w.nats = w.connect("harness")
@@ -73,7 +76,11 @@ func (w *world) connect(name string) *nats.Conn {
 	for i, b := range w.brokers {
 		urls[i] = b.url()
 	}
-	nc, err := nats.Connect(strings.Join(urls, ","), nats.Name(name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+	identity := nats.IgnoreAuthErrorAbort()
+	if w.guarded {
+		identity = nats.UserInfo(otherUser, otherPassword)
+	}
+	nc, err := nats.Connect(strings.Join(urls, ","), identity, nats.Name(name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1), nats.Timeout(time.Second),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(w, err)
@@ -110,6 +117,13 @@ func (w *world) newWorker(i int, binary string) *worker {
 		v.clock = filepath.Join(w.dir, v.name+".clock")
 		v.env = append(v.env, "MAESTRO_CLOCK_OFFSET="+v.clock)
 		v.setClock(usualOffset(i))
+	}
+	if w.guarded {
+		v.env = append(v.env, "NATS_USER="+workerUser, "NATS_PASSWORD="+w.law.rules.password)
+	}
+	if w.http {
+		v.http = "127.0.0.1:" + strconv.Itoa(freePort(w.T))
+		v.env = append(v.env, "MAESTRO_HTTP="+v.http)
 	}
 	v.env = append(v.env, w.env...)
 	return v
