@@ -66,6 +66,7 @@ func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log
 		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), complains: &complaints{}}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
+	p.queue.proven = at.Position // to acquire a partition is a commit
 	return p
 }
 
@@ -182,6 +183,9 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 		}
 		if len(events) == 0 || events[0].Position != above+1 {
 			return fmt.Errorf("the log of partition %d has no event at position %d", p.partition, above+1)
+		}
+		if err := p.prove(ctx, events); err != nil {
+			return err
 		}
 		for len(events) > 0 {
 			n := unit(events)

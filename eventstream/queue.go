@@ -20,6 +20,7 @@ const eventOverhead = 256
 type queue struct {
 	mu        sync.Mutex
 	committed int64         // position of the log
+	proven    int64         // position up to which an acknowledged commit has shown that the log is lasting
 	published int64         // position of the stream
 	noticed   int64         // position of the log when it was last looked at
 	stream    time.Time     // which stream that is
@@ -35,7 +36,7 @@ func (q *queue) add(position int64, events []store.Event) {
 	if len(events) == 0 || events[0].Position != q.committed+1 {
 		q.drop()
 	}
-	q.committed = max(q.committed, position)
+	q.committed, q.proven = max(q.committed, position), max(q.proven, position)
 	for i := range events {
 		q.bytes += len(events[i].Body) + eventOverhead
 	}
@@ -48,6 +49,30 @@ func (q *queue) add(position int64, events []store.Event) {
 		q.drop()
 	}
 	q.alarm()
+}
+
+// see raises the position of the log to where it was found. Nobody has shown yet that it is lasting.
+func (q *queue) see(position int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if position > q.committed {
+		q.committed = position
+		q.drop()
+		q.alarm()
+	}
+}
+
+// prove notes that the log is lasting up to a position, lasting tells whether it is known to be.
+func (q *queue) prove(position int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.proven = max(q.proven, position)
+}
+
+func (q *queue) lasting(position int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return position <= q.proven
 }
 
 // notice is told now and then where the log is. What was there the last time already and was never added is somebody else's.

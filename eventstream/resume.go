@@ -45,9 +45,7 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	if err := p.resumeAbove(ctx, published, f.stream, stream, row.Position); err != nil {
 		return fence{}, err
 	}
-	if row.Position > p.committed() {
-		p.queue.add(row.Position, nil)
-	}
+	p.queue.see(row.Position)
 	return f, nil
 }
 

@@ -26,12 +26,27 @@ type health struct {
 	writable  error
 	commits   error
 	committed time.Time // last
+	back      chan struct{}
 }
 
 func (h *health) pulse(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.writable != nil && err == nil && h.back != nil {
+		close(h.back)
+		h.back = nil
+	}
 	h.writable = err
+}
+
+// again is closed when the server next takes writes after a time without.
+func (h *health) again() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.back == nil {
+		h.back = make(chan struct{})
+	}
+	return h.back
 }
 
 // commit notes the end of a commit. Where it was refused, the server did its part.
@@ -59,6 +74,10 @@ func (s *Postgres) Writable() error {
 	defer h.mu.Unlock()
 	return h.writable
 }
+
+// WritableAgain returns a channel that is closed when Postgres next takes writes after a time in which it did not, as seen by
+// the look that [Postgres.Writable] tells of. Whoever waits to try again need not wait longer.
+func (s *Postgres) WritableAgain() <-chan struct{} { return s.pools.health.again() }
 
 // Health is nil if this store could commit a moment ago. Where nothing is committed it tries, once a second. The error tells
 // what is in the way: Postgres is away or takes no writes, a commit does not come to its end, or all connections are busy.
@@ -132,6 +151,10 @@ func (p *pools) proveOnce(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Prove commits the smallest thing there is, and returns when that was acknowledged. What was visible before it then is as
+// lasting as any commit, also what somebody committed whose wait for a standby was cut short.
+func (s *Postgres) Prove(ctx context.Context) error { return s.pools.proveOnce(ctx) }
 
 // pause waits, and tells whether ctx goes on.
 func pause(ctx context.Context, d time.Duration) bool {

@@ -111,8 +111,19 @@ func TestAServiceThatPointsToTheDemotedPrimary(t *testing.T) {
 	require.NoError(t, p.standby.Promote())
 	require.NoError(t, p.primary.Follow(p.standby))
 	p.isReadOnly()
+	again := p.store.WritableAgain()
+	select {
+	case <-again:
+		require.Fail(t, "it takes no writes yet")
+	default:
+	}
 	p.service.PointTo(p.standby)
 	p.commits()
+	select {
+	case <-again:
+	case <-time.After(patience):
+		require.Fail(t, "nobody is told that it takes writes again")
+	}
 }
 
 // The former primary takes commits, which are lost, as long as somebody is connected to it.

@@ -13,7 +13,8 @@ import (
 
 // recover finds out where the log is after a commit that failed: it may have been made all the same, or somebody else wrote. What
 // is in memory is then no longer to be trusted, and receipts tell what has happened. The lane does nothing before it has read that
-// successfully, however long it takes. A change of the number of partitions ends the lane.
+// successfully, however long it takes; it tries at once when the store says that its server is there again. A change of the number of
+// partitions ends the lane.
 func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.BackOff) error {
 	l.checkReceipts, l.unproven = true, readsAgain
 	l.doing.begin(Waiting)
@@ -21,6 +22,8 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-l.storeIsBack():
+			waits.Reset()
 		case <-time.After(wait):
 		}
 		row, err := l.readRow(ctx)
@@ -36,6 +39,14 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 		l.doing.failed(err)
 		l.logWait(err)
 	}
+}
+
+// storeIsBack is closed when the store next works after a time in which it did not, nil for a store that does not tell.
+func (l *Lane) storeIsBack() <-chan struct{} {
+	if s, tells := l.Store.(interface{ WritableAgain() <-chan struct{} }); tells {
+		return s.WritableAgain()
+	}
+	return nil
 }
 
 func (l *Lane) readRow(ctx context.Context) (store.Partition, error) {

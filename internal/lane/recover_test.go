@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -277,4 +278,46 @@ func collect(results <-chan lane.Result, n int) (all []lane.Result) {
 		all = append(all, <-results)
 	}
 	return all
+}
+
+// telling is a store that fails to read rows, and says after each failure that its server is there again.
+type telling struct {
+	store.Store
+	mu    sync.Mutex
+	fails int
+	back  chan struct{}
+}
+
+func (s *telling) WritableAgain() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.back
+}
+
+func (s *telling) Partition(ctx context.Context, partition int) (store.Partition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fails--; s.fails >= 0 {
+		s.back = make(chan struct{})
+		close(s.back)
+		return store.Partition{}, errNetwork
+	}
+	s.back = nil
+	return s.Store.Partition(ctx, partition)
+}
+
+// A lane that has waited for long goes on as soon as the server is there again. By its own pauses these reads would take minutes.
+func TestALaneGoesOnWhenItsStoreIsBack(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		f := &faulty{Store: s}
+		r := newRigAt(t, &telling{Store: f, fails: 200}, acquired(t, s), nil).run()
+		fail, _ := times(1, errNetwork)
+		f.trouble(nil, func(*store.Commit) error { return fail() }, nil)
+		select {
+		case result := <-r.put(add("a", "1", 1)):
+			require.Equal(t, "committed again", status(result.Outcome))
+		case <-time.After(time.Minute):
+			require.Fail(t, "it waits for its own time")
+		}
+	})
 }
