@@ -2,5 +2,5 @@
 
 package store
 
-// Without the reset of a session the tests have to find what projections leave there.
+// Without the reset of a session the tests, and tests/faults, have to find what projections leave there.
 const resets = false

@@ -125,7 +125,8 @@ func (c *loader) command() client.Command {
 
 // pack makes up a body: sizes of all magnitudes, and a read model that is mostly fine with it.
 func (c *loader) pack() string {
-	moods := []parcel.Mood{parcel.Fine, parcel.Fine, parcel.Fine, parcel.Shared, parcel.Shared, parcel.Slow, parcel.Panics, parcel.Ignores}
+	moods := []parcel.Mood{parcel.Fine, parcel.Fine, parcel.Fine, parcel.Shared, parcel.Shared, parcel.Slow, parcel.Panics, parcel.Ignores,
+		parcel.Ends, parcel.Weakens}
 	return fmt.Sprintf(`{"shape":%q,"size":%d,"mood":%q}`, parcel.Shapes[c.random.IntN(len(parcel.Shapes))],
 		int(math.Pow(parcel.MaxSize, c.random.Float64())), moods[c.random.IntN(len(moods))])
 }

@@ -33,6 +33,8 @@ var situations = []situation{
 	{"maestro_unfenced_stream", 1, streamIsLog, 3, (*stage).releaseAnOldPublication, variation{}},
 	{"maestro_unfenced_stream", 3, streamIsLog, 3, (*stage).releaseAnOldUnit, variation{}},
 	{"maestro_unread", 1, lastingAnswers, 1, (*stage).loseWhatTheStandbyLacks, variation{standby: synchronous}},
+	{"maestro_unmarked", 1, lastingAnswers, 1, (*stage).endItsTransaction, variation{}},
+	{"maestro_unreset", 1, lastingAnswers, 1, (*stage).weakenItsSession, variation{standby: synchronous}},
 	{"maestro_uncompared", 1, streamIsLog, 1, (*stage).forgetWhatIsPublished, variation{standby: asynchronous}},
 	{"maestro_hlcdeadline", 1, inTime, 1, (*stage).jumpAhead, variation{clocks: true}},
 }
@@ -58,7 +60,7 @@ func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
 	for _, w := range []struct {
 		brokers int
 		around  variation
-	}{{1, variation{}}, {3, variation{}}, {1, variation{clocks: true}}} {
+	}{{1, variation{}}, {3, variation{}}, {1, variation{clocks: true}}, {1, variation{standby: synchronous}}} {
 		t.Run(fmt.Sprintf("nothing/%d%s", w.brokers, w.around.standby), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, w.brokers, "", w.around)

@@ -18,10 +18,12 @@ const (
 	Shared  Mood = "shared" // with all partitions
 	Panics  Mood = "panics"
 	Ignores Mood = "ignores"
+	Ends    Mood = "ends"    // its transaction
+	Weakens Mood = "weakens" // the session's commits
 )
 
 // Refuses tells whether a command of that mood must be refused.
-func (m Mood) Refuses() bool { return m == Panics || m == Ignores }
+func (m Mood) Refuses() bool { return m == Panics || m == Ignores || m == Ends }
 
 // Projections are the read models: the digest of each parcel, and how many events all partitions have counted in one row.
 func Projections() []*projections.Projection {
@@ -38,6 +40,13 @@ func project(ctx context.Context, tx pgx.Tx, e projections.Event[Packed]) error 
 	case Ignores:
 		_, _ = tx.Exec(ctx, `insert into parcels_shared values (1, 0)`) // it is there already
 		return nil
+	case Ends:
+		_, _ = tx.Exec(ctx, `rollback`)
+		return nil
+	case Weakens:
+		if _, err := tx.Exec(ctx, `set synchronous_commit = off`); err != nil {
+			return err
+		}
 	case Slow:
 		if _, err := tx.Exec(ctx, `select pg_sleep(0.3)`); err != nil {
 			return err

@@ -2,7 +2,7 @@
 // faults strike.
 //
 // The state has a digest of all bodies, byte by byte: a body that does not come back as it was written makes another state. The
-// read model is sometimes slow, ignores an error, panics, or writes a row that all partitions share.
+// read model is sometimes slow, ignores an error, panics, ends its transaction, weakens its session, or writes a row that all partitions share.
 package parcel
 
 import (
