@@ -57,10 +57,14 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	if err := l.age(ctx); err != nil {
 		return l, err
 	}
-	l.collector = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	l.collector = newCollector()
+	return l, nil
+}
+
+func newCollector() *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
-	return l, nil
 }
 
 // settings are what docs/operations.md asks of a Postgres that is to be quick.

@@ -28,6 +28,7 @@ var suite = []experiment{
 	{"size", "throughput against the size of events", againstSize},
 	{"events", "throughput against the events of each command", againstEvents},
 	{"projections", "throughput with read models in the transaction", withProjections},
+	{"shared", "a read model whose rows all partitions write, beside a single writer", sharedRows},
 	{"hot", "one aggregate, alone and with half of the load", hotAggregate},
 	{"replay", "time to load an aggregate against its events, with and without snapshots", replay},
 	{"memory", "memory of cached aggregates", memoryOfCache},

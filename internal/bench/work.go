@@ -45,6 +45,9 @@ func work(config string) {
 	must(err)
 	defer nc.Close()
 	aggregates, models := []aggregate.Type{tallies}, readModels(c.ReadModels, c.Written)
+	if c.Shared {
+		models = append(models, sharedCounter())
+	}
 	if c.Hostile {
 		aggregates, models = append(aggregates, hostile.Definition), append(models, hostile.Projections()...)
 	}

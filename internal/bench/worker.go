@@ -21,6 +21,7 @@ type workConfig struct {
 	Partitions     int
 	ReadModels     int
 	Written        writing
+	Shared         bool // with the read model whose rows all partitions write
 	Hostile        bool // with the aggregate and the read models that have every bad habit
 	CacheBytes     int64
 	Stream         eventstream.StreamConfig
