@@ -26,7 +26,7 @@ func TestWorkersEndAtAnyMoment(t *testing.T) {
 			t.Parallel()
 			s, r := newSystem(t), random(t)
 			w := s.start()
-			i := s.importing(s.workload(r, 4000, 200))
+			i := s.importing(s.workload(r, many(4000), 200))
 			for _, moment := range i.moments(4, r.IntN) {
 				i.reaches(moment)
 				end(s, w)
@@ -45,7 +45,7 @@ func TestAFrozenWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
 	frozen := s.start("--node", "frozen")
-	i := s.importing(s.workload(r, 4000, 200))
+	i := s.importing(s.workload(r, many(4000), 200))
 	i.reaches(i.moments(1, r.IntN)[0])
 	frozen.signal(syscall.SIGSTOP)
 	s.start("--node", "next")
@@ -65,7 +65,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
 	workers, frozen := []*process{s.start(), s.start()}, []*process{}
-	i := s.importing(s.workload(r, 6000, 200))
+	i := s.importing(s.workload(r, many(6000), 200))
 	for _, moment := range i.moments(8, r.IntN) {
 		i.reaches(moment)
 		k := r.IntN(len(workers))

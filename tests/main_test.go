@@ -23,13 +23,18 @@ func run(m *testing.M) int {
 	if err := flag.Set("test.parallel", "4"); err != nil { // most of the time a test waits for a server
 		panic(err)
 	}
+	if raceDetector {
+		if err := flag.Set("rapid.checks", "25"); err != nil { // of 100
+			panic(err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "maestro-tests-")
 	if err != nil {
 		panic(err)
 	}
 	scratch = dir
 	defer func() {
-		stopSharedBroker()
+		atTheEnd()
 		_ = os.RemoveAll(dir)
 	}()
 	return m.Run()
@@ -60,6 +65,14 @@ func program(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, name)
+}
+
+// many is how many of something a test has that need not be so many to be a test. With the race detector all takes several times as long.
+func many(n int) int {
+	if raceDetector {
+		return n / 4
+	}
+	return n
 }
 
 // random returns a source of random choices whose seed is logged, so that -seed can replay them.

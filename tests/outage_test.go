@@ -44,7 +44,7 @@ func TestServersFailInTheMiddle(t *testing.T) {
 			r := random(t)
 			w := s.start()
 			a := s.asking(2)
-			i := s.importing(s.workload(r, 4000, 200))
+			i := s.importing(s.workload(r, many(4000), 200))
 			for _, moment := range i.moments(3, r.IntN) {
 				i.reaches(moment)
 				require.NoError(t, strike(v, s))
@@ -65,13 +65,13 @@ func TestStoredCommandsOutliveBrokenConnections(t *testing.T) {
 	s := newSystemOn(t, broker, localpg.Shared(t))
 	r := random(t)
 	s.stop(s.start()) // creates the stream
-	commands := s.workload(r, 4000, 200)
+	commands := s.workload(r, many(4000), 200)
 	sum, err := s.Import(s.Context(), yield(commands), client.ImportOptions{})
 	require.NoError(t, err)
 	require.Equal(t, len(commands), sum.Commands)
 
 	s.start("--max-batch", "8")
-	for handled := int64(500); handled < 4000; handled += 500 {
+	for handled := int64(many(500)); handled < int64(many(4000)); handled += int64(many(500)) {
 		s.until("the next strike", func() bool { return s.handled() >= handled })
 		require.NoError(t, broker.Disconnect())
 	}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,28 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/client"
-	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
-
-// sharedBroker is the nats-server of all tests that leave it alone.
-var sharedBroker = sync.OnceValues(func() (*localnats.Server, error) {
-	brokerStarted.Store(true)
-	return localnats.Start(localnats.Options{Dir: filepath.Join(scratch, "jetstream")})
-})
-
-var brokerStarted atomic.Bool
-
-func stopSharedBroker() {
-	if !brokerStarted.Load() {
-		return
-	}
-	if s, err := sharedBroker(); err == nil {
-		s.Stop()
-	}
-}
 
 // system is a namespace of its own on some servers, with the connections that a test looks at it through.
 type system struct {
@@ -77,7 +57,7 @@ func newSystem(t *testing.T) *system {
 }
 
 // newSystemOn returns an empty namespace on servers that the test may break.
-func newSystemOn(t *testing.T, broker *localnats.Server, database string) *system {
+func newSystemOn(t *testing.T, broker broker, database string) *system {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context()) // one with a deadline would have JetStream wait for lost answers until then
 	standsStill := time.AfterFunc(endurance, cancel)

@@ -52,14 +52,14 @@ func TestGeneratedDeclarationsEndAsTheyShould(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	seed := random(t).Uint32()
-	lines := bytes.Clone(s.publisher(nil, "generate", "--commands", "5000", "--seed", fmt.Sprint(seed)).stdout.Bytes())
+	lines := bytes.Clone(s.publisher(nil, "generate", "--commands", fmt.Sprint(many(5000)), "--seed", fmt.Sprint(seed)).stdout.Bytes())
 	m, n := newModel(s.partitions), 0
 	for c, err := range client.Commands(bytes.NewReader(lines)) {
 		require.NoError(t, err)
 		m.handle(c)
 		n++
 	}
-	require.Equal(t, 5000, n)
+	require.Equal(t, many(5000), n)
 	committed, rejected := m.total(store.Committed), m.total(store.Rejected)
 	require.Positive(t, rejected)
 

@@ -68,7 +68,8 @@ var rooms = map[string]string{
 	"tests/faults/parcel": "aggregate projections",
 	"tests/faults/worker": "aggregate workercmd examples/counter examples/declaration tests/faults/parcel",
 
-	"tests/house": "",
+	"tests/broker": "internal/localnats",
+	"tests/house":  "",
 }
 
 const anything = "anything"

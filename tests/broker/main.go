@@ -1,0 +1,22 @@
+// Command broker is a nats-server in a process of its own, for the tests that share one. It keeps its streams in the folder that its
+// argument names, prints its URL, and ends when its standard input does.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/maestro-es/maestro/internal/localnats"
+)
+
+func main() {
+	server, err := localnats.Start(localnats.Options{Dir: os.Args[1]})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(server.URL())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	server.Stop()
+}

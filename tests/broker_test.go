@@ -1,0 +1,87 @@
+package tests
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/maestro-es/maestro/internal/localnats"
+)
+
+// broker is a nats-server.
+type broker interface {
+	URL() string
+	Connect(t localnats.TB, options ...nats.Option) *nats.Conn
+}
+
+// brokerProcess is the nats-server of all tests that leave it alone. It is built without the race detector and is no part of the
+// process of the tests: what is to be tested is not the server, which is ten times as slow with the detector and waits for the tests'
+// own work then.
+type brokerProcess struct {
+	url string
+	cmd *exec.Cmd
+	end io.Closer
+}
+
+var sharedBroker = sync.OnceValues(func() (*brokerProcess, error) {
+	path := filepath.Join(scratch, "broker")
+	if out, err := exec.Command("go", "build", "-o", path, "./broker").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	dir, err := os.MkdirTemp(inMemory(), "maestro-tests-jetstream-")
+	if err != nil {
+		return nil, err
+	}
+	b := &brokerProcess{cmd: exec.Command(path, dir)}
+	b.cmd.Stderr = os.Stderr
+	if b.end, err = b.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	atTheEnd = func() { _ = b.end.Close(); _ = b.cmd.Wait(); _ = os.RemoveAll(dir) }
+	line, err := bufio.NewReader(out).ReadString('\n')
+	b.url = strings.TrimSpace(line)
+	return b, err
+})
+
+// atTheEnd stops the shared nats-server, if it was started.
+var atTheEnd = func() {}
+
+func (b *brokerProcess) URL() string { return b.url }
+
+func (b *brokerProcess) Connect(t localnats.TB, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(b.url, append([]nats.Option{nats.Name(t.Name()), nats.MaxReconnects(-1),
+		nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0)}, options...)...)
+	if err != nil {
+		t.Fatalf("connect to %s: %v", b.url, err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// inMemory is a folder in memory, "" where there is none with room enough. The disk is for the servers that tests break: while several
+// Postgres flush to it, each stream and consumer that is made waits for it, and with it all of JetStream.
+func inMemory() string {
+	const memory, room = "/dev/shm", 4 << 30
+	var about syscall.Statfs_t
+	if syscall.Statfs(memory, &about) != nil || about.Bavail*uint64(about.Bsize) < room { //nolint:unconvert // of another type elsewhere
+		return ""
+	}
+	return memory
+}
