@@ -52,7 +52,7 @@ var rooms = map[string]string{
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 
 	"workercmd": "maestro aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
-		"internal/release internal/telemetry internal/timerslack",
+		"internal/localpg internal/release internal/telemetry internal/timerslack",
 
 	"cmd/worker": "workercmd aggregate examples/counter examples/declaration",
 	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop internal/release " +
