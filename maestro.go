@@ -35,8 +35,8 @@ type Config struct {
 	// Run returns an error when the client gives the connection up.
 	NATS *nats.Conn
 	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else is there. Migrations
-	// are applied at the start. The worker makes connections of its own like those of the pool, and as many; see store.Open.
-	// Run leaves the pool open.
+	// are applied at the start. The worker makes connections of its own like those of the pool, and as many; see
+	// store.Open. Run leaves the pool open.
 	Database *pgxpool.Pool
 	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections need a Database.
 	Store store.Store

@@ -147,9 +147,9 @@ func (r *running) backUp() (restore func()) {
 	}
 }
 
-// The database comes back without its last commits while a worker runs: after a failover to a server that lacked them, or as an older
-// backup. The worker notices, says so and goes on with commands. It never takes new events for those that the stream has at their
-// positions, though the log becomes longer than the stream.
+// The database comes back without its last commits while a worker runs: after a failover to a server that lacked them,
+// or as an older backup. The worker notices, says so and goes on with commands. It never takes new events for those
+// that the stream has at their positions, though the log becomes longer than the stream.
 func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	t.Parallel()
 	const kept, lost = 5, 4

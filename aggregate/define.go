@@ -68,8 +68,8 @@ func (d *Definition[S]) CommandNames() []string { return slices.Sorted(maps.Keys
 // EventNames lists the wire names of the events in alphabetical order.
 func (d *Definition[S]) EventNames() []string { return slices.Sorted(maps.Keys(d.events)) }
 
-// Starts sets the state of an aggregate without events, which start returns anew for each aggregate: a map that it makes belongs to one
-// of them. The default is the zero value of S.
+// Starts sets the state of an aggregate without events, which start returns anew for each aggregate: a map that it
+// makes belongs to one of them. The default is the zero value of S.
 func Starts[S any](start func() S) Option[S] {
 	return func(d *Definition[S]) { d.start = start }
 }

@@ -26,7 +26,8 @@ var encoders = sync.Pool{New: func() any {
 // maxKeptBuffer bounds what an encoder keeps of memory.
 const maxKeptBuffer = 64 << 10
 
-// encode returns the JSON of a value, which is the form of all that is stored or sent: compact, without HTML escapes and in valid UTF-8.
+// encode returns the JSON of a value, which is the form of all that is stored or sent: compact, without HTML escapes
+// and in valid UTF-8.
 func encode(value any) (json.RawMessage, error) {
 	e := encoders.Get().(*encoder)
 	e.buffer.Reset()

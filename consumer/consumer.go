@@ -34,8 +34,8 @@ type Publisher interface {
 	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is published.
 	Run(ctx context.Context) error
 	Flush(ctx context.Context) error
-	// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does. Diverged tells whether
-	// that is an event stream that is not the log's, so that a person has to mend it.
+	// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does. Diverged tells
+	// whether that is an event stream that is not the log's, so that a person has to mend it.
 	Obstacle() (since time.Time, why error)
 	Diverged() bool
 }

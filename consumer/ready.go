@@ -17,8 +17,8 @@ const (
 	forLong = 30 * time.Second
 )
 
-// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this moment. The error tells what does
-// not. It asks no server.
+// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this moment. The error
+// tells what does not. It asks no server.
 func (c *Consumer) Ready() error {
 	now := time.Now()
 	return errors.Join(c.share(), c.committing(now), c.publishing(now))

@@ -26,8 +26,8 @@ type request struct {
 	key     store.Key
 	command *lane.Command // of a do
 	hops    int
-	// While it waits for an owner: by is the view that it could not be routed by, again when it is tried again by the same, zero for
-	// never, rests how often it had to, and expires when it is given up.
+	// While it waits for an owner: by is the view that it could not be routed by, again when it is tried again by the
+	// same, zero for never, rests how often it had to, and expires when it is given up.
 	by      view
 	again   time.Time
 	rests   int

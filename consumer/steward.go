@@ -194,8 +194,8 @@ func (s *steward) begin(ctx context.Context, partition int) {
 	}()
 }
 
-// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and the partition is left in
-// order.
+// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and the partition is
+// left in order.
 func (s *steward) own(ctx context.Context, h *holding) error {
 	start, partition := time.Now(), h.partition
 	at, err := s.acquire(ctx, partition)

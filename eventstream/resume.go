@@ -60,8 +60,8 @@ func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	return stream, err
 }
 
-// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream has dropped of what it is
-// known to have had. It is an error if that is more than the log has, which ends at the given position.
+// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream has dropped of
+// what it is known to have had. It is an error if that is more than the log has, which ends at the given position.
 func (p *Publisher) resumeAbove(ctx context.Context, published int64, created time.Time, stream jetstream.Stream, end int64) (err error) {
 	_, known, of := p.queue.state()
 	if !of.Equal(created) {
@@ -120,8 +120,8 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 	return inStream.Position, last.Sequence, nil
 }
 
-// same tells whether the log and the stream have the same event at a position. An aggregate's sequence alone, the ce-id, may come
-// again in another history, though not at the same time for the same command.
+// same tells whether the log and the stream have the same event at a position. An aggregate's sequence alone, the
+// ce-id, may come again in another history, though not at the same time for the same command.
 func same(a, b *store.Event) bool {
 	return a.Aggregate == b.Aggregate && a.Sequence == b.Sequence && a.RecordedAt.Equal(b.RecordedAt) &&
 		a.Metadata.CommandID == b.Metadata.CommandID

@@ -53,8 +53,8 @@ func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c St
 const forgetting = 10 * time.Second
 
 // Empty shuts out whoever may still publish, and removes all events. An event that is published again while the server
-// remembers its message id would be dropped without a word, although it is not there any more; so Empty waits first until
-// the last message is older than that.
+// remembers its message id would be dropped without a word, although it is not there any more; so Empty waits first
+// until the last message is older than that.
 func Empty(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, ns wire.Namespace) error {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Fences()))
 	if err != nil {

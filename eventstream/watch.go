@@ -99,7 +99,8 @@ func (w *Watch) look(ctx context.Context) error {
 	return w.remember(ctx, stream)
 }
 
-// shorter tells whether the stream ends earlier than before, or has another message, or none, where the newest event was.
+// shorter tells whether the stream ends earlier than before, or has another message, or none, where the newest event
+// was.
 func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, error) {
 	if stream.CachedInfo().State.LastSeq < w.end {
 		return true, nil

@@ -88,8 +88,8 @@ func (a *Aggregate[S]) Then(events ...aggregate.Event[S]) *Aggregate[S] {
 	return a
 }
 
-// ThenRejected expects that a rule refused the command, with this code: one of the aggregate, or of a read model that is
-// kept in the transaction.
+// ThenRejected expects that a rule refused the command, with this code: one of the aggregate, or of a read model that
+// is kept in the transaction.
 func (a *Aggregate[S]) ThenRejected(code string) *Aggregate[S] {
 	a.t.Helper()
 	return a.refused(store.Rejected, code)

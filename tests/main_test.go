@@ -67,7 +67,8 @@ func program(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// many is how many of something a test has that need not be so many to be a test. With the race detector all takes several times as long.
+// many is how many of something a test has that need not be so many to be a test. With the race detector all takes
+// several times as long.
 func many(n int) int {
 	if raceDetector {
 		return n / 4

@@ -100,7 +100,8 @@ func TestWorkersStartAtOnce(t *testing.T) {
 	s.check()
 }
 
-// A password and a role that may not create schemas, once its schemas are there: all that a database administrator may grant.
+// A password and a role that may not create schemas, once its schemas are there: all that a database administrator may
+// grant.
 func TestARoleWithASchemaOfItsOwnIsEnough(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()

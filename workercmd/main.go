@@ -1,5 +1,5 @@
-// Package workercmd is the worker program: give it your aggregates and projections, and it is a whole worker with commands,
-// flags, environment variables, --dev, metrics, probes, tracing and a clean stop.
+// Package workercmd is the worker program: give it your aggregates and projections, and it is a whole worker with
+// commands, flags, environment variables, --dev, metrics, probes, tracing and a clean stop.
 //
 //	func main() {
 //		workercmd.Main(workercmd.Program{
@@ -8,8 +8,8 @@
 //		})
 //	}
 //
-// The program's commands are run (the default), migrate, republish and repartition; --help lists their flags. The program
-// cmd/worker in this repository is made the same way, with the examples as its aggregates.
+// The program's commands are run (the default), migrate, republish and repartition; --help lists their flags. The
+// program cmd/worker in this repository is made the same way, with the examples as its aggregates.
 //
 // The package holds no rule of the engine. Programs that wire a worker by themselves use package maestro instead.
 package workercmd
@@ -73,8 +73,8 @@ type commandLine struct {
 // Main runs the program with the arguments of the process and ends the process: with status 0 when the work is done, 1
 // when it failed, 2 for wrong usage. SIGINT and SIGTERM stop the program in order, a second signal at once.
 //
-// Call Main first in your main function, because on Linux it executes the program once more, under the same process id, to
-// give all its threads a larger timer slack.
+// Call Main first in your main function, because on Linux it executes the program once more, under the same process id,
+// to give all its threads a larger timer slack.
 func Main(p Program) {
 	timerslack.Raise(time.Millisecond) // nothing here waits for so short a time
 	os.Exit(p.run(os.Args))

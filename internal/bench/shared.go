@@ -15,7 +15,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// What all partitions count in: as in a log of resources that people work on, the key is a resource and one of its tasks.
+// What all partitions count in: as in a log of resources that people work on, the key is a resource and one of its
+// tasks.
 const (
 	sharedModel     = "shared"
 	sharedResources = 150
@@ -24,7 +25,8 @@ const (
 
 const sharedSetup = `create table if not exists shared (resource int, task int, n bigint not null, primary key (resource, task))`
 
-// sharedRow counts an event under a resource and a task, which its aggregate's number gives. Rows of a batch come in any order.
+// sharedRow counts an event under a resource and a task, which its aggregate's number gives. Rows of a batch come in
+// any order.
 func sharedRow(into *pgx.Batch, e addedEvent) error {
 	n, err := strconv.Atoi(e.Aggregate.ID)
 	if err != nil {
@@ -82,8 +84,8 @@ func sharedRows(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// share has workers drain commands whose events are all counted in the same rows. It returns commands per second, and those of the
-// slowest tenth of the commands.
+// share has workers drain commands whose events are all counted in the same rows. It returns commands per second, and
+// those of the slowest tenth of the commands.
 func (l *lab) share(ctx context.Context, s sharing) (rate, slowest float64, err error) {
 	ns := l.namespace()
 	if rate, slowest, err = l.shareIn(ctx, ns, s); err == nil {

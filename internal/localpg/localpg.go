@@ -21,8 +21,8 @@ import (
 type Options struct {
 	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in /usr/lib/postgresql or PATH.
 	BinDir string
-	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop, and is used again by the next
-	// Start. The default is a temporary directory, which Stop removes.
+	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop, and is used again by the
+	// next Start. The default is a temporary directory, which Stop removes.
 	Dir string
 	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a durable cluster.
 	Unsafe bool
@@ -87,8 +87,8 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// prepare starts the cluster with the data that its directory has, or makes new data. The file with the password gets its
-// name last, because data without it are those of an initdb that was interrupted.
+// prepare starts the cluster with the data that its directory has, or makes new data. The file with the password gets
+// its name last, because data without it are those of an initdb that was interrupted.
 func (s *Server) prepare(ctx context.Context) error {
 	password, fresh := filepath.Join(s.dir, passwordFile), filepath.Join(s.dir, freshPasswordFile)
 	if _, err := os.Stat(password); err == nil {
@@ -114,7 +114,8 @@ func settings(port int, options Options) string {
 	return "-c " + strings.Join(all, " -c ")
 }
 
-// run starts the keeper, which makes the data with a program of Postgres, and waits until it says that the cluster is ready.
+// run starts the keeper, which makes the data with a program of Postgres, and waits until it says that the cluster is
+// ready.
 func (s *Server) run(ctx context.Context, program string, args ...string) error {
 	atEnd := "remove"
 	if s.kept {

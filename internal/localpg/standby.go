@@ -22,8 +22,8 @@ type StandbyOptions struct {
 	Through string
 }
 
-// StartStandby copies a running cluster and starts the copy as its standby: it answers reads, and refuses writes until it
-// is promoted. It has the primary's password and settings, and a port of its own.
+// StartStandby copies a running cluster and starts the copy as its standby: it answers reads, and refuses writes until
+// it is promoted. It has the primary's password and settings, and a port of its own.
 func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Server, error) {
 	if o.Synchronous && primary.options.Unsafe {
 		return nil, errors.New("start a standby: an unsafe primary does not wait for it")
@@ -74,8 +74,8 @@ func at(connection, address string) string {
 	return u.String()
 }
 
-// Promote makes a standby a primary of its own, on a new timeline. It returns when the server takes writes. Commits that
-// the former primary had not sent by then are missing.
+// Promote makes a standby a primary of its own, on a new timeline. It returns when the server takes writes. Commits
+// that the former primary had not sent by then are missing.
 func (s *Server) Promote() error { return s.control("promote") }
 
 // Follow starts a halted server as the standby of another. This works for a former primary that was halted in order

@@ -304,7 +304,8 @@ func TestTheTrialNeedsNothingElse(t *testing.T) {
 	}
 }
 
-// An outage makes all workers unready. Their metrics and console are to be found all the same, and nodes can be drained.
+// An outage makes all workers unready. Their metrics and console are to be found all the same, and nodes can be
+// drained.
 func TestWorkersThatAreNotReadyAreReachableAndCanBeEvicted(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		for _, s := range find[*corev1.Service](objects) {

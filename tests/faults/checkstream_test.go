@@ -40,7 +40,8 @@ func (c *checker) checkStream() {
 	}
 }
 
-// carries tells whether a message has the body of its event, or may leave it to the log: it was too large for the servers once.
+// carries tells whether a message has the body of its event, or may leave it to the log: it was too large for the
+// servers once.
 func (c *checker) carries(m message, e row) bool {
 	if m.inLog {
 		return len(m.body) == 0 && c.tooLarge(len(e.Body))

@@ -26,8 +26,8 @@ type evidence struct {
 	shared   map[string]string // the one row that all partitions count in
 	seen     []place           // what the subscriber wrote into its table
 	stuck    error             // why the workers did not take commands at the end
-	// forgotten is when Postgres last lost commits, which only a failover without synchronous replication may do: what began before
-	// may have any end. 0 stands for never.
+	// forgotten is when Postgres last lost commits, which only a failover without synchronous replication may do: what
+	// began before may have any end. 0 stands for never.
 	forgotten time.Duration
 	bounded   bool // the stream may have dropped its oldest events
 	setBack   int  // how often Postgres's clock was set back

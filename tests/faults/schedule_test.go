@@ -81,8 +81,9 @@ const duplicateWindow = time.Second
 // options are all that may happen.
 var options = slices.Concat(serverOptions, rulesOptions)
 
-// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for
-// an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window for duplicates.
+// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a
+// lock and 5 s for an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window
+// for duplicates.
 var serverOptions = []option{
 	{kind: killWorker, weight: 16, atLeast: 0, atMost: 1500 * ms},
 	{kind: terminateWorker, weight: 10, atLeast: 0, atMost: 500 * ms},

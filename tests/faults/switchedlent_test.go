@@ -29,8 +29,8 @@ func (s *stage) pack(mood parcel.Mood) *operation {
 // endItsTransaction has a read model roll back the transaction that it was given, and say that all is well.
 func (s *stage) endItsTransaction() { s.do(s.pack(parcel.Ends)) }
 
-// weakenItsSession has a read model leave a session whose commits do not wait for the standby. Then the standby is away while the same
-// lane commits something else, and is promoted.
+// weakenItsSession has a read model leave a session whose commits do not wait for the standby. Then the standby is away
+// while the same lane commits something else, and is promoted.
 func (s *stage) weakenItsSession() {
 	s.do(s.pack(parcel.Weakens))
 	s.database.acknowledgements.cut()

@@ -31,8 +31,8 @@ const (
 	endureCache  = 32 << 20
 )
 
-// Everything that users do, all at once and at random, into one namespace of 16 partitions: good commands beside it are all
-// committed, every partition goes on, and memory stays bounded.
+// Everything that users do, all at once and at random, into one namespace of 16 partitions: good commands beside it are
+// all committed, every partition goes on, and memory stays bounded.
 func TestNoHabitStopsAPartition(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, func(c *maestro.Config) { c.Partitions, c.CacheBytes = 16, endureCache })

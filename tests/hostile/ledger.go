@@ -22,8 +22,8 @@ type (
 // Habit is what user code does, and what must come of the command that makes it do so.
 type Habit struct {
 	Name string
-	// Want is the outcome: "committed", or a status and a code such as "failed panic". Where several are right, " or " stands
-	// between them.
+	// Want is the outcome: "committed", or a status and a code such as "failed panic". Where several are right, " or "
+	// stands between them.
 	Want string
 }
 

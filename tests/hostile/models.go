@@ -27,8 +27,8 @@ func InHand() (all []ModelHabit) {
 	return append(append(append(all, Transactions...), Sessions...), Failing...)
 }
 
-// Projections are the read models: a good one that counts the events of every ledger, one that writes down what its session looks
-// like, and two that do what events tempt them to.
+// Projections are the read models: a good one that counts the events of every ledger, one that writes down what its
+// session looks like, and two that do what events tempt them to.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{
 		projections.Define("ledger_counts", projections.Queue(Definition, countEvent), projections.Setup(
@@ -41,7 +41,8 @@ func Projections() []*projections.Projection {
 	}
 }
 
-// tables are what the hostile read models write: things, with one row that is there already, and a table that they drop.
+// tables are what the hostile read models write: things, with one row that is there already, and a table that they
+// drop.
 func tables(things, form string) string {
 	return `create table if not exists ` + things + ` (id text primary key, n bigint not null default 0 check (n < 1000),
 			other text references ` + things + ` deferrable initially deferred, text text);

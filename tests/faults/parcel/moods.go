@@ -25,7 +25,8 @@ const (
 // Refuses tells whether a command of that mood must be refused.
 func (m Mood) Refuses() bool { return m == Panics || m == Ignores || m == Ends }
 
-// Projections are the read models: the digest of each parcel, and how many events all partitions have counted in one row.
+// Projections are the read models: the digest of each parcel, and how many events all partitions have counted in one
+// row.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{projections.Define("parcels", projections.Each(Definition, project), projections.Setup(`
 		create table if not exists parcels (id text primary key, bytes bigint not null);
