@@ -53,6 +53,9 @@ type Config struct {
 	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its aggregate.WhenIdle says. Default
 	// 0: when the memory is needed.
 	CacheIdle time.Duration
+	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are read at a time and the snapshots that wait
+	// to be stored, by the size of bodies. Default 128 MiB each; negative for no limit. A command or an event that is larger goes alone.
+	IntakeBytes, ReadBytes int64
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
 	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of connections, to other
@@ -166,6 +169,12 @@ func (w *Worker) able(context.Context) error {
 func withDefaults(c Config) Config {
 	if c.Namespace == "" {
 		c.Namespace = wire.DefaultNamespace
+	}
+	if c.IntakeBytes == 0 {
+		c.IntakeBytes = 128 << 20
+	}
+	if c.ReadBytes == 0 {
+		c.ReadBytes = 128 << 20
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 256 << 20
@@ -285,7 +294,7 @@ func closeStore(c Config, opened store.Store) {
 func laneConfig(c Config) lane.Config {
 	l := lane.Config{
 		Types: map[string]aggregate.Type{}, Clock: hlc.New(), Logger: c.Logger,
-		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle), MaxBatch: c.MaxBatch,
+		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle).Bounded(c.IntakeBytes, c.ReadBytes), MaxBatch: c.MaxBatch,
 		MaxEventBytes: func() int { return maxEventBytes(0) },
 	}
 	for _, a := range c.Aggregates {

@@ -50,9 +50,10 @@ func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on s
 	if err := of.Err(); err != nil {
 		return nil, err
 	}
-	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger})
+	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger,
+		IntakeBytes: -1}) // callers hold their commands anyway
 	config := laneConfig(full)
-	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger)
+	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger).Within(config.Memory)
 	if c.Node != "" {
 		config.Logger = full.Logger.With("node", c.Node)
 	}
@@ -225,7 +226,7 @@ func (r *Repository[S]) Replay(ctx context.Context, id string, sequence int64) (
 	if sequence <= 0 {
 		return r.definition.New(id).Root().(aggregate.Root[S]), nil
 	}
-	i, err := lane.Replay(ctx, r.store, r.definition, r.partition(id), id, sequence)
+	i, err := r.config.Memory.Replay(ctx, r.store, r.definition, r.partition(id), id, sequence)
 	if err != nil {
 		return aggregate.Root[S]{}, err
 	}
@@ -238,7 +239,7 @@ func (r *Repository[S]) Replay(ctx context.Context, id string, sequence int64) (
 
 // Snapshot stores a snapshot of the current aggregate, so that later loads begin there.
 func (r *Repository[S]) Snapshot(ctx context.Context, id string) error {
-	i, err := lane.Replay(ctx, r.store, r.definition, r.partition(id), id, 0)
+	i, err := r.config.Memory.Replay(ctx, r.store, r.definition, r.partition(id), id, 0)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ const maxReads = 16
 // New returns a consumer.
 func New(c Config) *Consumer {
 	c.Lane.Store = c.Store
-	c.Lane.Snapshots = lane.NewSnapshots(c.Store, c.Logger)
+	c.Lane.Snapshots = lane.NewSnapshots(c.Store, c.Logger).Within(c.Lane.Memory)
 	c.Lane.Waiting, c.Lane.Worked = &telemetry.Seldom{}, &lane.Worked{}
 	if c.Lane.Metrics == nil {
 		c.Lane.Metrics = telemetry.Discard()
@@ -97,7 +97,7 @@ func New(c Config) *Consumer {
 	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
 		tenures: make([]atomic.Pointer[Tenure], partitions), seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
-		waiting: waiting{requests: map[int][]*request{}}, forwards: forwards{sent: map[string]forward{}},
+		waiting: waiting{requests: map[int][]*request{}, held: c.Lane.Memory.Intake.Holder()}, forwards: forwards{sent: map[string]forward{}},
 		operations: newOperations(c.Namespace, c.Lane.Types)}
 }
 

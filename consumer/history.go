@@ -44,7 +44,12 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 	}
 	reply := r.Reply()
 	c.inBackground(reply, func(ctx context.Context) {
-		events, err := c.Store.Events(ctx, c.partition(key), key, above, pageEvents+1)
+		var events []store.Event
+		done, err := c.Lane.Memory.Reading(ctx)
+		if err == nil {
+			defer done()
+			events, err = c.Store.Events(ctx, c.partition(key), key, above, pageEvents+1)
+		}
 		if err == nil {
 			err = c.reply(reply, page(key, events, min(pageBytes, int(c.NATS.MaxPayload())/2)), store.Committed, nil)
 		}
@@ -54,7 +59,8 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 	})
 }
 
-// page cuts what was read down to a page of so many bytes, but of one event at least.
+// page cuts what was read down to a page of so many bytes, but of one event at least. What was read ends at store.PageBytes, which are
+// more.
 func page(key store.Key, events []store.Event, most int) history {
 	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
 	bytes := 0

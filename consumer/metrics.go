@@ -21,11 +21,12 @@ type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
 	orphans, standing, diverged, contended                   metric.Int64ObservableGauge
 	age, skew                                                metric.Float64ObservableGauge
+	intake, reads                                            metric.Int64ObservableGauge
 	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
-	var errs [13]error
+	var errs [15]error
 	number := func(at int, name, unit, what string) (gauge metric.Int64ObservableGauge) {
 		gauge, errs[at] = m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what))
 		return gauge
@@ -49,6 +50,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 		"Partitions of this worker that are not published because the event stream is not the log's.")
 	g.contended = number(11, "maestro.projections.contended", "{projection}",
 		"Projections whose commits go one at a time, because partitions write the same rows.")
+	g.intake = number(13, "maestro.intake.size", "By", "Bytes of commands that wait or are in hand, of the budget for them.")
+	g.reads = number(14, "maestro.reads.size", "By", "Bytes set aside for reads of histories and snapshots that wait, of the budget for them.")
 	return g, errors.Join(errs[:]...)
 }
 
@@ -76,6 +79,8 @@ func (c *Consumer) observe() (stop func(), err error) {
 			}
 		}
 		o.ObserveInt64(g.cached, cached, all)
+		o.ObserveInt64(g.intake, c.Lane.Memory.Intake.Used(), all)
+		o.ObserveInt64(g.reads, c.Lane.Memory.Reads.Used(), all)
 		o.ObserveInt64(g.cachedBytes, cachedBytes, all)
 		o.ObserveInt64(g.owned, c.owned.Load(), all)
 		c.observeTrouble(o, g, all)
@@ -85,7 +90,7 @@ func (c *Consumer) observe() (stop func(), err error) {
 		}
 		return nil
 	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted,
-		g.orphans, g.standing, g.diverged, g.contended, g.skew)
+		g.orphans, g.standing, g.diverged, g.contended, g.skew, g.intake, g.reads)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)
 	}

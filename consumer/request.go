@@ -34,6 +34,12 @@ type request struct {
 	expires time.Time
 }
 
+// requestBytes is what a request takes besides its body, roughly.
+const requestBytes = 1 << 10
+
+// weight is what a request counts in the budget while it waits for an owner.
+func (r *request) weight() int64 { return int64(len(r.body)) + requestBytes }
+
 const (
 	verbDo  = "do"
 	verbGet = "get"

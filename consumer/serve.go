@@ -124,7 +124,7 @@ func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, rep
 		if sequence == 0 {
 			i = typ.New(key.ID)
 		} else {
-			i, err = lane.Replay(ctx, c.Store, typ, c.partition(key), key.ID, sequence)
+			i, err = c.Lane.Memory.Replay(ctx, c.Store, typ, c.partition(key), key.ID, sequence)
 		}
 		if err == nil && i.Sequence() < sequence {
 			err = &store.Error{Code: lane.CodeSequenceMismatch,

@@ -15,6 +15,7 @@ type waiting struct {
 	routing  int // those that were taken and are not anywhere else yet
 	rerouted int64
 	closed   bool
+	held     *lane.Holder // of their bytes
 }
 
 // maxWaiting bounds the requests that wait at one worker, firstRest and lastRest the pause before one is sent again to
@@ -56,7 +57,7 @@ func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
 		r.rests++
 	}
 	w.mu.Lock()
-	welcome := !w.closed && w.count < maxWaiting && now.Before(r.expires) && r.hops < maxHops
+	welcome := !w.closed && w.count < maxWaiting && now.Before(r.expires) && r.hops < maxHops && w.held.Try(r.weight())
 	if welcome {
 		w.requests[partition] = append(w.requests[partition], r)
 		w.count++
@@ -106,6 +107,7 @@ func (w *waiting) take(partition int, chosen func(r *request) bool, do func(r *r
 	w.rerouted += int64(len(taken))
 	w.mu.Unlock()
 	for _, r := range taken {
+		w.held.Give(r.weight())
 		do(r)
 	}
 	w.mu.Lock()

@@ -66,6 +66,19 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
+// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer aggregates, or fewer events of one.
+type LargeError struct {
+	// Events is how many of one aggregate's there was room for, 0 where several aggregates were asked for.
+	Events int
+}
+
+// Fits is how many events of the aggregate to ask for.
+func (e *LargeError) Fits() int { return max(1, e.Events*3/4) }
+
+func (e *LargeError) Error() string {
+	return fmt.Sprintf("the histories have more than the %d bytes that are read at a time", PageBytes)
+}
+
 // SchemaError says that a newer program has changed the namespace's schema in a way that this program cannot work with.
 type SchemaError struct {
 	Namespace string

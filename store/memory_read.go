@@ -20,10 +20,31 @@ func (m *Memory) Load(ctx context.Context, partition int, queries []Query) ([]Hi
 			histories[i] = p.history(q)
 		}
 	})
+	if err == nil {
+		err = checkSize(queries, histories)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return restore(queries, histories, func(whole []Query) ([]History, error) { return m.Load(ctx, partition, whole) })
+}
+
+// checkSize tells whether a load is too large.
+func checkSize(queries []Query, histories []History) error {
+	var read size
+	for _, h := range histories {
+		if h.Snapshot != nil {
+			if err := read.add(queries, true, len(h.Snapshot.Body)); err != nil {
+				return err
+			}
+		}
+		for _, e := range h.Events {
+			if err := read.add(queries, false, len(e.Body)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (p *memoryPartition) history(q Query) (h History) {
@@ -86,8 +107,13 @@ func from[T any](all []T, n int64) []T { return all[min(max(n, 0), int64(len(all
 
 func copies(events []Event, limit int) []Event {
 	events = slices.Clone(events[:min(max(limit, 0), len(events))])
+	bytes := 0
 	for i := range events {
+		if bytes >= PageBytes {
+			return events[:i]
+		}
 		events[i].Body = slices.Clone(events[i].Body)
+		bytes += len(events[i].Body)
 	}
 	return events
 }

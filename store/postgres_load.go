@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -40,6 +41,9 @@ func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]
 	}
 	rows, _ := s.pool.Query(ctx, s.sql.load, queryArrays(partition, queries)...) // its error is that of the rows
 	histories, err := readHistories(rows, queries)
+	if large, is := errors.AsType[*LargeError](err); is {
+		return nil, large
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load %d aggregates of partition %d: %w", len(queries), partition, own(err))
 	}
@@ -69,10 +73,14 @@ func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 		version         int
 		name            = interned{known: map[string]string{}}
 		body            arena
+		read            size
 		row             = []any{&query, &sequence, &name, &version, &body}
 	)
 	for rows.Next() {
 		if err := rows.Scan(row...); err != nil {
+			return nil, err
+		}
+		if err := read.add(queries, name.null, len(body.last)); err != nil {
 			return nil, err
 		}
 		h := &histories[query-1]

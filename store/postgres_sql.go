@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -77,12 +78,9 @@ func newStatements(namespace string) statements {
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
-		load: in(loadStatement),
-		history: in(`select ` + eventColumns + ` from maestro.log
-			where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4
-			order by sequence limit $5`),
-		log: in(`select ` + eventColumns + ` from maestro.log
-			where partition = $1 and position > $2 order by position limit $3`),
+		load:    in(loadStatement),
+		history: in(pageOf(`maestro.log where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4`, `sequence`, `$5`)),
+		log:     in(pageOf(`maestro.log where partition = $1 and position > $2`, `position`, `$3`)),
 		find: in(`select r.aggregate_type, r.aggregate_id, r.command_id, r.status, r.sequence, r.position, r.events,
 				r.error, r.at
 			from unnest($2::text[], $3::text[], $4::text[]) as q (aggregate_type, aggregate_id, command_id)
@@ -99,6 +97,15 @@ func newStatements(namespace string) statements {
 		redate: in(`update maestro.receipts set at = pg_catalog.now() where ` + isNotYet + ` and ctid = any (array(
 			select ctid from maestro.receipts where ` + isNotYet + ` order by at limit $2))`),
 	}
+}
+
+// pageOf reads events in an order, up to a number of them, and not beyond the event with which they have PageBytes. The length of a body
+// is known without reading it.
+func pageOf(from, order, limit string) string {
+	return `select ` + eventColumns + ` from (
+			select *, pg_catalog.sum(pg_catalog.octet_length(body)) over (order by ` + order + ` rows unbounded preceding) as upto
+			from (select ` + eventColumns + ` from ` + from + ` order by ` + order + ` limit ` + limit + `) page
+		) sized where upto - pg_catalog.octet_length(body) < ` + strconv.Itoa(PageBytes) + ` order by ` + order
 }
 
 // qualify puts a namespace in the place of maestro.

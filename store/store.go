@@ -26,9 +26,10 @@ type Store interface {
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)
-	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit.
+	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit. A page may end before
+	// that, with the event that brings it to [PageBytes].
 	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
-	// Log reads the events of a partition with positions above the given one, in order, at most limit.
+	// Log reads the events of a partition with positions above the given one, in order, at most limit, in the same pages.
 	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
 	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are older than the one that is
 	// there, and those of a sequence that the log does not have. It needs no ownership: a sequence has one state.
@@ -160,6 +161,28 @@ type Query struct {
 type History struct {
 	Snapshot *aggregate.Snapshot
 	Events   []aggregate.Recorded
+}
+
+// PageBytes bounds what is read at a time, in bytes of bodies: a page of events ends where it has come to so many, whatever the limit
+// to their number, and a load that has more is a [*LargeError]. One event more may always be read, and one snapshot.
+const PageBytes = 8 << 20
+
+// size adds up what a load has read.
+type size struct{ bytes, events int }
+
+// add counts a row. It is an error if that is too much.
+func (s *size) add(queries []Query, snapshot bool, bytes int) error {
+	if snapshot && len(queries) == 1 {
+		return nil
+	}
+	if s.bytes += bytes; s.bytes > PageBytes && s.events > 0 {
+		if len(queries) > 1 {
+			return &LargeError{}
+		}
+		return &LargeError{Events: s.events}
+	}
+	s.events++
+	return nil
 }
 
 func (h *History) add(q Query, r aggregate.Recorded) {

@@ -22,19 +22,21 @@ import (
 type runCommand struct {
 	database
 	broker
-	HTTP       string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
-	Pprof      bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
-	Dev        bool          `env:"MAESTRO_DEV" help:"For trials: run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken, and a Postgres from the programs of this machine, unless a database is given."`
-	DataDir    string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream and Postgres keep their files. Default: a folder that is removed at the end."`
-	CacheBytes int64         `env:"MAESTRO_CACHE_BYTES" default:"268435456" placeholder:"N" help:"Memory for aggregates that are kept for the next command."`
-	CacheIdle  time.Duration `env:"MAESTRO_CACHE_IDLE" default:"0" placeholder:"DURATION" help:"Let an aggregate go that nobody has asked for in this time; 0 keeps it as long as there is memory."`
-	MaxBatch   int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
-	Node       string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
-	Replicas   int           `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do, 1 for a new stream."`
-	MaxBytes   int64         `name:"commands-max-bytes" env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; -1 for no limit of its own. Default: as it is kept, without a limit when it is new."`
-	EventsAge  time.Duration `name:"events-max-age" env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them; -1s for never. Default: as it is kept, never when it is new."`
-	Retention  time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
-	LogLevel   slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	HTTP        string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
+	Pprof       bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
+	Dev         bool          `env:"MAESTRO_DEV" help:"For trials: run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken, and a Postgres from the programs of this machine, unless a database is given."`
+	DataDir     string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream and Postgres keep their files. Default: a folder that is removed at the end."`
+	CacheBytes  int64         `env:"MAESTRO_CACHE_BYTES" default:"268435456" placeholder:"N" help:"Memory for aggregates that are kept for the next command."`
+	CacheIdle   time.Duration `env:"MAESTRO_CACHE_IDLE" default:"0" placeholder:"DURATION" help:"Let an aggregate go that nobody has asked for in this time; 0 keeps it as long as there is memory."`
+	IntakeBytes int64         `env:"MAESTRO_INTAKE_BYTES" default:"134217728" placeholder:"N" help:"Memory for commands that wait or are in hand; -1 for no limit."`
+	ReadBytes   int64         `env:"MAESTRO_READ_BYTES" default:"134217728" placeholder:"N" help:"Memory for histories that are read at a time, and for snapshots that wait to be stored; -1 for no limit."`
+	MaxBatch    int           `env:"MAESTRO_MAX_BATCH" default:"256" placeholder:"N" help:"Most commands in a transaction."`
+	Node        string        `env:"MAESTRO_NODE" placeholder:"NAME" help:"Unique name of this worker. Default: the host's name and a random part."`
+	Replicas    int           `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do, 1 for a new stream."`
+	MaxBytes    int64         `name:"commands-max-bytes" env:"MAESTRO_COMMANDS_MAX_BYTES" placeholder:"N" help:"Where the command stream refuses more; -1 for no limit of its own. Default: as it is kept, without a limit when it is new."`
+	EventsAge   time.Duration `name:"events-max-age" env:"MAESTRO_EVENTS_MAX_AGE" placeholder:"DURATION" help:"Age at which events leave the event stream, such as 168h; Postgres keeps them; -1s for never. Default: as it is kept, never when it is new."`
+	Retention   time.Duration `name:"receipt-retention" env:"MAESTRO_RECEIPT_RETENTION" placeholder:"DURATION" help:"How long the id of a command is remembered, so that it takes effect once; negative for ever. Default: 168h."`
+	LogLevel    slog.Level    `env:"MAESTRO_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 }
 
 // Help is shown by --help below the usage.
@@ -116,7 +118,7 @@ func (r *runCommand) config(ctx context.Context, p *Program, nc *nats.Conn, logg
 	c = maestro.Config{
 		NATS: nc, Namespace: r.Namespace, Partitions: r.Partitions,
 		Aggregates: p.Aggregates, Projections: p.Projections,
-		CacheBytes: r.CacheBytes, CacheIdle: r.CacheIdle, MaxBatch: r.MaxBatch, Node: r.Node,
+		CacheBytes: r.CacheBytes, CacheIdle: r.CacheIdle, IntakeBytes: r.IntakeBytes, ReadBytes: r.ReadBytes, MaxBatch: r.MaxBatch, Node: r.Node,
 		Commands: consumer.StreamConfig{Replicas: r.Replicas, MaxBytes: r.MaxBytes},
 		Events:   eventstream.StreamConfig{Replicas: r.Replicas, MaxAge: r.EventsAge},
 		Logger:   logger, ReceiptRetention: r.Retention,

@@ -1,6 +1,8 @@
 package lane
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -15,16 +17,40 @@ import (
 // Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal share, and may have more as long as
 // others leave some of theirs. It is safe for concurrent use.
 type Memory struct {
+	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a time, and the snapshots that wait
+	// to be stored. Nil stands for no limit.
+	Intake, Reads *Budget
+
 	bytes int64
 	idle  time.Duration
 	lanes atomic.Int64
 	used  atomic.Int64
 	folds chan struct{} // bounds what is read of histories beside the lanes
+	// loading, folding and saving are those who share Reads.
+	loading, folding, saving *Holder
 }
 
 // NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands for no such time.
 func NewMemory(bytes int64, idle time.Duration) *Memory {
-	return &Memory{bytes: bytes, idle: idle, folds: make(chan struct{}, maxFolds)}
+	return (&Memory{bytes: bytes, idle: idle, folds: make(chan struct{}, maxFolds)}).Bounded(0, 0)
+}
+
+// Bounded sets the budgets, in bytes; 0 stands for no limit. It must be called before anybody uses the memory.
+func (m *Memory) Bounded(intake, reads int64) *Memory {
+	m.Intake, m.Reads = NewBudget(intake), NewBudget(reads)
+	m.loading, m.folding, m.saving = m.Reads.Holder(), m.Reads.Holder(), m.Reads.Holder()
+	return m
+}
+
+// Reading takes the room for a read on behalf of a client, and waits for it until ctx ends.
+func (m *Memory) Reading(ctx context.Context) (done func(), err error) { return m.folding.reading(ctx) }
+
+// reading takes the room for one exchange that reads histories.
+func (h *Holder) reading(ctx context.Context) (done func(), err error) {
+	if !h.Take(ctx, nil, store.PageBytes) {
+		return nil, fmt.Errorf("the worker reads as many bytes as it may: %w", ctx.Err())
+	}
+	return func() { h.Give(store.PageBytes) }, nil
 }
 
 func (m *Memory) share() int64 { return m.bytes / max(1, m.lanes.Load()) }

@@ -107,7 +107,7 @@ func TestASnapshotThatCannotBeReadIsReplaced(t *testing.T) {
 		require.Equal(t, "committed", status(result.Outcome))
 		require.Equal(t, 4, result.Instance.Root().(aggregate.Root[Tally]).State.Total)
 		require.EqualValues(t, 4, result.Outcome.Sequence)
-		replayed, err := lane.Replay(t.Context(), s, r.Types["odd"], 0, "a", 3)
+		replayed, err := r.Memory.Replay(t.Context(), s, r.Types["odd"], 0, "a", 3)
 		require.NoError(t, err)
 		require.Equal(t, 3, replayed.Root().(aggregate.Root[Tally]).State.Total)
 		r.stop()

@@ -145,6 +145,12 @@ func (t task) bytes() int {
 	return len(t.command.Body)
 }
 
+// taskBytes is what a task takes besides its body, roughly.
+const taskBytes = 512
+
+// weight is what a task counts in the budget of what waits.
+func (t task) weight() int64 { return int64(t.bytes()) + taskBytes }
+
 func (t task) key() store.Key {
 	if t.command != nil {
 		return t.command.Key

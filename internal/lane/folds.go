@@ -130,7 +130,7 @@ func (f *folds) fold(key store.Key, wanted []folding) {
 // bring brings an aggregate on to a sequence. A fault of the moment is waited for, as long as a fold may take.
 func (f *folds) bring(ctx context.Context, typ aggregate.Type, instance aggregate.Instance, sequence int64) error {
 	for pause := foldPause; ; pause = min(2*pause, maxFoldPause) {
-		err := replayOn(ctx, f.lane.Store, typ, f.lane.partition, instance, sequence)
+		err := f.lane.Memory.replayOn(ctx, f.lane.Store, typ, f.lane.partition, instance, sequence)
 		if err == nil || isUnreadable(err) || !store.Judge(err).Passes() {
 			return err
 		}

@@ -1,12 +1,11 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
-	"sync/atomic"
-
-	"github.com/maestro-es/maestro/store"
 )
 
 // ErrStopped is what a task gets that a stopping lane did not come to.
@@ -15,25 +14,38 @@ var ErrStopped = errors.New("the partition's owner is stopping")
 // ErrBusy says that the lane's queue is full, or that tasks of one aggregate fill their half of it.
 var ErrBusy = errors.New("the partition's queue is full")
 
+// ErrFull says that the worker holds as many bytes of requests as it may. It is an [ErrBusy].
+var ErrFull = fmt.Errorf("%w: the worker holds as many bytes as it may", ErrBusy)
+
 // intake is where tasks wait for a lane. Requests and reads have a queue, and the durable commands of the backlog have another, so that
 // neither keeps the other out.
 type intake struct {
 	requests, backlog chan task
-	// shares count the requests that are not done with by a hash of their aggregate.
-	shares *[256]atomic.Int32
+	// shares count the requests that are not done with.
+	shares *shares
 	seed   maphash.Seed
 	most   int32 // requests of one aggregate
+	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of one aggregate may; 0 for no limit.
+	held      [2]*Holder
+	mostBytes int64
 }
 
-func newIntake(maxBatch int) intake {
+func newIntake(maxBatch int, budget *Budget) intake {
 	room := 4 * maxBatch
-	return intake{requests: make(chan task, room), backlog: make(chan task, room), shares: new([256]atomic.Int32),
-		seed: maphash.MakeSeed(), most: int32(max(1, room/2))}
+	return intake{requests: make(chan task, room), backlog: make(chan task, room), shares: new(shares),
+		seed: maphash.MakeSeed(), most: int32(max(1, room/2)),
+		held: [2]*Holder{budget.Holder(), budget.Holder()}, mostBytes: budget.part(4)}
 }
 
-func (i *intake) share(key store.Key) *atomic.Int32 {
-	return &i.shares[maphash.String(i.seed, key.ID)&255]
+// close gives up the lane's part of the budget.
+func (i *intake) close() {
+	for _, h := range i.held {
+		h.Close()
+	}
 }
+
+// holder is who holds a task's bytes.
+func (i *intake) holder(t task) *Holder { return i.held[odd(t.durable())] }
 
 // queue is the one that a task belongs to.
 func (i *intake) queue(t task) chan task {
@@ -43,14 +55,20 @@ func (i *intake) queue(t task) chan task {
 	return i.requests
 }
 
-// enter counts a request, and tells whether its aggregate has no more than its half of the queue.
-func (i *intake) enter(t task) bool { return t.durable() || i.share(t.key()).Add(1) <= i.most }
-
-// leave takes back what enter counted.
-func (i *intake) leave(t task) {
-	if !t.durable() {
-		i.share(t.key()).Add(-1)
+// count adds to what the aggregate of a request has, and tells whether that is no more than its part of the queue and of the bytes.
+func (i *intake) count(t task, n int32) bool {
+	if t.durable() {
+		return true
 	}
+	share := &i.shares[maphash.String(i.seed, t.key().ID)&255]
+	requests, bytes := share.requests.Add(n), share.bytes.Add(int64(n)*t.weight())
+	return requests <= i.most && (i.mostBytes == 0 || bytes <= i.mostBytes || requests == 1)
+}
+
+// leave takes back what a task took when it came.
+func (i *intake) leave(t task) {
+	i.count(t, -1)
+	i.holder(t).Give(t.weight())
 }
 
 func (i *intake) len() int { return len(i.requests) + len(i.backlog) }
@@ -63,7 +81,12 @@ func (l *Lane) SubmitRead(ctx context.Context, r *Read) error { return l.submit(
 
 func (l *Lane) submit(ctx context.Context, t task) error {
 	t.arrive()
-	l.intake.enter(t)
+	l.intake.count(t, 1)
+	if !l.intake.holder(t).Take(ctx, l.done, t.weight()) {
+		l.intake.count(t, -1)
+		t.traceAbandoned()
+		return cmp.Or(ctx.Err(), ErrStopped)
+	}
 	select {
 	case l.intake.queue(t) <- t:
 		return l.queued()
@@ -82,8 +105,14 @@ func (l *Lane) OfferRead(r *Read) error { return l.offer(task{read: r}) }
 
 func (l *Lane) offer(t task) error {
 	t.arrive()
-	if !l.intake.enter(t) {
-		return l.turnAway(t, ErrBusy)
+	why := ErrBusy
+	if l.intake.count(t, 1) {
+		why = ErrFull
+	}
+	if why == ErrBusy || !l.intake.holder(t).Try(t.weight()) {
+		l.intake.count(t, -1)
+		t.traceAbandoned()
+		return why
 	}
 	select {
 	case l.intake.queue(t) <- t:

@@ -118,7 +118,7 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 		c.Worked = &Worked{}
 	}
 	c.Budgets = c.Budgets.withDefaults()
-	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch), done: make(chan struct{}),
+	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch, c.Memory.Intake), done: make(chan struct{}),
 		at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
 		measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	c.Clock.Saw(at.Clock, time.Time{})
@@ -132,6 +132,7 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 // [store.ErrFenced] when the partition has another owner.
 func (l *Lane) Run(ctx context.Context) error {
 	defer l.refuseRest()
+	defer l.intake.close()
 	defer close(l.done)
 	defer l.abandonPending()
 	defer l.folds.stop()

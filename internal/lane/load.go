@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -63,8 +64,14 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 		instances[i] = l.Types[queries[i].Type].New(queries[i].ID)
 		queries[i].Restore, queries[i].Each = l.restorer(queries[i].Key, instances[i]), instances[i].Prepare
 	}
+	room, err := l.Memory.loading.reading(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer room()
 	start := time.Now()
 	histories, err := l.readHistories(ctx, queries)
+	large, isLarge := errors.AsType[*store.LargeError](err)
 	switch {
 	case err == nil:
 		l.loads.inTime(len(queries), time.Since(start), l.MaxBatch)
@@ -72,12 +79,18 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 			a.take(q.Key, instances[i], histories[i])
 		}
 		return len(queries), nil
+	case isLarge && len(queries) == 1:
+		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID), large.Fits())
+		return 0, nil
+	case isLarge:
+		l.loads.atOnce = max(1, len(queries)/2)
+		return 0, nil
 	case len(queries) > 1 && (isLate(err) || isUnreadable(err)):
 		l.loads.late(len(queries), time.Since(start))
 		return 0, nil
 	case isLate(err):
 		l.loads.late(1, time.Since(start))
-		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID))
+		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID), firstPage)
 		a.unread[queries[0].Key] = true // the next turn begins with others
 		return 1, nil
 	case isUnreadable(err):
@@ -154,7 +167,7 @@ func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt)
 	case c.Return == ReturnEvents && r.Events > 0:
 		ctx, cancel := context.WithTimeout(ctx, a.lane.Budgets.Attempt)
 		defer cancel()
-		result.Events, err = a.lane.Store.Events(ctx, a.commit.Partition, c.Key, r.Sequence-int64(r.Events), r.Events)
+		result.Events, err = a.eventsOf(ctx, c.Key, r)
 	case c.Return == ReturnState && r.Sequence == 0:
 		result.Instance = typ.New(c.Key.ID)
 	case c.Return == ReturnState:
@@ -167,6 +180,18 @@ func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt)
 		return result, fmt.Errorf("read what a duplicate led to: %w", err)
 	}
 	return result, nil
+}
+
+// eventsOf reads the events that a command led to.
+func (a *attempt) eventsOf(ctx context.Context, key store.Key, r store.Receipt) (all []store.Event, err error) {
+	for above := r.Sequence - int64(r.Events); above < r.Sequence; above = all[len(all)-1].Sequence {
+		page, err := a.lane.Store.Events(ctx, a.commit.Partition, key, above, int(r.Sequence-above))
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+	}
+	return all, nil
 }
 
 func (l *Lane) typeNames() string {

@@ -64,8 +64,8 @@ func (l *loads) inTime(n int, took time.Duration, most int) {
 }
 
 // begin has an aggregate be loaded page by page.
-func (l *loads) begin(key store.Key, instance aggregate.Instance) {
-	l.partly[key] = &partial{instance: instance, page: firstPage}
+func (l *loads) begin(key store.Key, instance aggregate.Instance, page int) {
+	l.partly[key] = &partial{instance: instance, page: page}
 }
 
 // forget drops what was loaded of aggregates, since others may have written.
@@ -77,32 +77,47 @@ func (a *attempt) loadOn(ctx context.Context, q store.Query) error {
 	l, start := a.lane, time.Now()
 	p := l.loads.partly[q.Key]
 	for time.Since(start) < l.Budgets.Turn {
-		q.Above, q.Most, q.Each = p.instance.Sequence(), p.page, p.instance.Prepare
-		q.Restore = l.restorer(q.Key, p.instance)
-		asked := time.Now()
-		histories, err := l.readHistories(ctx, []store.Query{q})
-		switch {
-		case isLate(err) && p.page == 1:
-			a.unread[q.Key] = true
-			l.hold(q.Key, false, err)
-			return nil
-		case isLate(err):
-			l.loads.limit = time.Since(asked)
-			p.page = max(1, p.page/4)
-			continue
-		case isUnreadable(err):
-			delete(l.loads.partly, q.Key)
-			a.breaks(q.Key, err)
-			return nil
-		case err != nil:
+		if more, err := a.loadPage(ctx, q, p); err != nil || !more {
 			return err
-		}
-		if more := a.takePage(q.Key, p, histories[0], time.Since(asked)); !more {
-			return nil
 		}
 	}
 	a.unread[q.Key] = true
 	return nil
+}
+
+// loadPage reads the next page of an aggregate, and tells whether there may be another.
+func (a *attempt) loadPage(ctx context.Context, q store.Query, p *partial) (more bool, err error) {
+	l := a.lane
+	done, err := l.Memory.loading.reading(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	q.Above, q.Most, q.Each = p.instance.Sequence(), p.page, p.instance.Prepare
+	q.Restore = l.restorer(q.Key, p.instance)
+	asked := time.Now()
+	histories, err := l.readHistories(ctx, []store.Query{q})
+	large, isLarge := errors.AsType[*store.LargeError](err)
+	switch {
+	case isLarge:
+		p.page = large.Fits()
+		return true, nil
+	case isLate(err) && p.page == 1:
+		a.unread[q.Key] = true
+		l.hold(q.Key, false, err)
+		return false, nil
+	case isLate(err):
+		l.loads.limit = time.Since(asked)
+		p.page = max(1, p.page/4)
+		return true, nil
+	case isUnreadable(err):
+		delete(l.loads.partly, q.Key)
+		a.breaks(q.Key, err)
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return a.takePage(q.Key, p, histories[0], time.Since(asked)), nil
 }
 
 // takePage adds a page to an aggregate, and tells whether there may be another.
@@ -136,30 +151,47 @@ func isUnreadable(err error) bool {
 
 // Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
 // sequence if the aggregate has not come that far.
-func Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64) (aggregate.Instance, error) {
+func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64,
+) (aggregate.Instance, error) {
 	instance := typ.New(id)
-	if err := replayOn(ctx, s, typ, partition, instance, sequence); err != nil {
+	if err := m.replayOn(ctx, s, typ, partition, instance, sequence); err != nil {
 		return nil, err
 	}
 	return instance, nil
 }
 
 // replayOn brings an aggregate on to a sequence, page by page, so that no more than a page is in memory.
-func replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance, sequence int64) error {
-	for {
-		histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: instance.ID()}, UpTo: sequence,
-			Above: instance.Sequence(), Most: replayPage, SnapshotVersion: typ.SnapshotVersion(),
-			Restore: instance.Restore, Each: instance.Prepare}})
-		if err != nil {
-			return fmt.Errorf("replay %s %s: %w", typ.Name(), instance.ID(), err)
-		}
-		if err := fold(instance, histories[0]); err != nil {
+func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance, sequence int64) error {
+	for page := replayPage; ; {
+		read, err := m.replayPage(ctx, s, typ, partition, instance, sequence, page)
+		large, isLarge := errors.AsType[*store.LargeError](err)
+		switch {
+		case isLarge:
+			page = large.Fits()
+		case err != nil:
 			return err
-		}
-		if len(histories[0].Events) < replayPage {
+		case read < page:
 			return nil
 		}
 	}
+}
+
+// replayPage adds a page of events to an aggregate, and returns how many they are.
+func (m *Memory) replayPage(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance,
+	sequence int64, page int,
+) (read int, err error) {
+	done, err := m.folding.reading(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	histories, err := s.Load(ctx, partition, []store.Query{{Key: store.Key{Type: typ.Name(), ID: instance.ID()}, UpTo: sequence,
+		Above: instance.Sequence(), Most: page, SnapshotVersion: typ.SnapshotVersion(),
+		Restore: instance.Restore, Each: instance.Prepare}})
+	if err != nil {
+		return 0, fmt.Errorf("replay %s %s: %w", typ.Name(), instance.ID(), err)
+	}
+	return len(histories[0].Events), fold(instance, histories[0])
 }
 
 // replayPage is how many events a replay beside the lanes reads at a time.

@@ -23,6 +23,7 @@ type Snapshots struct {
 	queue      chan placed
 	ending     time.Duration
 	complained telemetry.Seldom
+	held       *Holder // of the bytes of those that wait
 }
 
 // placed is a snapshot with its partition.
@@ -30,6 +31,9 @@ type placed struct {
 	partition int
 	store.Snapshot
 }
+
+// weight is what a snapshot counts in the budget.
+func (p placed) weight() int64 { return int64(len(p.Body)) + taskBytes }
 
 const (
 	snapshotQueue   = 1024
@@ -41,13 +45,19 @@ const (
 
 // NewSnapshots returns the snapshots of a store; Run stores them.
 func NewSnapshots(s SnapshotStore, logger *slog.Logger) *Snapshots {
-	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue), ending: endTimeout}
+	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue), ending: endTimeout, held: &Holder{}}
+}
+
+// Within has the snapshots that wait count in a budget. It must be called before anything else.
+func (s *Snapshots) Within(m *Memory) *Snapshots {
+	s.held = m.saving
+	return s
 }
 
 // snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
 func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	s := l.Snapshots
-	if s == nil || len(s.queue) == cap(s.queue) {
+	if s == nil || len(s.queue) == cap(s.queue) || !s.held.room() {
 		return false
 	}
 	taken, err := instance.Snapshot()
@@ -55,10 +65,15 @@ func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 		l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn), "no snapshot could be taken", "aggregate", key.Type, "error", err)
 		return true
 	}
+	next := placed{l.at.Number, store.Snapshot{Aggregate: key, Snapshot: taken}}
+	if !s.held.Try(next.weight()) {
+		return false
+	}
 	select {
-	case s.queue <- placed{l.at.Number, store.Snapshot{Aggregate: key, Snapshot: taken}}:
+	case s.queue <- next:
 		return true
 	default:
+		s.held.Give(next.weight())
 		return false
 	}
 }
@@ -99,6 +114,9 @@ func (s *Snapshots) save(ctx context.Context, batch map[int][]store.Snapshot) {
 	defer cancel()
 	for partition, snapshots := range batch {
 		err := s.store.SaveSnapshots(ctx, partition, snapshots)
+		for _, saved := range snapshots {
+			s.held.Give(placed{partition, saved}.weight())
+		}
 		if err != nil {
 			s.logger.Log(ctx, s.complained.Level(slog.LevelWarn), "snapshots were not stored", "partition", partition,
 				"aggregate", snapshots[0].Aggregate.Type, "error", err)

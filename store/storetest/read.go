@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,6 +50,38 @@ func bounds(s *suite) {
 		}
 	}
 	sameEvents(s.T, want, events)
+}
+
+// pagesOfBytes: what is read at a time ends by its bytes as well.
+func pagesOfBytes(s *suite) {
+	const size, many = store.PageBytes / 8, 20
+	big := counter("big")
+	for i := range int64(many) {
+		c := s.next()
+		c.Events = append(c.Events, event(big, i+1, c.Position+1))
+		c.Events[0].Body = json.RawMessage(`"` + strings.Repeat("x", size-2) + `"`)
+		s.commit(c)
+	}
+	page, err := s.store.Events(s.ctx(), partition, big, 0, many)
+	require.NoError(s, err)
+	require.Equal(s, []int64{1, 2, 3, 4, 5, 6, 7, 8}, sequences(recorded(page)))
+	page, err = s.store.Log(s.ctx(), partition, 18, many)
+	require.NoError(s, err)
+	require.Equal(s, []int64{19, 20}, sequences(recorded(page)))
+	page, err = s.store.Log(s.ctx(), partition, 0, many)
+	require.NoError(s, err)
+	require.Len(s, page, 8)
+
+	var large *store.LargeError
+	_, err = s.store.Load(s.ctx(), partition, []store.Query{{Key: big}})
+	require.ErrorAs(s, err, &large)
+	require.Equal(s, 8, large.Events)
+	histories, err := s.store.Load(s.ctx(), partition, []store.Query{{Key: big, Above: 8, Most: 6}})
+	require.NoError(s, err)
+	require.Len(s, histories[0].Events, 6)
+	_, err = s.store.Load(s.ctx(), partition, []store.Query{{Key: big, Most: 6}, {Key: big, Above: 10, Most: 6}})
+	require.ErrorAs(s, err, &large)
+	require.Zero(s, large.Events)
 }
 
 func logOrder(s *suite) {
