@@ -17,3 +17,10 @@ func (w *Watch) End() uint64 {
 	defer w.mu.Unlock()
 	return w.end
 }
+
+// SetStuckAfter changes how many tries say that an event is stuck, until it is restored.
+func SetStuckAfter(tries int) (restore func()) {
+	before := stuckAfter
+	stuckAfter = tries
+	return func() { stuckAfter = before }
+}

@@ -7,11 +7,15 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/maestro-es/maestro/eventstream"
 	"github.com/maestro-es/maestro/store"
@@ -156,6 +160,57 @@ func TestAnEventThatIsNotTakenComesAgain(t *testing.T) {
 }
 
 // A program that ends with an event in hand gets it again before any other, at once.
+// Nothing comes before an event that its handler never takes: that has to be seen.
+func TestAnEventThatIsNeverTakenIsVisible(t *testing.T) {
+	t.Cleanup(eventstream.SetStuckAfter(2))
+	reader := sdkmetric.NewManualReader()
+	before := otel.GetMeterProvider()
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	t.Cleanup(func() { otel.SetMeterProvider(before) })
+	stuck := func() (value int64) {
+		var all metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(context.Background(), &all))
+		for _, scope := range all.ScopeMetrics {
+			for _, m := range scope.Metrics {
+				if m.Name == "maestro.subscription.stuck" {
+					value = m.Data.(metricdata.Sum[int64]).DataPoints[0].Value
+				}
+			}
+		}
+		return value
+	}
+	r := newRig(t)
+	p := r.published(1)
+	var mended atomic.Bool
+	logged := make(chan string, 1000)
+	s := r.subscribe(eventstream.Subscription{Name: "s", Logger: slog.New(warnings{texts: logged})}, func(store.Event) error {
+		if mended.Load() {
+			return nil
+		}
+		return errors.New("poison")
+	})
+	require.Eventually(t, func() bool {
+		for {
+			select {
+			case text := <-logged:
+				if strings.Contains(text, "an event is not taken, and all events behind it wait") {
+					require.Contains(t, text, "tries=3")
+					require.Contains(t, text, "position=1")
+					return true
+				}
+			default:
+				return false
+			}
+		}
+	}, time.Minute, 10*time.Millisecond)
+	require.EqualValues(t, 1, stuck())
+	mended.Store(true)
+	p.Committed(r.commit(1))
+	for s.take(r, 1)[0] != r.want()[1] {
+	}
+	require.Eventually(t, func() bool { return stuck() == 0 }, time.Minute, 10*time.Millisecond)
+}
+
 func TestAProgramGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

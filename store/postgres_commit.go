@@ -202,7 +202,27 @@ func (c *Commit) check(partitions int) error {
 			return fmt.Errorf("commit: event %d has position %d, expected %d", i, e.Position, want)
 		}
 	}
+	if err := c.checkSequences(); err != nil {
+		return err
+	}
 	return checkPartition(c.Partition, partitions)
+}
+
+// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at least. That the first of them goes on
+// where the log ends is up to the caller: to look there would cost each commit a read for each aggregate.
+func (c *Commit) checkSequences() error {
+	if len(c.Events) == 1 && c.Events[0].Sequence > 0 {
+		return nil
+	}
+	last := make(map[Key]int64, len(c.Events))
+	for i, e := range c.Events {
+		before, known := last[e.Aggregate]
+		if e.Sequence < 1 || known && e.Sequence != before+1 {
+			return fmt.Errorf("commit: event %d of %s %s has sequence %d: expected %d", i, e.Aggregate.Type, e.Aggregate.ID, e.Sequence, before+1)
+		}
+		last[e.Aggregate] = e.Sequence
+	}
+	return nil
 }
 
 // queue puts the statements of commits into a batch, in the order of their partitions: transactions that lock rows in the same order do

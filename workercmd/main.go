@@ -27,6 +27,7 @@ import (
 
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/connect"
 	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/timerslack"
 	"github.com/maestro-es/maestro/projections"
@@ -95,6 +96,7 @@ func (p Program) run(args []string) int {
 	if err != nil {
 		return p.fail(err)
 	}
+	connect.WithoutEmpty(parser)
 	parsed, err := parser.Parse(args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%[1]s: %[2]s\nTry: %[1]s --help\n", p.Name, err)

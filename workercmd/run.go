@@ -22,7 +22,7 @@ import (
 type runCommand struct {
 	database
 	broker
-	HTTP        string        `name:"http" env:"MAESTRO_HTTP" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
+	HTTP        string        `name:"http" env:"MAESTRO_HTTP" empty:"true" default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address of the console, /metrics, /healthz and /readyz; empty for none."`
 	Pprof       bool          `env:"MAESTRO_PPROF" help:"Serve Go's profiles under /debug/pprof/, to whoever reaches the address of --http."`
 	Dev         bool          `env:"MAESTRO_DEV" help:"For trials: run a nats-server with JetStream inside this process, on 127.0.0.1:4222 or another port if that is taken, and a Postgres from the programs of this machine, unless a database is given."`
 	DataDir     string        `env:"MAESTRO_DATA_DIR" placeholder:"DIR" help:"With --dev: where JetStream and Postgres keep their files. Default: a folder that is removed at the end."`

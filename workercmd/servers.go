@@ -29,7 +29,7 @@ func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*
 	if d.DatabaseURL == "" {
 		return nil, errors.New("no database: set --database-url or DATABASE_URL to a Postgres, or try --dev, which brings its own")
 	}
-	config, err := pgxpool.ParseConfig(d.DatabaseURL)
+	config, err := pgxpool.ParseConfig(strings.TrimSpace(d.DatabaseURL)) // a file that it comes from ends with a line break
 	if err != nil {
 		return nil, fmt.Errorf("--database-url: %w: expected postgres://user:password@host:5432/name", err)
 	}

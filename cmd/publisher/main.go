@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/maestro-es/maestro/client"
+	"github.com/maestro-es/maestro/internal/connect"
 	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 )
@@ -52,6 +53,7 @@ func run(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	connect.WithoutEmpty(parser)
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "publisher: %s\nTry: %s --help\n", err, selected(err))

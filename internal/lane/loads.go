@@ -143,10 +143,13 @@ func (a *attempt) takePage(key store.Key, p *partial, h store.History, took time
 	return true
 }
 
+// corrupted are what Postgres says of a damaged page of a table or an index.
+var corrupted = []string{"XX001", "XX002"}
+
 // isUnreadable tells whether the store cannot show what it has: a value that is too large, or not what it should be.
 func isUnreadable(err error) bool {
 	server, is := errors.AsType[*pgconn.PgError](err)
-	return is && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "54"))
+	return is && (slices.Contains(corrupted, server.Code) || strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "54"))
 }
 
 // Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower

@@ -52,6 +52,21 @@ func bounds(s *suite) {
 	sameEvents(s.T, want, events)
 }
 
+// sequencesGoOn: the events of an aggregate in a commit go on one after the other.
+func sequencesGoOn(s *suite) {
+	for _, wrong := range [][]int64{{0}, {-1}, {1, 3}, {3, 5}, {1, 1}, {2, 1}} {
+		c := s.next()
+		for _, sequence := range wrong {
+			c.Events = append(c.Events, event(counter("a"), sequence, c.Position+int64(len(c.Events))+1))
+		}
+		err := s.store.Commit(s.ctx(), c)
+		require.ErrorContains(s, err, "sequence", "%v", wrong)
+		require.False(s, store.Judge(err).Passes(), "%v", wrong)
+	}
+	require.Empty(s, s.log())
+	s.commit(s.next(counter("a"), counter("b"), counter("a"), counter("a")))
+}
+
 // pagesOfBytes: what is read at a time ends by its bytes as well.
 func pagesOfBytes(s *suite) {
 	const size, many = store.PageBytes / 8, 20

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"data that cannot be stored refuses the batch":       unstorable,
 		"events are read above and up to a sequence":         bounds,
 		"the log is read in position order":                  logOrder,
+		"the sequences of a commit go on":                    sequencesGoOn,
 		"what is read at a time ends by its bytes":           pagesOfBytes,
 		"many aggregates are loaded at once":                 manyAggregates,
 		"snapshots are replaced by newer and other versions": snapshotReplaced,

@@ -1,0 +1,24 @@
+package connect
+
+import (
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// WithoutEmpty has empty environment variables count as not given, for all flags of a program but those with the tag empty:"true". A
+// number would otherwise be an error, and a text lose its default. It has to be called before the command line is parsed.
+func WithoutEmpty(program *kong.Kong) {
+	nodes := []*kong.Node{program.Model.Node}
+	for len(nodes) > 0 {
+		node := nodes[0]
+		nodes = append(nodes[1:], node.Children...)
+		for _, flag := range node.Flags {
+			for _, name := range flag.Envs {
+				if value, given := os.LookupEnv(name); given && value == "" && flag.Tag.Get("empty") != "true" {
+					_ = os.Unsetenv(name)
+				}
+			}
+		}
+	}
+}
