@@ -113,6 +113,12 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	}
 	nats := link.New(c.NATS, c.Logger, c.Namespace+".", "$SRV.", cmp.Or(c.NATS.Opts.InboxPrefix, "_INBOX")+".")
 	lanes := laneConfig(c)
+	if opened, is := log.(*store.Postgres); is {
+		if err := warnOfOthers(ctx, opened, lanes, c.Logger); err != nil {
+			closeStore(c, log)
+			return nil, err
+		}
+	}
 	lanes.Metrics, lanes.MaxEventBytes = metrics, func() int { return maxEventBytes(nats.MaxPayload()) }
 	ns := wire.Namespace(c.Namespace)
 	w := &Worker{config: c, store: log, js: js, link: nats, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
@@ -274,11 +280,9 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
-	for _, p := range c.Projections {
-		if err := log.Setup(ctx, p.Model()); err != nil {
-			log.Close()
-			return nil, fmt.Errorf("set up projection %q: %w", p.Name(), err)
-		}
+	if err := setUp(ctx, log, c.Projections); err != nil {
+		log.Close()
+		return nil, err
 	}
 	return log, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/projections"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -28,6 +29,7 @@ type Repository[S any] struct {
 	store      store.Store
 	config     lane.Config
 	ctx        context.Context //nolint:containedctx // the repository's own life, not a call's
+	patience   time.Duration
 
 	mu    sync.Mutex
 	lanes map[int]*lane.Lane
@@ -39,27 +41,60 @@ type RepositoryConfig struct {
 	Node string
 	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate. Default 256 MiB.
 	CacheBytes int64
+	// Projections are read models that are kept in the transactions of the repository's commits. Give those that workers keep of the
+	// aggregate type: the repository refuses to work without them. They need a store in Postgres.
+	Projections []*projections.Projection
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
+	// Patience is how long a call whose context has no deadline waits for a database that is away or not as it should be. Default
+	// 30 s; negative for ever.
+	Patience time.Duration
 }
+
+// UnknownError says that nobody knows what became of a command: it may have taken effect, or may yet. Evaluate it again with the same
+// id to find out.
+type UnknownError struct {
+	// CommandID is the command's id, which the repository chose where the caller gave none.
+	CommandID string
+	// Err is why the outcome is unknown: what the database said last, and that ctx has ended where that is so.
+	Err error
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the outcome of command %q is unknown, evaluate it again with this id: %s", e.CommandID, e.Err)
+}
+
+func (e *UnknownError) Unwrap() error { return e.Err }
 
 // NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then return an error.
 //
-// In-transaction projections belong to workers: a repository does not run them.
+// Where workers keep read models of the aggregate type in the transactions of their commits, and the repository was not given them, it
+// refuses with a [*ProjectionsError]: at the start, or at a call when such a worker has come later.
 func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c RepositoryConfig) (*Repository[S], error) {
 	if err := of.Err(); err != nil {
 		return nil, err
 	}
 	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger,
-		IntakeBytes: -1}) // callers hold their commands anyway
+		IntakeBytes: -1, Projections: c.Projections}) // callers hold their commands anyway
 	config := laneConfig(full)
 	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger).Within(config.Memory)
 	if c.Node != "" {
 		config.Logger = full.Logger.With("node", c.Node)
 	}
+	r := &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
+		ctx: ctx, patience: cmp.Or(c.Patience, defaultPatience)}
+	if log, is := on.(*store.Postgres); is {
+		if err := setUp(ctx, log, c.Projections); err != nil {
+			return nil, err
+		}
+	} else if len(c.Projections) > 0 {
+		return nil, errors.New("RepositoryConfig.Projections needs a store in Postgres: open it with store.Open")
+	}
+	if err := r.checkKept(ctx); err != nil {
+		return nil, err
+	}
 	go config.Snapshots.Run(ctx)
-	return &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
-		ctx: ctx}, nil
+	return r, nil
 }
 
 // Evaluation says how a command is to be evaluated. The zero value gives it a fresh id.
@@ -111,8 +146,8 @@ func (r *Repository[S]) New() string { return hlc.NewID() }
 // writer it decides anew.
 //
 // A refused command gives an error: an *aggregate.Rejection or another error of package aggregate, or a *store.Error
-// when the first outcome of a known command id is given again. Any other error means that the outcome is unknown: try again
-// with the same command id.
+// when the first outcome of a known command id is given again. A *UnknownError means that the outcome is unknown: try again
+// with the same command id, which it holds. After any other error nothing has happened.
 func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggregate.Command[S], e Evaluation) (Result[S], error) {
 	name, body, err := r.definition.Encode(command)
 	if err != nil {
@@ -125,7 +160,10 @@ func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggrega
 		e.CommandID = r.New()
 	}
 	var result lane.Result
+	submitted := false
 	traceparent, tracestate := telemetry.Inject(ctx)
+	ctx, cancel := r.patient(ctx)
+	defer cancel()
 	err = r.inTurn(ctx, id, func(l *lane.Lane) error {
 		done := make(chan lane.Result, 1)
 		err := l.Submit(ctx, &lane.Command{Key: r.key(id), ID: e.CommandID, Name: name, Body: body,
@@ -134,13 +172,17 @@ func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggrega
 		if err != nil {
 			return err
 		}
+		submitted = true
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return lastWords(ctx, l)
 		case result = <-done:
 			return stoppedOnly(result.Err)
 		}
 	})
+	if err != nil && submitted {
+		return Result[S]{Outcome: result.Outcome}, &UnknownError{CommandID: e.CommandID, Err: err}
+	}
 	if err = cmp.Or(err, result.Err); err != nil {
 		return Result[S]{Outcome: result.Outcome}, err
 	}
@@ -206,6 +248,8 @@ func (r *Repository[S]) look(ctx context.Context, id string, current bool, look 
 	if err := aggregate.CheckID(id); err != nil {
 		return err
 	}
+	ctx, cancel := r.patient(ctx)
+	defer cancel()
 	return r.inTurn(ctx, id, func(l *lane.Lane) error {
 		done := make(chan error, 1)
 		err := l.SubmitRead(ctx, &lane.Read{Key: r.key(id), Current: current, Look: look, Done: func(err error) { done <- err }})
@@ -214,11 +258,30 @@ func (r *Repository[S]) look(ctx context.Context, id string, current bool, look 
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return lastWords(ctx, l)
 		case err := <-done:
 			return err
 		}
 	})
+}
+
+// defaultPatience is how long a call without a deadline waits.
+const defaultPatience = 30 * time.Second
+
+// patient gives a call without a deadline one.
+func (r *Repository[S]) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); bounded || r.patience < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, r.patience)
+}
+
+// lastWords says that a call has ended before its turn came, and what stands in the lane's way.
+func lastWords(ctx context.Context, l *lane.Lane) error {
+	if problem := l.Stats().Doing.Problem; problem != "" {
+		return fmt.Errorf("%w: %s", ctx.Err(), problem)
+	}
+	return ctx.Err()
 }
 
 // Replay returns an aggregate as it was at a sequence. It is an error if the aggregate has not come that far.
@@ -247,6 +310,8 @@ func (r *Repository[S]) Snapshot(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := r.patient(ctx)
+	defer cancel()
 	return r.retry(ctx, func() error {
 		return r.store.SaveSnapshots(ctx, r.partition(id), []store.Snapshot{{Aggregate: r.key(id), Snapshot: snapshot}})
 	})
@@ -273,8 +338,12 @@ func (r *Repository[S]) inTurn(ctx context.Context, id string, do func(*lane.Lan
 func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-	return backoff.Retry(func() error {
+	var last error // what went wrong, other than that ctx has ended
+	err := backoff.Retry(func() error {
 		err := work()
+		if err != nil && (last == nil || ctx.Err() == nil) {
+			last = err
+		}
 		verdict := store.Judge(err)
 		again := errors.Is(err, lane.ErrStopped) || verdict == store.Stop || verdict.Passes()
 		if err != nil && (!again || ctx.Err() != nil || r.ctx.Err() != nil) {
@@ -282,6 +351,10 @@ func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
 		}
 		return err
 	}, backoff.WithContext(waits, ctx))
+	if err != nil && ctx.Err() != nil && !errors.Is(last, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), last)
+	}
+	return err
 }
 
 // lane returns the partition's lane. It stands where the log stands, under the epoch of whoever owns the partition; when
@@ -299,6 +372,9 @@ func (r *Repository[S]) lane(ctx context.Context, partition int) (*lane.Lane, er
 		return nil, fmt.Errorf("read partition %d: %w", partition, err)
 	}
 	r.config.Clock.Saw(at.Clock, sent)
+	if err := r.checkKept(ctx); err != nil {
+		return nil, err
+	}
 	return r.running(partition, &at), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,6 +55,12 @@ func Define(name string, options ...Option) *Projection {
 		p.mistake(errors.New("projections.SortedBy is about queued SQL: all of its handlers must be made with projections.Queue"))
 	}
 	p.mistake(p.model.Check(""))
+	for event := range p.handlers {
+		if !slices.Contains(p.model.Aggregates, event.aggregate) {
+			p.model.Aggregates = append(p.model.Aggregates, event.aggregate)
+		}
+	}
+	slices.Sort(p.model.Aggregates)
 	return p
 }
 

@@ -146,6 +146,9 @@ func (s *Postgres) path(m *ReadModel) string {
 // Close ends the store's connections. What is still under way has five seconds to finish. The store is of no use afterwards.
 func (s *Postgres) Close() { s.pools.close() }
 
+// Namespace is the schema that holds the tables.
+func (s *Postgres) Namespace() string { return s.namespace }
+
 // Partitions is the number of partitions.
 func (s *Postgres) Partitions() int { return s.partitions }
 

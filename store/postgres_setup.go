@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Setup prepares a read model: it makes the model's schema, runs its SQL there, and makes a view for readers of each table and view that
+// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its SQL there, and makes a view for readers of each table and view that
 // it finds there afterwards. All of it is one transaction, and nobody else does the same meanwhile. It runs again at each start, so the
 // model's SQL must be able to: "create table if not exists".
 //
@@ -52,7 +52,31 @@ func (s *Postgres) setupSQL(m *ReadModel, lockTimeout string) string {
 		` + claimSQL(m.Schema(s.namespace), m.comment(s.namespace)) + claimSQL(ReadSchema(s.namespace), commentOfReaders(s.namespace)) + `
 		select pg_catalog.set_config('search_path', ` + literal(m.path(s.namespace)) + `, true);
 		` + m.Setup + `
-		;` + own + viewsSQL(s.namespace, m)
+		;` + own + viewsSQL(s.namespace, m) + recordSQL(s.namespace, m)
+}
+
+// recordSQL has everybody know who reads the log that this read model is kept.
+func recordSQL(namespace string, m *ReadModel) string {
+	aggregates := make([]string, len(m.Aggregates))
+	for i, name := range m.Aggregates {
+		aggregates[i] = literal(name)
+	}
+	return fmt.Sprintf(`insert into %s (name, version, aggregates, set_up_at) values (%s, %d, array[%s]::text[], clock_timestamp())
+		on conflict (name, version) do update set aggregates = excluded.aggregates, set_up_at = excluded.set_up_at;`,
+		pgx.Identifier{namespace, "projections"}.Sanitize(), literal(m.Name), m.Version, strings.Join(aggregates, ", "))
+}
+
+// ReadModels returns the newest version of each read model that somebody has set up in the namespace, by name. They have no SQL.
+func (s *Postgres) ReadModels(ctx context.Context) ([]ReadModel, error) {
+	rows, _ := s.control.Query(ctx, qualify(s.namespace, `select distinct on (name) name, version, aggregates from maestro.projections
+		order by name, version desc`)) // its error is that of the rows
+	models, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m ReadModel, err error) {
+		return m, row.Scan(&m.Name, &m.Version, &m.Aggregates)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the projections of namespace %q: %w", s.namespace, own(err))
+	}
+	return models, nil
 }
 
 // claimSQL makes a schema with a comment, or makes sure that the one that is there has it.

@@ -21,6 +21,8 @@ type ReadModel struct {
 	// SortedBy, if there are any, are the arguments of its statements, counted from 1, that say which row a statement writes. Statements are
 	// sent in the order of these keys.
 	SortedBy []int
+	// Aggregates are the types whose events it takes.
+	Aggregates []string
 	// Setup is the SQL that creates what the projection writes to. It may be empty.
 	Setup string
 }

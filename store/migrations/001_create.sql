@@ -109,6 +109,15 @@ create table {{$.schema}}.snapshots_{{$i}} partition of {{$.schema}}.snapshots
 create table {{$.schema}}.receipts_{{$i}} partition of {{$.schema}}.receipts
   for values with (modulus {{$.eventPartitions}}, remainder {{$i}});
 {{end}}
+create table {{.schema}}.projections (
+  name       text        collate "C" not null,
+  version    integer     not null,
+  aggregates text[]      not null,
+  set_up_at  timestamptz not null,
+  primary key (name, version)
+);
+comment on table {{.schema}}.projections is 'The read models that are kept in the transactions of commits.';
+
 create table {{.schema}}.dead_letters (
   partition       smallint    not null,
   id              text        collate "C" not null,
