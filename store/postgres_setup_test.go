@@ -240,7 +240,7 @@ func TestASetupThatIsInTheWayOfSomebodySaysSo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for len(tries) < 2 { // those in the middle of a commit are ended between the first and the second
-		rows, err := pool.Query(ctx, `select xact_start from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)
+		rows, err := pool.Query(ctx, `select xact_start from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and xact_start is not null`)
 		require.NoError(t, err)
 		waiting, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		require.NoError(t, err)
