@@ -53,8 +53,9 @@ type Config struct {
 	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its aggregate.WhenIdle says. Default
 	// 0: when the memory is needed.
 	CacheIdle time.Duration
-	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are read at a time and the snapshots that wait
-	// to be stored, by the size of bodies. Default 128 MiB each; negative for no limit. A command or an event that is larger goes alone.
+	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are read at a time and the
+	// snapshots that wait to be stored, by the size of bodies. Default 128 MiB each; negative for no limit. A command
+	// or an event that is larger goes alone.
 	IntakeBytes, ReadBytes int64
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int

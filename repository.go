@@ -41,18 +41,18 @@ type RepositoryConfig struct {
 	Node string
 	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate. Default 256 MiB.
 	CacheBytes int64
-	// Projections are read models that are kept in the transactions of the repository's commits. Give those that workers keep of the
-	// aggregate type: the repository refuses to work without them. They need a store in Postgres.
+	// Projections are read models that are kept in the transactions of the repository's commits. Give those that
+	// workers keep of the aggregate type: the repository refuses to work without them. They need a store in Postgres.
 	Projections []*projections.Projection
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
-	// Patience is how long a call whose context has no deadline waits for a database that is away or not as it should be. Default
-	// 30 s; negative for ever.
+	// Patience is how long a call whose context has no deadline waits for a database that is away or not as it should
+	// be. Default 30 s; negative for ever.
 	Patience time.Duration
 }
 
-// UnknownError says that nobody knows what became of a command: it may have taken effect, or may yet. Evaluate it again with the same
-// id to find out.
+// UnknownError says that nobody knows what became of a command: it may have taken effect, or may yet. Evaluate it again
+// with the same id to find out.
 type UnknownError struct {
 	// CommandID is the command's id, which the repository chose where the caller gave none.
 	CommandID string
@@ -68,8 +68,8 @@ func (e *UnknownError) Unwrap() error { return e.Err }
 
 // NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then return an error.
 //
-// Where workers keep read models of the aggregate type in the transactions of their commits, and the repository was not given them, it
-// refuses with a [*ProjectionsError]: at the start, or at a call when such a worker has come later.
+// Where workers keep read models of the aggregate type in the transactions of their commits, and the repository was not
+// given them, it refuses with a [*ProjectionsError]: at the start, or at a call when such a worker has come later.
 func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c RepositoryConfig) (*Repository[S], error) {
 	if err := of.Err(); err != nil {
 		return nil, err
@@ -146,8 +146,8 @@ func (r *Repository[S]) New() string { return hlc.NewID() }
 // writer it decides anew.
 //
 // A refused command gives an error: an *aggregate.Rejection or another error of package aggregate, or a *store.Error
-// when the first outcome of a known command id is given again. A *UnknownError means that the outcome is unknown: try again
-// with the same command id, which it holds. After any other error nothing has happened.
+// when the first outcome of a known command id is given again. A *UnknownError means that the outcome is unknown: try
+// again with the same command id, which it holds. After any other error nothing has happened.
 func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggregate.Command[S], e Evaluation) (Result[S], error) {
 	name, body, err := r.definition.Encode(command)
 	if err != nil {

@@ -59,8 +59,8 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 	})
 }
 
-// page cuts what was read down to a page of so many bytes, but of one event at least. What was read ends at store.PageBytes, which are
-// more.
+// page cuts what was read down to a page of so many bytes, but of one event at least. What was read ends at
+// store.PageBytes, which are more.
 func page(key store.Key, events []store.Event, most int) history {
 	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
 	bytes := 0

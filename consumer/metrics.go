@@ -51,7 +51,8 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	g.contended = number(11, "maestro.projections.contended", "{projection}",
 		"Projections whose commits go one at a time, because partitions write the same rows.")
 	g.intake = number(13, "maestro.intake.size", "By", "Bytes of commands that wait or are in hand, of the budget for them.")
-	g.reads = number(14, "maestro.reads.size", "By", "Bytes set aside for reads of histories and snapshots that wait, of the budget for them.")
+	g.reads = number(14, "maestro.reads.size", "By",
+		"Bytes set aside for reads of histories and snapshots that wait, of the budget for them.")
 	return g, errors.Join(errs[:]...)
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// stuckAfter is how many tries of one event say that it will hardly ever be taken. Nothing comes before it, so all events behind it wait.
+// stuckAfter is how many tries of one event say that it will hardly ever be taken. Nothing comes before it, so all
+// events behind it wait.
 var stuckAfter = 10
 
 // stuck counts the events that a subscription cannot get past: 1 or 0 for each.
@@ -31,7 +32,8 @@ func newStuck(s Subscription) (*stuck, error) {
 		attribute.String("maestro.subscription", s.Name)))}, nil
 }
 
-// tries are those of one event: the server's deliveries of it, also to programs that have ended since, and those of this program.
+// tries are those of one event: the server's deliveries of it, also to programs that have ended since, and those of
+// this program.
 type tries struct {
 	Subscription
 	event store.Event
@@ -55,7 +57,8 @@ func (t *tries) another(ctx context.Context) {
 	}
 	t.is = true
 	t.stuck.events.Add(ctx, 1, t.stuck.of)
-	t.Logger.ErrorContext(ctx, "an event is not taken, and all events behind it wait: mend the handler, or have it take the event and do nothing",
+	t.Logger.ErrorContext(ctx, "an event is not taken, and all events behind it wait: mend the handler, or have it take the event "+
+		"and do nothing",
 		"tries", t.count, "partition", t.event.Partition, "position", t.event.Position, "aggregate", t.event.Aggregate.Type,
 		"id", t.event.Aggregate.ID, "event", t.event.Type)
 }

@@ -66,7 +66,8 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
-// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer aggregates, or fewer events of one.
+// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer aggregates, or fewer events
+// of one.
 type LargeError struct {
 	// Events is how many of one aggregate's there was room for, 0 where several aggregates were asked for.
 	Events int

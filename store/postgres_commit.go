@@ -208,8 +208,9 @@ func (c *Commit) check(partitions int) error {
 	return checkPartition(c.Partition, partitions)
 }
 
-// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at least. That the first of them goes on
-// where the log ends is up to the caller: to look there would cost each commit a read for each aggregate.
+// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at least. That the first
+// of them goes on where the log ends is up to the caller: to look there would cost each commit a read for each
+// aggregate.
 func (c *Commit) checkSequences() error {
 	if len(c.Events) == 1 && c.Events[0].Sequence > 0 {
 		return nil

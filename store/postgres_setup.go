@@ -10,9 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its SQL there, and makes a view for readers of each table and view that
-// it finds there afterwards. All of it is one transaction, and nobody else does the same meanwhile. It runs again at each start, so the
-// model's SQL must be able to: "create table if not exists".
+// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its SQL there, and makes
+// a view for readers of each table and view that it finds there afterwards. All of it is one transaction, and nobody
+// else does the same meanwhile. It runs again at each start, so the model's SQL must be able to: "create table if not
+// exists".
 //
 // A schema of that name that is not the model's own is an error, and is left as it is. So is a role that may not create schemas; the error
 // then says what a person who may has to do.
@@ -66,7 +67,8 @@ func recordSQL(namespace string, m *ReadModel) string {
 		pgx.Identifier{namespace, "projections"}.Sanitize(), literal(m.Name), m.Version, strings.Join(aggregates, ", "))
 }
 
-// ReadModels returns the newest version of each read model that somebody has set up in the namespace, by name. They have no SQL.
+// ReadModels returns the newest version of each read model that somebody has set up in the namespace, by name. They
+// have no SQL.
 func (s *Postgres) ReadModels(ctx context.Context) ([]ReadModel, error) {
 	rows, _ := s.control.Query(ctx, qualify(s.namespace, `select distinct on (name) name, version, aggregates from maestro.projections
 		order by name, version desc`)) // its error is that of the rows

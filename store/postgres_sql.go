@@ -99,8 +99,8 @@ func newStatements(namespace string) statements {
 	}
 }
 
-// pageOf reads events in an order, up to a number of them, and not beyond the event with which they have PageBytes. The length of a body
-// is known without reading it.
+// pageOf reads events in an order, up to a number of them, and not beyond the event with which they have PageBytes. The
+// length of a body is known without reading it.
 func pageOf(from, order, limit string) string {
 	return `select ` + eventColumns + ` from (
 			select *, pg_catalog.sum(pg_catalog.octet_length(body)) over (order by ` + order + ` rows unbounded preceding) as upto

@@ -26,10 +26,11 @@ type Store interface {
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)
-	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit. A page may end before
-	// that, with the event that brings it to [PageBytes].
+	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit. A page may
+	// end before that, with the event that brings it to [PageBytes].
 	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
-	// Log reads the events of a partition with positions above the given one, in order, at most limit, in the same pages.
+	// Log reads the events of a partition with positions above the given one, in order, at most limit, in the same
+	// pages.
 	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
 	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are older than the one that is
 	// there, and those of a sequence that the log does not have. It needs no ownership: a sequence has one state.
@@ -163,8 +164,9 @@ type History struct {
 	Events   []aggregate.Recorded
 }
 
-// PageBytes bounds what is read at a time, in bytes of bodies: a page of events ends where it has come to so many, whatever the limit
-// to their number, and a load that has more is a [*LargeError]. One event more may always be read, and one snapshot.
+// PageBytes bounds what is read at a time, in bytes of bodies: a page of events ends where it has come to so many,
+// whatever the limit to their number, and a load that has more is a [*LargeError]. One event more may always be read,
+// and one snapshot.
 const PageBytes = 8 << 20
 
 // size adds up what a load has read.

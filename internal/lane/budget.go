@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// Budget is memory that several holders share, in bytes. Half of it is for whoever comes first. The other half is divided among the
-// holders in equal parts, so that none of them keeps the others out. Whoever holds nothing may take more than there is: it then goes
-// alone. A nil Budget, or one of 0 bytes, has no limit. It is safe for concurrent use.
+// Budget is memory that several holders share, in bytes. Half of it is for whoever comes first. The other half is
+// divided among the holders in equal parts, so that none of them keeps the others out. Whoever holds nothing may take
+// more than there is: it then goes alone. A nil Budget, or one of 0 bytes, has no limit. It is safe for concurrent use.
 type Budget struct {
 	bytes int64
 

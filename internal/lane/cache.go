@@ -17,8 +17,8 @@ import (
 // Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal share, and may have more as long as
 // others leave some of theirs. It is safe for concurrent use.
 type Memory struct {
-	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a time, and the snapshots that wait
-	// to be stored. Nil stands for no limit.
+	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a time, and the
+	// snapshots that wait to be stored. Nil stands for no limit.
 	Intake, Reads *Budget
 
 	bytes int64

@@ -25,7 +25,8 @@ type intake struct {
 	shares *shares
 	seed   maphash.Seed
 	most   int32 // requests of one aggregate
-	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of one aggregate may; 0 for no limit.
+	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of one aggregate may;
+	// 0 for no limit.
 	held      [2]*Holder
 	mostBytes int64
 }
@@ -55,7 +56,8 @@ func (i *intake) queue(t task) chan task {
 	return i.requests
 }
 
-// count adds to what the aggregate of a request has, and tells whether that is no more than its part of the queue and of the bytes.
+// count adds to what the aggregate of a request has, and tells whether that is no more than its part of the queue and
+// of the bytes.
 func (i *intake) count(t task, n int32) bool {
 	if t.durable() {
 		return true

@@ -164,7 +164,9 @@ func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partit
 }
 
 // replayOn brings an aggregate on to a sequence, page by page, so that no more than a page is in memory.
-func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance, sequence int64) error {
+func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance,
+	sequence int64,
+) error {
 	for page := replayPage; ; {
 		read, err := m.replayPage(ctx, s, typ, partition, instance, sequence, page)
 		large, isLarge := errors.AsType[*store.LargeError](err)
