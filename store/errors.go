@@ -117,7 +117,7 @@ func Judge(err error) Verdict {
 	case is && fault.Origin == UserCode && errors.As(err, new(*RetryError)):
 		return Wait
 	case is && fault.Origin != OwnSQL: // whatever else is in it
-		return judge(fault.Origin, stateOf(fault.Err), fault.Condition)
+		return judgeRaised(judge(fault.Origin, stateOf(fault.Err), fault.Condition), fault)
 	case errors.Is(err, ErrFenced):
 		return Stop
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrDuplicate), errors.As(err, new(*RetryError)):
@@ -128,6 +128,27 @@ func Judge(err error) Verdict {
 		return judge(fault.Origin, stateOf(fault.Err), fault.Condition)
 	}
 	return Refuse
+}
+
+// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's has raised, with whatever SQLSTATE: nothing
+// is broken that a person could repair, and what asks for another try does not have it without an end.
+func judgeRaised(v Verdict, f *Fault) Verdict {
+	if f.Origin != UserSQL || f.Condition != Alive || !isRaised(f.Err) {
+		return v
+	}
+	switch v {
+	case Repair:
+		return Refuse
+	case Wait:
+		return Slow
+	}
+	return v
+}
+
+// isRaised tells whether "raise" of PL/pgSQL is where an error comes from.
+func isRaised(err error) bool {
+	server := serverError(err)
+	return server != nil && server.Routine == "exec_stmt_raise"
 }
 
 // Violated returns what Postgres says about the integrity constraint that err violates, and whether it violates one.

@@ -59,3 +59,9 @@ func (s *Postgres) CommitBy(function string) *Postgres {
 	s.sql.advance = strings.ReplaceAll(s.sql.advance, qualify(s.namespace, "maestro.advance("), function+"(")
 	return s
 }
+
+// RenewPulse has the pulse make a new connection.
+func (s *Postgres) RenewPulse() { s.pools.pulse.Reset() }
+
+// GoesAlong tells whether a queued statement may go along with commits of others.
+var GoesAlong = goesAlong

@@ -3,9 +3,10 @@
 package store
 
 // advanceStatement is the first of every commit: it moves partitions on, if that is where their owner believes them to be, and returns
-// Postgres's clock.
+// Postgres's clock. It also sets how durable the transaction is: SQL of a projection may have left the session with another value.
 const advanceStatement = `select maestro.advance(
 	pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::bigint[]),
 	pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[]),
 	pg_catalog.unnest($7::timestamptz[]), pg_catalog.unnest($8::timestamptz[]), pg_catalog.unnest($9::bigint[]),
-	pg_catalog.unnest($10::timestamptz[]), pg_catalog.unnest($11::timestamptz[]))`
+	pg_catalog.unnest($10::timestamptz[]), pg_catalog.unnest($11::timestamptz[])),
+	pg_catalog.set_config('synchronous_commit', $12, true)`

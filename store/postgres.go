@@ -83,8 +83,8 @@ type Postgres struct {
 	contention *contention
 	paths      sync.Map // by *ReadModel, its search path
 	apart      sync.Map // by partition, until when its commits with statements go apart
-	// durability is what a fresh session has for synchronous_commit, startup what it begins with.
-	durability   string
+	manners    manners  // of queued statements
+	// startup is what a session begins with.
 	startup      startup
 	afterConnect func(context.Context, *pgx.Conn) error
 	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
@@ -108,18 +108,16 @@ func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error)
 	}
 	found, err := prepare(ctx, p.control, o)
 	if err == nil {
+		err = p.learn(ctx)
+	}
+	if err == nil {
 		err = found.usable(o)
 	}
 	if err != nil {
 		p.close()
 		return nil, err
 	}
-	s := newPostgres(p, o, found.partitions)
-	if s.durability, err = freshDurability(ctx, p.work); err != nil {
-		p.close()
-		return nil, fmt.Errorf("open namespace %q: %w", o.Namespace, own(err))
-	}
-	return s, nil
+	return newPostgres(p, o, found.partitions), nil
 }
 
 func newPostgres(p *pools, o Options, partitions int) *Postgres {

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/maestro-es/maestro/aggregate"
 )
 
 // Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
@@ -19,7 +22,7 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
-	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || c.Patience > 0 || slices.ContainsFunc(c.Statements, isRisky)) {
+	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || c.Patience > 0 || !s.manners.allGoAlong(c.Statements)) {
 		return s.commitStepwise(ctx, c)
 	}
 	err := s.commitQueued(ctx, c)
@@ -87,12 +90,18 @@ func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []in
 	if err := s.queue(&batch, group, locks, &clock); err != nil {
 		return clock, err
 	}
-	ours := batch.Len()
-	models, err := s.queueStatements(ctx, conn.Conn(), &batch, group)
-	if err != nil {
-		return clock, fault(ctx, conn.Conn(), UserSQL, err)
+	ours, failed := batch.Len(), 0
+	var models []*ReadModel
+	err = guard(func() (err error) {
+		if models, err = s.queueStatements(ctx, conn.Conn(), &batch, group); err != nil {
+			return fault(ctx, conn.Conn(), UserSQL, err)
+		}
+		failed, err = send(ctx, conn.Conn(), &batch, ours)
+		return err
+	})
+	if errors.As(err, new(*aggregate.PanicError)) { // in the middle of what is sent
+		_ = conn.Conn().Close(ctx)
 	}
-	failed, err := send(ctx, conn.Conn(), &batch, ours)
 	if err == nil {
 		s.pools.health.commit(nil)
 	} else if failed > ours && failed < batch.Len() {
@@ -179,6 +188,17 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	return nil
 }
 
+// guard runs what encodes arguments of queued SQL. That may be code of the user's (driver.Valuer, json.Marshaler, pgx.QueryRewriter), whose
+// panic becomes an error.
+func guard(run func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &aggregate.PanicError{During: "an argument of queued SQL", Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return run()
+}
+
 // projectionError gives a projection's error its origin. When the connection was lost no word of the projection counts, since all it saw
 // may be the loss.
 func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
@@ -190,7 +210,7 @@ func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	}
 	f := fault(ctx, tx.Conn(), from, err)
 	if f.Condition == Lost {
-		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error())
+		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %w", err)
 	}
 	return f
 }
@@ -230,7 +250,9 @@ func (c *Commit) checkSequences() error {
 // not wait for each other in a circle. Clock is set to Postgres's when the batch is done.
 func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, locks []int64, clock *time.Time) error {
 	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
-	batch.Queue(s.sql.advance, advanceArrays(group)...).QueryRow(func(row pgx.Row) error { return row.Scan(clock) })
+	batch.Queue(s.sql.advance, append(advanceArrays(group), s.pools.durability.Load())...).QueryRow(func(row pgx.Row) error {
+		return row.Scan(clock, nil)
+	})
 	for _, key := range locks {
 		batch.Queue(takeLock, key)
 	}

@@ -56,7 +56,7 @@ func (c *contention) noticed(m *ReadModel, err error) bool {
 // isConflict tells whether transactions were in each other's way: a deadlock, or a lock that was
 // not to be had in time.
 func isConflict(err error) bool {
-	return stateOf(err) == codeDeadlock || isLocked(err)
+	return (stateOf(err) == codeDeadlock || isLocked(err)) && !isRaised(err)
 }
 
 // names are the contended read models.

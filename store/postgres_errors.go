@@ -18,7 +18,6 @@ const (
 	codeFenced          = "ME001"
 	codeMoved           = "ME002"
 	codeNotLent         = "ME003"
-	codeNotDurable      = "ME004"
 	codeMigrating       = "ME011"
 	codeAhead           = "ME012"
 	codeReadOnly        = "25006"

@@ -120,19 +120,27 @@ func (g *groups) proceed() {
 // run commits group after group, until nothing waits. When a group takes too long, another run takes its place.
 func (g *groups) run() {
 	for members := g.next(); len(members) > 0; members = g.next() {
-		replace := time.AfterFunc(g.patience, g.run)
-		group := make([]*Commit, len(members))
-		for i, m := range members {
-			group[i] = m.commit
-		}
-		made := g.together(context.WithoutCancel(members[0].ctx), group)
-		for _, m := range members {
-			m.outcome <- made
-		}
-		if !replace.Stop() {
+		if !g.serve(members) {
 			return
 		}
 	}
+}
+
+// serve commits a group, and tells whether the caller is still the one that goes on.
+func (g *groups) serve(members []*member) (goesOn bool) {
+	replace := time.AfterFunc(g.patience, g.run)
+	made := outcome{err: errAlone} // which remains if an argument of a projection ends the goroutine (runtime.Goexit)
+	defer func() {
+		for _, m := range members {
+			m.outcome <- made
+		}
+	}()
+	group := make([]*Commit, len(members))
+	for i, m := range members {
+		group[i] = m.commit
+	}
+	made = g.together(context.WithoutCancel(members[0].ctx), group)
+	return replace.Stop()
 }
 
 func (g *groups) together(ctx context.Context, group []*Commit) outcome {

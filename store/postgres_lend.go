@@ -70,7 +70,7 @@ func (s *Postgres) takeBack(ctx context.Context, conn *pgxpool.Conn, token strin
 	var batch pgx.Batch
 	batch.Queue(`set session authorization default`) // and no other role either
 	if marks {
-		batch.Queue(s.sql.takeBack, token, s.durability)
+		batch.Queue(s.sql.takeBack, token, s.pools.durability.Load())
 	}
 	batch.Queue(`commit`)
 	ending := batch.Len()
@@ -139,26 +139,4 @@ func startupOf(params map[string]string) (s startup) {
 		}
 	}
 	return s
-}
-
-// freshDurability is what a fresh session of a pool has for synchronous_commit.
-func freshDurability(ctx context.Context, pool *pgxpool.Pool) (durability string, err error) {
-	config := pool.Config()
-	if config.BeforeConnect != nil {
-		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
-			return "", err
-		}
-	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	if config.AfterConnect != nil {
-		if err := config.AfterConnect(ctx, conn); err != nil {
-			return "", err
-		}
-	}
-	err = conn.QueryRow(ctx, `select pg_catalog.current_setting('synchronous_commit')`).Scan(&durability)
-	return durability, err
 }

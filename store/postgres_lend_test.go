@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -119,7 +120,7 @@ func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
 	_, err := pool.Exec(t.Context(), `create role somebody; grant somebody to current_user`)
 	require.NoError(t, err)
 	state := func() (all string) {
-		require.NoError(t, pool.QueryRow(t.Context(), `select concat_ws(' ', pg_backend_pid(), current_user, session_user,
+		require.NoError(t, s.Work().QueryRow(t.Context(), `select concat_ws(' ', pg_backend_pid(), current_user, session_user,
 			current_setting('synchronous_commit'), current_setting('search_path'), current_setting('lock_timeout'),
 			current_setting('statement_timeout'), current_setting('TimeZone'), nullif(current_setting('my.own', true), ''),
 			(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), (select count(*) from pg_class where relname = 'scratch'),
@@ -148,27 +149,116 @@ func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
 	require.Positive(t, hooked)
 }
 
+// So is what queued SQL leaves there. It goes along with commits of others only where it leaves nothing.
+func TestQueuedSQLLeavesNothingInTheSession(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s := open(t, pool, store.Options{})
+	newTotals(t, s, pool)
+	state := func() (all string) {
+		require.NoError(t, s.Work().QueryRow(t.Context(), `select concat_ws(' ', pg_backend_pid(), current_user, session_user,
+			current_setting('synchronous_commit'), current_setting('search_path'), current_setting('lock_timeout'),
+			current_setting('statement_timeout'), current_setting('TimeZone'), nullif(current_setting('my.own', true), ''),
+			(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+			(select count(*) from pg_class where relname = 'scratch'), (select count(*) from pg_listening_channels()))`).Scan(&all))
+		return all
+	}
+	fresh := state()
+	for n, sql := range []string{`set synchronous_commit = off`, `set search_path = nowhere`, `set statement_timeout = '1h'`,
+		`set role pg_monitor`, `select set_config('my.own', '1', false)`, `with a as (select pg_advisory_lock(7)) select * from a`,
+		`insert into totals select 1 from pg_try_advisory_lock(7)`, `listen everything`, `create temp table scratch (n int)`,
+		`select 1 as n into temp scratch`, `update pg_settings set setting = '1h' where name = 'statement_timeout'`} {
+		c := stating(moved(n), n+1)
+		c.Statements = append(c.Statements, of(numbers, &pgx.QueuedQuery{SQL: sql})...)
+		require.NoError(t, s.Commit(t.Context(), c), sql)
+		require.Equal(t, fresh, state(), sql)
+	}
+}
+
+// moved is the commit of one event at a position, and nothing else.
+func moved(position int) *store.Commit {
+	c := commitOf()
+	c.Position, c.Receipts, c.DeadLetters = int64(position), nil, nil
+	c.Events[0].Position, c.Events[0].Sequence = int64(position+1), int64(position+1)
+	return c
+}
+
+// levels are how durable commits were, in their order.
+func levels(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `select level from public.durability order by n`)
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return all
+}
+
+// noteLevels writes down how durable commits are, at their end.
+func noteLevels(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), `create table public.durability (n serial, level text);
+		create function public.note() returns trigger language plpgsql as $$
+		begin insert into public.durability (level) values (current_setting('synchronous_commit')); return null; end $$;
+		create constraint trigger note after insert on maestro.log deferrable initially deferred for each row execute function public.note()`)
+	require.NoError(t, err)
+}
+
+// A function that a queued statement calls may change the session, which nobody sees from here. Neither that commit nor those that
+// come after it in the session are less durable.
+func TestAFunctionCannotMakeCommitsLessDurable(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, func(c *pgxpool.Config) {
+		c.MaxConns = 1
+		c.ConnConfig.RuntimeParams["synchronous_commit"] = "local"
+	})
+	s := open(t, pool, store.Options{})
+	newTotals(t, s, pool)
+	noteLevels(t, pool)
+	_, err := pool.Exec(t.Context(), `create function maestro_numbers_1.lazy(n int) returns int language plpgsql as $$
+		begin perform set_config('synchronous_commit', 'off', false); return n; end $$`)
+	require.NoError(t, err)
+	lazy := moved(0)
+	lazy.Statements = of(numbers, &pgx.QueuedQuery{SQL: `insert into totals values (lazy($1))`, Arguments: []any{1}})
+	require.NoError(t, s.Commit(t.Context(), lazy))
+	var left string
+	require.NoError(t, s.Work().QueryRow(t.Context(), `show synchronous_commit`).Scan(&left))
+	require.Equal(t, "off", left, "the session has kept it")
+	require.NoError(t, s.Commit(t.Context(), moved(1)))
+	require.NoError(t, s.Commit(t.Context(), stating(moved(2), 3)))
+	require.Equal(t, []string{"local", "local", "local"}, levels(t, pool))
+}
+
+// Who makes the database more durable need not restart its workers.
+func TestDurabilityIsThatOfAFreshSessionOfNow(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	s := open(t, pool, store.Options{})
+	noteLevels(t, pool)
+	_, err := pool.Exec(t.Context(), `do $$ begin execute format('alter database %I set synchronous_commit = remote_write', current_database()); end $$`)
+	require.NoError(t, err)
+	s.RenewPulse()
+	n := 0
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.Commit(t.Context(), moved(n)))
+		n++
+		all := levels(t, pool)
+		return all[len(all)-1] == "remote_write"
+	}, 10*time.Second, 50*time.Millisecond)
+}
+
 // A commit is flushed as a fresh session flushes, whatever a projection has set for its transaction.
 func TestAProjectionCannotMakeACommitLessDurable(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "on" })
 	s := open(t, pool, store.Options{})
-	_, err := pool.Exec(t.Context(), `create table public.durability (level text);
-		create function public.note() returns trigger language plpgsql as $$
-		begin insert into public.durability values (current_setting('synchronous_commit')); return null; end $$;
-		create constraint trigger note after insert on maestro.log deferrable initially deferred for each row execute function public.note()`)
-	require.NoError(t, err)
+	noteLevels(t, pool)
 	for n, sql := range []string{`set synchronous_commit = off`, `set local synchronous_commit = off`} {
-		c := commitOf()
-		c.Position, c.Receipts, c.DeadLetters = int64(n), nil, nil
-		c.Events[0].Position, c.Events[0].Sequence = int64(n+1), int64(n+1)
+		c := moved(n)
 		c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sql)
 			return err
 		})
 		require.NoError(t, s.Commit(t.Context(), c), sql)
 	}
-	var level string
-	require.NoError(t, pool.QueryRow(t.Context(), `select distinct level from public.durability`).Scan(&level))
-	require.Equal(t, "on", level)
+	require.Equal(t, []string{"on", "on"}, levels(t, pool))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +28,9 @@ type pools struct {
 	links  links
 	server current
 	health health
-	stop   func()
+	// durability is what a fresh session has for synchronous_commit, as of the pulse's last new connection.
+	durability atomic.Pointer[string]
+	stop       func()
 }
 
 const (
@@ -53,6 +56,7 @@ func openPools(given *pgxpool.Pool, o Options) (*pools, error) {
 		{&p.pulse, func(c *pgxpool.Config) {
 			c.MaxConns, c.MinConns, c.MinIdleConns = pulseConnections, 0, 0
 			c.MaxConnLifetime, c.MaxConnLifetimeJitter = pulseLifetime, 0
+			p.noteDurability(c, given.Config().AfterConnect != nil)
 		}},
 	} {
 		config := p.configure(given.Config(), o.Name)
@@ -137,6 +141,41 @@ func checkParameters(reported func(name string) string) error {
 				parameter, is, value)
 		}
 	}
+	return nil
+}
+
+// noteDurability has each new connection tell what a fresh session has for synchronous_commit. Behind a pooler a session may be one that
+// others have changed, so it is reset first, unless a hook of the pool's sets it.
+func (p *pools) noteDurability(c *pgxpool.Config, hooked bool) {
+	sql := `select pg_catalog.current_setting('synchronous_commit')`
+	if !hooked {
+		sql = `reset synchronous_commit; ` + sql
+	}
+	after := c.AfterConnect
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := after(ctx, conn); err != nil {
+			return err
+		}
+		results, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+		if err != nil {
+			return fmt.Errorf("ask how durable commits are: %w", err)
+		}
+		durability := string(results[len(results)-1].Rows[0][0])
+		p.durability.Store(&durability)
+		return nil
+	}
+}
+
+// learn waits until it is known what a fresh session has for synchronous_commit.
+func (p *pools) learn(ctx context.Context) error {
+	if p.durability.Load() != nil {
+		return nil
+	}
+	conn, err := p.pulse.Acquire(ctx)
+	if err != nil {
+		return own(err)
+	}
+	conn.Release()
 	return nil
 }
 

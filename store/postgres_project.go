@@ -60,7 +60,10 @@ func execute(ctx context.Context, tx pgx.Tx, s sendable) (err error) {
 	if endsTransactions(s.sql) {
 		err = errEndsTransaction
 	} else {
-		_, err = tx.Exec(ctx, s.sql, s.arguments...)
+		err = guard(func() (err error) {
+			_, err = tx.Exec(ctx, s.sql, s.arguments...)
+			return err
+		})
 	}
 	if err = cmp.Or(err, CheckLent(tx)); err != nil {
 		return &StatementError{Index: s.index, Err: err}

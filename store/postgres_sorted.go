@@ -28,10 +28,12 @@ func sending(ctx context.Context, conn *pgx.Conn, m *ReadModel, group []*Commit,
 				continue
 			}
 			next := sendable{commit: c, index: i}
-			var err error
-			if next.sql, next.arguments, err = rewritten(ctx, conn, statement.Query); err == nil {
-				next.key, err = keyOf(m, next.arguments)
-			}
+			err := guard(func() (err error) {
+				if next.sql, next.arguments, err = rewritten(ctx, conn, statement.Query); err == nil {
+					next.key, err = keyOf(m, next.arguments)
+				}
+				return err
+			})
 			switch {
 			case err != nil:
 				return &StatementError{Index: i, Err: err}

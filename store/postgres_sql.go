@@ -18,6 +18,9 @@ const (
 	impatient = `select pg_catalog.set_config('lock_timeout', '100ms', true)`
 )
 
+// setDurability is the last of a commit that goes along with SQL of projections.
+const setDurability = `select pg_catalog.set_config('synchronous_commit', $1, true)`
+
 const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
 
 // statements are the SQL of one namespace. Calls of Postgres's functions name their schema: Postgres takes the function that fits best, and

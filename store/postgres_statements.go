@@ -22,7 +22,7 @@ const maxPrepared = 256
 // What keeps statements from going along with their commit, which is then made step by step.
 var (
 	errManyStatements    = errors.New("projections have more statements than a connection keeps")
-	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share")
+	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share, or change the session")
 )
 
 // queueStatements puts what projections want into a batch behind the commits, one read model after the other, and makes it known to the
@@ -50,7 +50,8 @@ func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *p
 			return nil, err
 		}
 	}
-	return whose, nil
+	batch.Queue(setDurability, s.pools.durability.Load()) // a function that a statement calls may have changed it
+	return append(whose, models[len(models)-1]), nil
 }
 
 // modelsIn are the read models whose statements go along with commits, in the order in which they come.
@@ -87,7 +88,7 @@ func (known prepared) prepare(ctx context.Context, conn *pgx.Conn, path, sql str
 		return name, nil
 	case len(known) == maxPrepared:
 		return "", errManyStatements
-	case endsTransactions(sql) || runsCode(sql): // and has become so when it was rewritten
+	case !goesAlong(sql): // and has become so when it was rewritten
 		return "", errTransactionAtRisk
 	}
 	name = "maestro_" + strconv.Itoa(len(known)+1)
@@ -117,9 +118,6 @@ func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql str
 	return q.SQL, q.Arguments, nil
 }
 
-// isRisky tells whether a statement may end the transaction.
-func isRisky(s Statement) bool { return endsTransactions(s.Query.SQL) || runsCode(s.Query.SQL) }
-
 // errEndsTransaction refuses a statement.
 var errEndsTransaction = errors.New("the transaction is that of the events: SQL of a projection must not begin, end or divide it")
 
@@ -130,12 +128,6 @@ func endsTransactions(sql string) bool {
 		return true
 	}
 	return false
-}
-
-// runsCode tells whether a statement runs code that may end a transaction, which Postgres only refuses where a statement has begun it.
-func runsCode(sql string) bool {
-	word := firstWord(sql)
-	return word == "call" || word == "do"
 }
 
 // firstWord is the word that a statement begins with, in small letters.

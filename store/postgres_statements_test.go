@@ -137,6 +137,24 @@ func TestAStatementCannotEndTheTransaction(t *testing.T) {
 	}
 }
 
+// What goes along leaves nothing in the session, and is what read models mostly are made of.
+func TestWhatGoesAlongWithCommitsOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{insertTotal, `INSERT into a (b) values ($1) on conflict (b) do update set n = a.n + 1`, `update a set b = $1`,
+		`delete from a`, `with b as (delete from a returning *) insert into c select * from b`, `merge into a using b on true when matched then delete`,
+		`select pg_notify($1, $2)`, `select pg_advisory_xact_lock($1)`, `notify a`, `truncate a`, `lock table a`, ` -- why
+		/* what */ insert into offset_config values ($1)`, `insert into temperatures values ($1)`} {
+		require.True(t, store.GoesAlong(sql), sql)
+	}
+	for _, sql := range []string{``, `set a.b = 'c'`, `SET LOCAL lock_timeout = 1`, `reset all`, `select set_config($1, $2, false)`,
+		`insert into a select pg_catalog.Set_Config('a.b', 'c', false)`, `select "set_config"('a.b', 'c', false)`, `select pg_advisory_lock(1)`,
+		`update a set b = (select pg_try_advisory_lock_shared(1))`, `update pg_settings set setting = 'off'`, `listen a`, `unlisten *`,
+		`create temp table a (b int)`, `select 1 into temp a`, `select 1 into temporary table a`, `deallocate all`, `discard all`,
+		`declare a cursor with hold for select 1`, `do $$ begin end $$`, `call a()`, `commit`, `load 'a'`, `execute a`} {
+		require.False(t, store.GoesAlong(sql), sql)
+	}
+}
+
 // A lock that somebody holds on a read model is waited for by those alone that write to it.
 func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()

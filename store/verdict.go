@@ -135,9 +135,10 @@ var ownStates = map[string]Verdict{
 	"P0": Halve, // PL/pgSQL error: a trigger raises
 	"XX": Wait,  // internal error
 
-	codeFenced:     Stop,
-	codeNotDurable: Evict,
-	"42P05":        Evict, // duplicate prepared statement: a pooler has given us another's session
+	codeFenced: Stop,
+	"42501":    Evict, // insufficient privilege: SQL of a projection may have left the session with another role
+	"57014":    Evict, // query canceled: it may have left the session with a time-out
+	"42P05":    Evict, // duplicate prepared statement: a pooler has given us another's session
 }
 
 // userStates are the verdicts on a projection's SQL, over a connection that is alive. It comes after the fence has written, in the same

@@ -46,10 +46,10 @@ func TestVerdicts(t *testing.T) {
 		{"08P01", Evict, Repair}, {"25006", Evict, Refuse}, {"25P02", Evict, Refuse}, {"26000", Evict, Evict}, {"0A000", Evict, Repair},
 		{"22021", Halve, Refuse}, {"23505", Halve, Refuse}, {"54000", Halve, Refuse}, {"P0001", Halve, Refuse},
 		{"40P01", Wait, Wait}, {"40001", Wait, Wait}, {"55P03", Wait, Wait}, {"55006", Wait, Wait}, {"55000", Wait, Repair},
-		{"42P01", Wait, Repair}, {"42501", Wait, Repair}, {"42703", Wait, Repair}, {"42883", Wait, Repair}, {"42601", Wait, Refuse},
-		{"53100", Wait, Repair}, {"57014", Wait, Slow}, {"57P01", Wait, Repair}, {"58P01", Wait, Repair},
+		{"42P01", Wait, Repair}, {"42501", Evict, Repair}, {"42703", Wait, Repair}, {"42883", Wait, Repair}, {"42601", Wait, Refuse},
+		{"53100", Wait, Repair}, {"57014", Evict, Slow}, {"57P01", Wait, Repair}, {"58P01", Wait, Repair},
 		{"XX000", Wait, Refuse}, {"XX001", Wait, Repair},
-		{"ME001", Stop, Refuse}, {"ME002", Wait, Refuse}, {"ME003", Wait, Refuse}, {"ME004", Evict, Refuse},
+		{"ME001", Stop, Refuse}, {"ME002", Wait, Refuse}, {"ME003", Wait, Refuse},
 	} {
 		require.Equal(t, c.own, judge(OwnSQL, c.state, Alive), c.state)
 		require.Equal(t, c.user, judge(UserSQL, c.state, Alive), c.state)
