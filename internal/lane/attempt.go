@@ -105,6 +105,7 @@ func (a *attempt) decideAll(ctx context.Context) error {
 	l, start := a.lane, time.Now()
 	for i, t := range a.tasks {
 		l.doing.turn(Deciding, t.key(), t.name(), "")
+		l.hand = hand{task: i}
 		if i > 0 && (a.bytes > maxBatchBytes || l.doing.since().Sub(start) > l.Budgets.Turn) {
 			a.rest = slices.Concat(a.tasks[i:], a.rest)
 			a.tasks = a.tasks[:i]

@@ -17,8 +17,9 @@ type Budgets struct {
 	Projections time.Duration
 	// Spread is the time over which a command is tried before it is given up, where Postgres was slow meanwhile. The default is 5 min.
 	Spread time.Duration
-	// Rarely is how often a command of the partition may be given up where Postgres was slow in the last minute. The default is
-	// 10 min.
+	// Recent is how long it counts that Postgres was slow. The default is 1 min.
+	Recent time.Duration
+	// Rarely is how often a command of the partition may be given up where Postgres was slow recently. The default is 10 min.
 	Rarely time.Duration
 	// Silence is the time after which a handler that does not come back is named in the log. The default is 20 s.
 	Silence time.Duration
@@ -29,6 +30,7 @@ func (b Budgets) withDefaults() Budgets {
 	b.Turn = cmp.Or(b.Turn, time.Second)
 	b.Projections = cmp.Or(b.Projections, 10*time.Second)
 	b.Spread = cmp.Or(b.Spread, 5*time.Minute)
+	b.Recent = cmp.Or(b.Recent, time.Minute)
 	b.Rarely = cmp.Or(b.Rarely, 10*time.Minute)
 	b.Silence = cmp.Or(b.Silence, 20*time.Second)
 	return b

@@ -112,6 +112,8 @@ type Read struct {
 	Look func(aggregate.Instance) error
 	// Done gets Look's error, or that of the way there. It must not block.
 	Done func(error)
+
+	failed error // Look must not be called again
 }
 
 // task is one of the two things that a lane does in turn.

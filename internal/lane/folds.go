@@ -88,8 +88,16 @@ func (f *folds) run(key store.Key) {
 		defer func() { <-slots }()
 	case <-f.ctx.Done():
 	}
-	for wanted := f.next(key); len(wanted) > 0; wanted = f.next(key) {
-		f.fold(key, wanted)
+	wanted := f.next(key)
+	defer func() { // code of the user's may end the goroutine (runtime.Goexit)
+		for ; len(wanted) > 0; wanted = f.next(key) {
+			for _, w := range wanted {
+				noState(w, "code of the aggregate has ended its goroutine (runtime.Goexit): it must return")
+			}
+		}
+	}()
+	for ; len(wanted) > 0; wanted = f.next(key) {
+		f.fold(key, &wanted)
 	}
 }
 
@@ -108,21 +116,24 @@ func (f *folds) next(key store.Key) []folding {
 	return wanted
 }
 
-// fold goes through the history once, and answers on its way.
-func (f *folds) fold(key store.Key, wanted []folding) {
+// fold goes through the history once, and answers on its way, until nobody is left.
+func (f *folds) fold(key store.Key, wanted *[]folding) {
 	ctx, cancel := context.WithTimeout(f.ctx, foldTimeout)
 	defer cancel()
 	l := f.lane
 	typ := l.Types[key.Type]
 	instance := typ.New(key.ID)
-	for i, w := range wanted {
+	for len(*wanted) > 0 {
+		w := (*wanted)[0]
 		if sequence := w.result.Outcome.Sequence; instance.Sequence() < sequence {
 			if err := f.bring(ctx, typ, instance, sequence); err != nil {
-				f.fail(wanted[i:], err)
+				f.fail(*wanted, err)
+				*wanted = nil
 				return
 			}
 		}
 		w.result.Instance = instance.Clone()
+		*wanted = (*wanted)[1:]
 		answer(w)
 	}
 }

@@ -12,32 +12,33 @@ import (
 )
 
 // hold keeps the tasks of one aggregate waiting, while the partition goes on with others: it cannot be loaded in time, or one of its
-// commands takes the projections longer than they may.
+// commands fails in doubt.
 type hold struct {
 	until time.Time
 	waits backoff.BackOff
-	// trial, if not nil, is that of the command that is too slow: it is tried alone.
+	// trial, if not nil, is that of the command that fails: it is tried alone.
 	trial *trial
 }
 
-// hold has the tasks of an aggregate wait.
-func (l *Lane) hold(key store.Key, slow bool, why error) {
+// hold has the tasks of an aggregate wait: at first for the time first, later for up to three times as long.
+func (l *Lane) hold(key store.Key, first time.Duration, why error) *hold {
 	h := l.held[key]
 	if h == nil {
-		first := l.Budgets.Turn
-		if slow {
-			first = l.Budgets.Projections // others have as much of the lane as its tries
-		}
 		h = &hold{waits: backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithRandomizationFactor(0),
 			backoff.WithMaxInterval(3*first), backoff.WithMaxElapsedTime(0))}
 		l.held[key] = h
 		l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn), "commands of an aggregate wait, others go on",
 			"partition", l.at.Number, "aggregate", key.Type, "id", key.ID, "error", why)
 	}
-	if slow && h.trial == nil {
+	h.until = time.Now().Add(h.waits.NextBackOff())
+	return h
+}
+
+// suspect has the first task of a hold be tried alone.
+func (h *hold) suspect() {
+	if h.trial == nil {
 		h.trial = &trial{}
 	}
-	h.until = time.Now().Add(h.waits.NextBackOff())
 }
 
 // release ends a hold.

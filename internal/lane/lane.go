@@ -91,11 +91,15 @@ type Lane struct {
 	cache         cache
 	pending       pending
 	batch, tried  []task // in hand; those of them that the last attempt evaluated
+	projected     bool   // its commit had SQL or handlers of projections
+	doubts        int    // attempts in a row that failed in doubt
 	window        int
 	began         time.Time // the attempt in hand
 	repair        repair
 	loads         loads
 	held          map[store.Key]*hold
+	hand          hand
+	exits         map[store.Key]error // what has ended the goroutine when it was read
 	trials        trials
 	folds         folds
 	waits         backoff.BackOff // between attempts that fail, nil after one that did not
@@ -118,8 +122,9 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 		c.Worked = &Worked{}
 	}
 	c.Budgets = c.Budgets.withDefaults()
-	l := &Lane{Config: c, publisher: publisher, partition: at.Number, done: make(chan struct{}),
-		intake: newIntake(c.MaxBatch, c.Memory.Intake), at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
+	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch, c.Memory.Intake), done: make(chan struct{}),
+		at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
+		exits:    map[store.Key]error{},
 		measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	c.Clock.Saw(at.Clock, time.Time{})
 	l.clock.Observe(at.Time, at.Clock)
@@ -141,6 +146,22 @@ func (l *Lane) Run(ctx context.Context) error {
 	defer l.watch()()
 	look, stop := l.Memory.lookForIdle()
 	defer stop()
+	for {
+		returned, err := returns(func() error { return l.work(ctx, look) })
+		if !returned {
+			err = l.exited(ctx)
+		}
+		switch {
+		case err != nil && ctx.Err() != nil && !errors.Is(err, store.ErrFenced):
+			return nil
+		case returned || err != nil:
+			return err
+		}
+	}
+}
+
+// work handles tasks until ctx ends.
+func (l *Lane) work(ctx context.Context, look <-chan time.Time) error {
 	for ctx.Err() == nil {
 		batch := l.pick(time.Now())
 		if len(batch) == 0 {
@@ -148,9 +169,6 @@ func (l *Lane) Run(ctx context.Context) error {
 			continue
 		}
 		if err := l.turn(ctx, batch); err != nil {
-			if ctx.Err() != nil && !errors.Is(err, store.ErrFenced) {
-				return nil
-			}
 			return err
 		}
 	}

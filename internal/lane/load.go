@@ -15,10 +15,36 @@ import (
 )
 
 // load brings the batch's aggregates: in one round trip those that are not in memory, or in several where that takes too long. What
-// cannot be loaded in the time of a turn is unread, and the next turn goes on with it.
+// cannot be loaded in the time of a turn is unread, and the next turn goes on with it. What is read page by page waits for a turn in which
+// nothing else is ready, though not for two turns in a row.
 func (a *attempt) load(ctx context.Context) error {
 	l := a.lane
-	var queries []store.Query
+	whole, pages := a.missing()
+	if len(whole)+len(pages) == 0 {
+		return nil
+	}
+	a.loaded, a.unread = len(whole)+len(pages), map[store.Key]bool{}
+	start := time.Now()
+	for len(whole) > 0 {
+		done, err := a.loadSome(ctx, whole[:min(len(whole), l.loads.atOnce)])
+		if err != nil {
+			return err
+		}
+		if whole = whole[done:]; time.Since(start) > l.Budgets.Turn {
+			break
+		}
+	}
+	a.leave(whole)
+	if l.loads.owed = len(pages) > 0 && !l.loads.owed && a.isReady(pages); l.loads.owed {
+		a.leave(pages)
+		return nil
+	}
+	return a.loadPages(ctx, pages)
+}
+
+// missing are the aggregates that are not in memory: those that are loaded whole, and those that are loaded page by page.
+func (a *attempt) missing() (whole, pages []store.Query) {
+	l := a.lane
 	for _, t := range a.tasks {
 		key := t.key()
 		typ, known := l.Types[key.Type]
@@ -26,43 +52,44 @@ func (a *attempt) load(ctx context.Context) error {
 			continue
 		}
 		instance := l.cache.get(key)
-		if a.now[key] = instance; instance == nil {
-			queries = append(queries, store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()})
+		a.now[key] = instance
+		query := store.Query{Key: key, SnapshotVersion: typ.SnapshotVersion()}
+		switch err := l.exits[key]; {
+		case err != nil:
+			delete(l.exits, key) // the next batch tries it again
+			a.breaks(key, err)
+		case instance != nil:
+		case l.loads.partly[key] != nil:
+			pages = append(pages, query)
+		default:
+			whole = append(whole, query)
 		}
 	}
-	if len(queries) == 0 {
-		return nil
-	}
-	a.loaded, a.broken, a.unread = len(queries), map[store.Key]error{}, map[store.Key]bool{}
-	start := time.Now()
-	l.loads.shortFirst(queries)
-	for len(queries) > 0 {
-		n := l.loads.next(queries)
-		done, err := a.loadSome(ctx, queries[:n])
-		if err != nil {
-			return err
-		}
-		if queries = queries[done:]; time.Since(start) > l.Budgets.Turn {
-			break
-		}
-	}
+	return whole, pages
+}
+
+// leave has aggregates be unread.
+func (a *attempt) leave(queries []store.Query) {
 	for _, q := range queries {
 		a.unread[q.Key] = true
 		a.loaded--
 	}
-	return nil
+}
+
+// isReady tells whether a task can be evaluated without the given aggregates.
+func (a *attempt) isReady(without []store.Query) bool {
+	return slices.ContainsFunc(a.tasks, func(t task) bool {
+		return !a.unread[t.key()] && !slices.ContainsFunc(without, func(q store.Query) bool { return q.Key == t.key() })
+	})
 }
 
 // loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none, and fewer the next time.
 func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int, err error) {
 	l := a.lane
-	if l.loads.isPartly(queries[0]) {
-		return 1, a.loadOn(ctx, queries[0])
-	}
 	instances := make([]aggregate.Instance, len(queries))
 	for i := range queries {
 		instances[i] = l.Types[queries[i].Type].New(queries[i].ID)
-		queries[i].Restore, queries[i].Each = l.restorer(queries[i].Key, instances[i]), instances[i].Prepare
+		queries[i].Restore, queries[i].Each = l.restorer(queries[i].Key, instances[i]), l.preparer(queries[i].Key, instances[i])
 	}
 	room, err := l.Memory.loading.reading(ctx)
 	if err != nil {
@@ -81,7 +108,8 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 		return len(queries), nil
 	case isLarge && len(queries) == 1:
 		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID), large.Fits())
-		return 0, nil
+		a.leave(queries) // the next turn reads it page by page
+		return 1, nil
 	case isLarge:
 		l.loads.atOnce = max(1, len(queries)/2)
 		return 0, nil
@@ -91,7 +119,7 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 	case isLate(err):
 		l.loads.late(1, time.Since(start))
 		l.loads.begin(queries[0].Key, l.Types[queries[0].Type].New(queries[0].ID), firstPage)
-		a.unread[queries[0].Key] = true // the next turn begins with others
+		a.leave(queries) // the next turn begins with others
 		return 1, nil
 	case isUnreadable(err):
 		a.breaks(queries[0].Key, err)
@@ -115,6 +143,7 @@ func (l *Lane) readHistories(ctx context.Context, queries []store.Query) ([]stor
 func (a *attempt) take(key store.Key, instance aggregate.Instance, h store.History) {
 	l := a.lane
 	l.doing.turn(Deciding, key, "", "")
+	l.hand = hand{key: key}
 	if err := fold(instance, h); err != nil {
 		a.breaks(key, err)
 		return
@@ -129,6 +158,9 @@ func (a *attempt) take(key store.Key, instance aggregate.Instance, h store.Histo
 
 // breaks notes that an aggregate cannot be read.
 func (a *attempt) breaks(key store.Key, err error) {
+	if a.broken == nil {
+		a.broken = map[store.Key]error{}
+	}
 	a.broken[key] = err
 	a.lane.Logger.Log(context.Background(), a.lane.complained.Level(slog.LevelError), "the history of an aggregate cannot be read",
 		"aggregate", key.Type, "id", key.ID, "error", err)
@@ -138,6 +170,7 @@ func (a *attempt) breaks(key store.Key, err error) {
 // not raised, is said once: the events are read instead, and the next snapshot replaces it.
 func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggregate.Snapshot) error {
 	return func(s aggregate.Snapshot) error {
+		l.hand = hand{key: key}
 		err := instance.Restore(s)
 		if err != nil {
 			l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn),
@@ -145,6 +178,14 @@ func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggrega
 				"aggregate", key.Type, "id", key.ID, "error", err)
 		}
 		return err
+	}
+}
+
+// preparer decodes events of an aggregate as they come.
+func (l *Lane) preparer(key store.Key, instance aggregate.Instance) func(aggregate.Recorded) {
+	return func(r aggregate.Recorded) {
+		l.hand = hand{key: key}
+		instance.Prepare(r)
 	}
 }
 

@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ type loads struct {
 	atOnce int
 	limit  time.Duration // what the last exchange took that was late
 	partly map[store.Key]*partial
+	owed   bool // the last turn has loaded no page, since others were ready
 }
 
 // partial is an aggregate that is loaded page by page.
@@ -33,25 +33,6 @@ type partial struct {
 const firstPage = 1000
 
 func newLoads(most int) loads { return loads{atOnce: most, partly: map[store.Key]*partial{}} }
-
-func (l *loads) isPartly(q store.Query) bool { return l.partly[q.Key] != nil }
-
-// shortFirst has those come last that are loaded page by page: they take a whole turn.
-func (l *loads) shortFirst(queries []store.Query) {
-	if len(l.partly) > 0 {
-		slices.SortStableFunc(queries, func(a, b store.Query) int { return cmp.Compare(odd(l.isPartly(a)), odd(l.isPartly(b))) })
-	}
-}
-
-// next is how many are loaded next, at once.
-func (l *loads) next(queries []store.Query) int {
-	if i := slices.IndexFunc(queries, l.isPartly); i > 0 {
-		queries = queries[:i]
-	} else if i == 0 {
-		return 1
-	}
-	return min(len(queries), l.atOnce)
-}
 
 // late has fewer aggregates loaded at once.
 func (l *loads) late(n int, took time.Duration) { l.atOnce, l.limit = max(1, n/2), took }
@@ -71,29 +52,36 @@ func (l *loads) begin(key store.Key, instance aggregate.Instance, page int) {
 // forget drops what was loaded of aggregates, since others may have written.
 func (l *loads) forget() { clear(l.partly) }
 
-// loadOn reads the next pages of an aggregate, as many as a turn allows. Where not even one event can be read in time, its tasks wait
-// while others go on.
-func (a *attempt) loadOn(ctx context.Context, q store.Query) error {
+// loadPages reads pages of aggregates, by turns: of each one at least, and others as long as the turn lasts and nobody else waits.
+func (a *attempt) loadPages(ctx context.Context, queries []store.Query) error {
 	l, start := a.lane, time.Now()
-	p := l.loads.partly[q.Key]
-	for time.Since(start) < l.Budgets.Turn {
-		if more, err := a.loadPage(ctx, q, p); err != nil || !more {
+	for n := len(queries); len(queries) > 0; n-- {
+		if n <= 0 && (time.Since(start) > l.Budgets.Turn || l.intake.len()+len(l.pending.requests) > 0) {
+			break
+		}
+		more, err := a.loadPage(ctx, queries[0])
+		if err != nil {
 			return err
 		}
+		if queries = queries[1:]; more != nil {
+			queries = append(queries, *more)
+		}
 	}
-	a.unread[q.Key] = true
+	a.leave(queries)
 	return nil
 }
 
-// loadPage reads the next page of an aggregate, and tells whether there may be another.
-func (a *attempt) loadPage(ctx context.Context, q store.Query, p *partial) (more bool, err error) {
+// loadPage reads a page of an aggregate, and returns the query if there is more of it. Where not even one event can be read in time, its
+// tasks wait while others go on.
+func (a *attempt) loadPage(ctx context.Context, q store.Query) (more *store.Query, err error) {
 	l := a.lane
 	done, err := l.Memory.loading.reading(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer done()
-	q.Above, q.Most, q.Each = p.instance.Sequence(), p.page, p.instance.Prepare
+	p := l.loads.partly[q.Key]
+	q.Above, q.Most, q.Each = p.instance.Sequence(), p.page, l.preparer(q.Key, p.instance)
 	q.Restore = l.restorer(q.Key, p.instance)
 	asked := time.Now()
 	histories, err := l.readHistories(ctx, []store.Query{q})
@@ -101,23 +89,26 @@ func (a *attempt) loadPage(ctx context.Context, q store.Query, p *partial) (more
 	switch {
 	case isLarge:
 		p.page = large.Fits()
-		return true, nil
+		return &q, nil
 	case isLate(err) && p.page == 1:
-		a.unread[q.Key] = true
-		l.hold(q.Key, false, err)
-		return false, nil
+		a.leave([]store.Query{q})
+		l.hold(q.Key, l.Budgets.Turn, err)
+		return nil, nil
 	case isLate(err):
 		l.loads.limit = time.Since(asked)
 		p.page = max(1, p.page/4)
-		return true, nil
+		return &q, nil
 	case isUnreadable(err):
 		delete(l.loads.partly, q.Key)
 		a.breaks(q.Key, err)
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, err
+		return nil, err
 	}
-	return a.takePage(q.Key, p, histories[0], time.Since(asked)), nil
+	if a.takePage(q.Key, p, histories[0], time.Since(asked)) {
+		return &q, nil
+	}
+	return nil, nil
 }
 
 // takePage adds a page to an aggregate, and tells whether there may be another.
@@ -132,6 +123,7 @@ func (a *attempt) takePage(key store.Key, p *partial, h store.History, took time
 		return false
 	}
 	l.doing.turn(Deciding, key, "", "")
+	l.hand = hand{key: key}
 	if err := fold(p.instance, h); err != nil {
 		delete(l.loads.partly, key)
 		a.breaks(key, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -48,6 +49,7 @@ type Do struct{ What, Why string }
 type (
 	bomb     struct{}
 	stranger struct{}
+	leaver   struct{}
 )
 
 func (c Add) Decide(aggregate.Root[Tally]) (events []aggregate.Event[Tally], err error) {
@@ -69,6 +71,10 @@ func (c Do) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
 		return nil, fmt.Errorf("broken: %s", c.Why)
 	case "panic":
 		panic(c.Why)
+	case "exit":
+		runtime.Goexit()
+	case "leave":
+		return []aggregate.Event[Tally]{leaver{}}, nil
 	case "explode":
 		return []aggregate.Event[Tally]{bomb{}}, nil
 	}
@@ -76,11 +82,12 @@ func (c Do) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
 }
 
 func (bomb) Evolve(Tally) Tally       { panic("in Evolve") }
+func (leaver) Evolve(t Tally) Tally   { runtime.Goexit(); return t }
 func (stranger) Evolve(t Tally) Tally { return t }
 
 var tally = aggregate.Define("tally", aggregate.SnapshotEvery[Tally](5),
 	aggregate.Handles[Add]("add"), aggregate.Handles[Do]("do"),
-	aggregate.Emits[Added]("added"), aggregate.Emits[bomb]("bomb"))
+	aggregate.Emits[Added]("added"), aggregate.Emits[bomb]("bomb"), aggregate.Emits[leaver]("leaver"))
 
 func key(id string) store.Key { return store.Key{Type: "tally", ID: id} }
 

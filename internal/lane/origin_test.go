@@ -40,6 +40,8 @@ func TestWhatAProjectionDoesWrongRefusesItsOwnCommandAlone(t *testing.T) {
 		"XX000":           raise("XX000"),
 		"25006":           raise("25006"),
 		"ME001":           raise("ME001"),
+		"58P01":           raise("58P01"),
+		"42P01":           raise("42P01"),
 		"ignored":         runs(`select 1/0`),
 		"rollback":        runs(`rollback`),
 		"commit":          runs(`commit`),

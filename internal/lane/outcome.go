@@ -28,7 +28,11 @@ func (a *attempt) look(i int, r *Read) {
 	}
 	a.current = a.current || r.Current
 	instance, refusal := a.instance(r.Key)
-	if refusal != nil {
+	switch {
+	case r.failed != nil:
+		a.readErrors[i] = r.failed
+		return
+	case refusal != nil:
 		a.readErrors[i] = refusal.error()
 		return
 	}

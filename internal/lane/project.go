@@ -28,6 +28,7 @@ func (a *attempt) queueAll(task, first int) error {
 				continue
 			}
 			a.lane.doing.turn(Deciding, e.Aggregate, a.commandOf(n), p.Name())
+			a.lane.hand = hand{task: task, projection: p.Name()}
 			if err := p.Queue(&a.queue, *e); err != nil {
 				a.queue.QueuedQueries, a.queuedBy = a.queue.QueuedQueries[:queued], a.queuedBy[:queued]
 				a.commit.Statements = a.commit.Statements[:queued]
@@ -65,6 +66,7 @@ func (a *attempt) handlers() (all []store.Handler) {
 		}
 		all = append(all, store.Handler{Model: p.Model(), Run: func(ctx context.Context, tx pgx.Tx) error {
 			a.lane.doing.turn(Projecting, events[0].Aggregate, a.theCommandOf(tasks), p.Name())
+			a.lane.hand = hand{task: theTask(tasks), projection: p.Name()}
 			start := time.Now()
 			defer func() {
 				a.projecting += time.Since(start)
@@ -106,6 +108,11 @@ func taskOf(err error, tasks []int) int {
 	if failed, is := errors.AsType[*store.HandlerError](err); is {
 		tasks = tasks[failed.First : failed.First+failed.Count]
 	}
+	return theTask(tasks)
+}
+
+// theTask is the task that events come from, or severalTasks.
+func theTask(tasks []int) int {
 	if tasks[0] != tasks[len(tasks)-1] { // they rise
 		return severalTasks
 	}

@@ -18,14 +18,20 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 	l.take(batch)
 	var rest []task
 	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			l.pending.putBack(batch)
+		}
+	}()
 	if h := l.held[batch[0].key()]; h != nil { // what is held is tried alone
 		rest, err = l.tryAlone(context.WithoutCancel(ctx), batch[0], h)
 	} else {
 		rest, err = l.try(context.WithoutCancel(ctx), batch)
 	}
-	if err == nil {
+	if returned = true; err == nil {
 		l.doing.succeeded()
-		l.waits = nil
+		l.waits, l.doubts = nil, 0
 		l.pending.putBack(rest)
 		return nil
 	}
@@ -37,8 +43,12 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 	if verdictOf(err) == store.Stop {
 		return fmt.Errorf("partition %d: %w", l.at.Number, err)
 	}
-	if isLate(err) { // fewer may be in time, and step by step it shows what is not
-		l.window, l.timed = max(1, len(batch)/2), true
+	d := l.doubtOf(err)
+	if isLate(err) { // fewer may be in time
+		l.window = max(1, len(batch)/2)
+	}
+	if d != nil || isLate(err) { // step by step it shows what it is about
+		l.timed = true
 	}
 	wait := time.Duration(0)
 	if l.waits != nil {
@@ -47,21 +57,28 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 		l.waits = newBackoff()
 		l.logWait(err)
 	}
-	return l.recover(ctx, wait, l.waits)
+	tried := l.tried
+	if err := l.recover(ctx, wait, l.waits); err != nil || d == nil {
+		return err
+	}
+	if l.doubts++; l.doubts > 1 || l.isHeld(tried[0]) { // one may be chance
+		l.narrow(d, tried)
+	}
+	return nil
 }
 
 // try evaluates and commits the tasks once and tells everybody. It returns those whose turn has not come.
 func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
-	l.tried = tasks
+	l.tried, l.projected = tasks, false
 	start := time.Now()
 	l.began = start
 	a, err := l.evaluate(ctx, tasks)
 	if err != nil {
 		return nil, err
 	}
-	l.tried = a.tasks
+	l.tried, l.projected = a.tasks, a.projected || len(a.commit.Statements) > 0
 	evaluated := time.Since(start)
 	l.Metrics.Evaluated(evaluated, len(a.now)-a.loaded, a.loaded)
 	attempt, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
@@ -93,6 +110,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	ctx, span := a.traceCommit(ctx, batch)
 	start := time.Now()
 	l.doing.begin(Committing)
+	l.hand = hand{task: severalTasks} // whose arguments encode themselves
 	err := l.Store.Commit(ctx, a.commit)
 	if statement, is := errors.AsType[*store.StatementError](err); is {
 		err = a.failed(statement.Index, err)
@@ -129,11 +147,13 @@ func (l *Lane) confirm(ctx context.Context) error {
 // mend removes the cause of a refused commit where that lies in the batch, and tells whether it did.
 func (l *Lane) mend(err error, tasks []task) bool {
 	verdict := verdictOf(err)
+	d := l.doubtOf(err)
 	switch {
 	case errors.Is(err, store.ErrDuplicate) && !l.checkReceipts:
 		l.checkReceipts = true
 		return true
-	case l.mendLate(err, tasks):
+	case d != nil && d.isSlow():
+		l.narrow(d, tasks)
 		return true
 	case verdict != store.Refuse && verdict != store.Halve && verdict != store.Repair:
 		return false
@@ -172,6 +192,7 @@ func (l *Lane) logWait(err error) {
 
 // conclude makes the attempt's commit the lane's state and answers its tasks.
 func (l *Lane) conclude(a *attempt) {
+	l.hand = hand{answering: true}
 	if l.found && l.publisher != nil { // it reads in the log what the lane has not told it
 		l.publisher.Committed(l.at.Position, nil)
 	}

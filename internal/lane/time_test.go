@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -157,7 +158,7 @@ func TestNothingIsGivenUpWhilePostgresIsSlow(t *testing.T) {
 // history gives aggregates as many events as it says.
 func history(t *testing.T, s store.Store, events int, ids ...string) {
 	t.Helper()
-	r := newRigAt(t, s, must(t, s), nil).run()
+	r := newRigAt(t, s, must(t, s), nil, plain).run()
 	for i, id := range ids {
 		for left := events; left > 0; left -= 1000 {
 			result := <-r.put(&lane.Command{Key: key(id), ID: fmt.Sprintf("h%d-%d", i, left), Name: "add", Body: body(Add{By: 1, Times: min(left, 1000)})})
@@ -222,21 +223,55 @@ func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
 	}
 }
 
-// One aggregate is too long for a statement, and is read in pages.
-func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
-	t.Parallel()
-	s := newLimited(t, "15ms")
-	acquired(t, s)
-	history(t, s.Store, 60_000, "long")
-	r := newRigAt(t, s, must(t, s), nil, plain, func(c *lane.Config) { c.Budgets.Turn = 10 * time.Millisecond })
-	results := r.put(at(1, add("long", "1", 1)), add("short", "1", 1))
-	r.run()
-	sequences := map[string]int64{}
-	for _, result := range collect(results, 2) {
-		require.Equal(t, "committed", status(result.Outcome))
-		sequences[result.Outcome.ID] = result.Outcome.Sequence
+// paging is a store in which the aggregate long is too long to be loaded whole, as with a statement_timeout, and that stands still in the
+// middle of its pages.
+type paging struct {
+	store.Store
+	pages  atomic.Int32
+	at, on chan struct{}
+}
+
+func (p *paging) Load(ctx context.Context, partition int, queries []store.Query) ([]store.History, error) {
+	if i := slices.IndexFunc(queries, func(q store.Query) bool { return q.ID == "long" }); i >= 0 {
+		if queries[i].Most == 0 {
+			return nil, &store.Fault{Origin: store.OwnSQL, Err: &pgconn.PgError{Code: "57014"}}
+		}
+		if p.pages.Add(1) == 2 {
+			close(p.at)
+			<-p.on
+		}
 	}
-	require.Equal(t, map[string]int64{"long": 60_001, "short": 1}, sequences)
+	return p.Store.Load(ctx, partition, queries)
+}
+
+// One aggregate is too long for a statement, and is read in pages. Others are not held up by that, whether they come with it or later.
+func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
+	eachStore(t, func(t *testing.T, log store.Store) {
+		s := &paging{Store: log, at: make(chan struct{}), on: make(chan struct{})}
+		acquired(t, s)
+		history(t, s.Store, 20_000, "long")
+		r := newRigAt(t, s, must(t, s), nil, plain, func(c *lane.Config) { c.Budgets.Turn = time.Minute })
+		results := make(chan lane.Result, 4)
+		put := func(commands ...*lane.Command) {
+			for _, c := range commands {
+				c.Done = func(result lane.Result) { results <- result }
+				require.NoError(t, r.Submit(t.Context(), c))
+			}
+		}
+		put(at(1, add("long", "1", 1)), add("long", "2", 1), add("short", "1", 1))
+		r.run()
+		<-s.at
+		put(add("later", "1", 1))
+		close(s.on)
+		var answered []string
+		for _, result := range collect(results, 4) {
+			require.Equal(t, "committed", status(result.Outcome))
+			answered = append(answered, fmt.Sprint(result.Outcome.ID, " ", result.Outcome.Sequence))
+		}
+		require.Equal(t, []string{"short 1", "later 1"}, answered[:2])
+		require.ElementsMatch(t, []string{"long 20001", "long 20002"}, answered[2:])
+		require.Greater(t, s.pages.Load(), int32(20))
+	})
 }
 
 // Many duplicates want the state of a long aggregate: it is folded once for all of them, and others go on meanwhile.

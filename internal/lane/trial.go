@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// trial is what is known of a command that takes the projections longer than they may, even alone. It is given up only where nothing
+// trial is what is known of a command that fails in doubt, even alone. It is given up only where nothing
 // else can be the reason. Postgres must be quick right before and after a try, as a commit without anything in it shows.
 type trial struct {
 	counted int       // tries with a quick Postgres before and after
@@ -34,24 +34,31 @@ func (l *Lane) tryAlone(ctx context.Context, t task, h *hold) (rest []task, err 
 		l.release(t.key())
 		return rest, nil
 	}
-	late, is := lateProjection(err)
-	if !is {
+	d := l.doubtOf(err)
+	if d == nil {
 		return nil, err
+	}
+	if !d.isSlow() {
+		if failed := l.recover(ctx, 0, newBackoff()); failed != nil {
+			return nil, failed
+		}
 	}
 	after, failed := l.control(ctx)
 	if failed != nil {
 		return nil, failed
 	}
 	if h.trial.count(time.Now(), before && after) && l.mayGiveUp(h.trial) {
-		l.giveUp(t, h.trial, late)
+		l.giveUp(t, h.trial, d)
 		return []task{t}, nil
 	}
+	l.tried, l.projected = []task{t}, true
 	return nil, err
 }
 
 // control makes a commit without anything in it, and tells whether that was quick. There is another before it, which waits for a new
 // connection, or for Postgres to end what was cut short.
 func (l *Lane) control(ctx context.Context) (quick bool, err error) {
+	l.tried, l.projected = nil, false // what fails here is not theirs
 	if _, err = l.controlOnce(ctx); err != nil {
 		return false, err
 	}
@@ -89,16 +96,15 @@ func (l *Lane) mayGiveUp(t *trial) bool {
 	if t.slow && now.Sub(t.first) < b.Spread {
 		return false
 	}
-	return now.Sub(l.trials.slow) > time.Minute || now.Sub(l.trials.given) > b.Rarely
+	return now.Sub(l.trials.slow) > b.Recent || now.Sub(l.trials.given) > b.Rarely
 }
 
 // giveUp has the command get an outcome that says so.
-func (l *Lane) giveUp(t task, of *trial, late *projectionError) {
+func (l *Lane) giveUp(t task, trial *trial, d *doubt) {
 	l.trials.given = time.Now()
-	t.command.Refusal = Fail(CodeGaveUp, "given up after %d tries: projection %q took longer than %s for this command alone, "+
-		"while Postgres was quick", of.counted, late.projection, l.Budgets.Projections)
-	t.command.Refusal.Err = late
+	t.command.Refusal = Fail(CodeGaveUp, "given up after %d tries: %s", trial.counted, d.why(l.Budgets.Projections))
+	t.command.Refusal.Err = d.err
 	l.Logger.Log(context.Background(), slog.LevelError, "a command was given up", "partition", l.at.Number, "aggregate", t.command.Key.Type,
-		"id", t.command.Key.ID, "command", t.command.Name, "command_id", t.command.ID, "projection", late.projection)
+		"id", t.command.Key.ID, "command", t.command.Name, "command_id", t.command.ID, "projection", d.projection, "error", d.err)
 	l.release(t.key())
 }

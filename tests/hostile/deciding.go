@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -73,6 +74,8 @@ var Deciding = []CommandHabit{
 	}},
 	{Habit{"evolve panics", "failed panic"}, evolves("panics")},
 	{Habit{"evolve writes a nil map", "failed panic"}, evolves("nil map")},
+	{Habit{"decide ends its goroutine", "failed panic"}, func(Misbehave, root) (events, error) { runtime.Goexit(); return nil, nil }},
+	{Habit{"evolve ends its goroutine", "failed panic"}, evolves("exits")},
 	{Habit{"evolve empties the state", "committed"}, evolves("empties")},
 	{Habit{"nothing happens", "committed"}, func(Misbehave, root) (events, error) { return nil, nil }},
 	{Habit{"an event that is nil", "failed unregistered_event"}, emits(nil)},
@@ -123,6 +126,8 @@ func (e Wild) Evolve(l Ledger) Ledger {
 		panic("no such state")
 	case "nil map":
 		l.Notes["a"] = "b"
+	case "exits":
+		runtime.Goexit()
 	case "empties":
 		l.Notes = nil
 	}

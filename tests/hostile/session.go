@@ -19,6 +19,7 @@ var Sessions = []ModelHabit{
 		says(`create temp table if not exists receipts (n int)`, `create temp table if not exists partitions (n int)`)},
 	{Habit{"listen", "committed"}, says(`listen left_over`)},
 	{Habit{"notify", "committed"}, says(`notify left_over, 'here'`)},
+	{Habit{"deallocate all", gaveUp}, says(`deallocate all`)},
 	{Habit{"discard all", refused}, says(`discard all`)},
 	{Habit{"a cursor with hold", "committed"}, says(`declare kept cursor with hold for select generate_series(1, 10)`, `close kept`)},
 	{Habit{"a default that is read only", "committed"}, says(`set default_transaction_read_only = on`)},

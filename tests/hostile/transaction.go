@@ -52,7 +52,10 @@ func prepareTransaction(ctx context.Context, tx pgx.Tx, id string) error {
 	return err
 }
 
-const refused = "failed projection_failed"
+const (
+	refused = "failed projection_failed"
+	gaveUp  = "failed gave_up"
+)
 
 // Transactions are the habits that end, divide or break the transaction.
 var Transactions = []ModelHabit{
