@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 
@@ -119,6 +120,22 @@ func TestRequestTellsNoWorkerFromAnUnknownOutcome(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 	require.Equal(t, "a", unknown.CommandID)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A stream that captures the subjects of requests answers in place of a worker, and a worker may have handled the command as well.
+func TestARequestThatAStreamCapturesHasAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s := localnats.ForTest(t)
+	_, c := newWorker(t, s, client.Options{})
+	js, err := jetstream.New(s.Connect(t))
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVERYTHING", Subjects: []string{"maestro.do.>"}, Storage: jetstream.MemoryStorage})
+	require.NoError(t, err)
+	err = requestFor(t, c, 20*time.Second)
+	var unknown *client.UnknownOutcomeError
+	require.ErrorAs(t, err, &unknown)
+	require.Equal(t, "a", unknown.CommandID)
+	require.ErrorContains(t, err, "the stream EVERYTHING has stored the request")
 }
 
 // requestFor makes a request that has so much time.

@@ -100,11 +100,8 @@ func (c *Consumer) observe() (stop func(), err error) {
 
 // observeTrouble exports what a person should look at.
 func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.ObserveOption) {
-	var orphans, standing, diverged int64
+	var orphans, diverged int64
 	for _, t := range c.owning() {
-		if s := t.Lane.Stats(); !s.Stalled.IsZero() && time.Since(s.Stalled) > forLong {
-			standing++
-		}
 		if t.Publisher.Diverged() {
 			diverged++
 		}
@@ -115,7 +112,7 @@ func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.Observ
 		}
 	}
 	o.ObserveInt64(g.orphans, orphans, all)
-	o.ObserveInt64(g.standing, standing, all)
+	o.ObserveInt64(g.standing, c.standing(time.Now()), all)
 	o.ObserveInt64(g.diverged, diverged, all)
 	contended := 0
 	if log, has := c.Store.(interface{ Contended() []string }); has {
@@ -125,6 +122,16 @@ func (c *Consumer) observeTrouble(o metric.Observer, g gauges, all metric.Observ
 	if ahead, known := c.Lane.Clock.Ahead(); known {
 		o.ObserveFloat64(g.skew, ahead.Seconds(), all)
 	}
+}
+
+// standing is in how many partitions nothing has moved for long, though commands wait.
+func (c *Consumer) standing(now time.Time) (n int64) {
+	for _, t := range c.owning() {
+		if s := t.Lane.Stats(); !s.Stalled.IsZero() && now.Sub(s.Stalled) > forLong {
+			n++
+		}
+	}
+	return n
 }
 
 func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {
