@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"go/format"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,22 +56,90 @@ func start(t *testing.T, program string, env []string, args ...string) (stderr i
 	return stderr
 }
 
-// The README's program is formatted, compiles, and is a worker.
+// The README's module is formatted, compiles, passes its test, and is a worker with all that a worker has.
 func TestTheReadmesWorker(t *testing.T) {
 	t.Parallel()
-	source := []byte(blocks(t, "go")[0])
-	formatted, err := format.Source(source)
-	require.NoError(t, err)
-	require.Equal(t, string(formatted), string(source))
-	file := filepath.Join(t.TempDir(), "main.go")
-	require.NoError(t, os.WriteFile(file, source, 0o600))
+	dir := readmesModule(t)
+	runIn(t, dir, "go vet . && go test . && go build -o worker .")
 
 	broker := localnats.ForTest(t)
-	start(t, build(t, file), []string{"NATS_URL=" + broker.URL(), "DATABASE_URL=" + localpg.Database(t)})
+	stderr := start(t, filepath.Join(dir, "worker"), []string{"NATS_URL=" + broker.URL(), "DATABASE_URL=" + localpg.Database(t),
+		"MAESTRO_HTTP=127.0.0.1:0"})
+	console := ""
+	for log := bufio.NewScanner(stderr); console == "" && log.Scan(); {
+		if match := regexp.MustCompile(`msg=console url=(\S+)`).FindStringSubmatch(log.Text()); match != nil {
+			console = match[1]
+		}
+	}
 	nc := broker.Connect(t)
 	answer := request(t, nc, "maestro.do.counter.42.increment", `{"by":2}`)
 	require.Contains(t, answer, `"status":"committed"`)
-	require.Contains(t, request(t, nc, "maestro.get.counter.42", ``), `"state":{"Total":2}`)
+	require.Contains(t, request(t, nc, "maestro.get.counter.42", ``), `"state":{"total":2}`)
+	for _, page := range []string{"/metrics", "/readyz"} {
+		require.Eventually(t, func() bool {
+			response, err := http.Get(console + page)
+			require.NoError(t, err)
+			return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+		}, patience, 50*time.Millisecond, page)
+	}
+}
+
+// What a user writes beside the aggregate fits on a page.
+func TestTheReadmesWorkerIsShort(t *testing.T) {
+	t.Parallel()
+	lines := 0
+	for name, source := range readmesFiles(t) {
+		for line := range strings.Lines(source) {
+			if name != "counter.go" && strings.TrimSpace(line) != "" {
+				lines++
+			}
+		}
+	}
+	require.LessOrEqual(t, lines, 60)
+}
+
+var fileOf = regexp.MustCompile(`^// (\w+\.go)\n`)
+
+// readmesFiles are the blocks of the README that begin with the name of a file.
+func readmesFiles(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, source := range blocks(t, "go") {
+		if name := fileOf.FindStringSubmatch(source); name != nil {
+			formatted, err := format.Source([]byte(source))
+			require.NoError(t, err)
+			require.Equal(t, string(formatted), source)
+			files[name[1]] = source
+		}
+	}
+	require.Len(t, files, 4)
+	return files
+}
+
+// readmesModule is the module that the README makes. In place of `go mod tidy`, which asks the network, stand the requirements
+// of examples/own, which has the same imports.
+func readmesModule(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, source := range readmesFiles(t) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600))
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text := read(t, filepath.Join(top, "examples/own", name))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	maestro, err := filepath.Abs(top)
+	require.NoError(t, err)
+	runIn(t, dir, "go mod edit -module example.com/counters -replace github.com/maestro-es/maestro="+maestro)
+	return dir
+}
+
+func runIn(t *testing.T, dir, command string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", command)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", command, out)
 }
 
 // request asks until a worker is there to answer.
@@ -91,7 +160,8 @@ func request(t *testing.T, nc *nats.Conn, subject, body string) string {
 func TestTheReadmesLibraryIsAnExample(t *testing.T) {
 	t.Parallel()
 	example := strings.ReplaceAll(read(t, filepath.Join(top, "example_test.go")), "\n\t", "\n")
-	require.Contains(t, example, blocks(t, "go")[1])
+	all := blocks(t, "go")
+	require.Contains(t, example, all[len(all)-1])
 }
 
 // A session is a list of commands with what they show; each runs in the top folder, one after the other.
