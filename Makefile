@@ -24,7 +24,7 @@ GO_FILES       = $$(find . -name '*.go' -not -path './tmp/*')
 # Tests that need the stock `nats` command line take it from NATS_CLI, or else from .bin/nats in the top folder.
 export NATS_CLI ?= $(CURDIR)/.bin/nats
 
-.PHONY: help demo test race cover fuzz bench faults endure lint build clean
+.PHONY: help demo test race cover fuzz bench faults endure lint weight build clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lint: .bin/golangci-lint-$(LINT_VERSION) ## check the format, go vet, and the ru
 	if [[ $$unformatted ]]; then echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; fi
 	go vet ./...
 	.bin/golangci-lint run
+
+weight: ## say what a program weighs that only sends commands
+	@go test -count=1 -v -run='^TestASenderIsLight$$' ./tests/house
 
 build: ## build worker and publisher into .bin
 	go build -o .bin/ ./cmd/...

@@ -10,12 +10,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // readOutcome reads the answer to a command. An outcome may come with the headers of a service error, for clients that
 // know no more than those; one that says "not now" is no outcome.
-func readOutcome(msg *nats.Msg) (o store.Outcome, err error) {
+func readOutcome(msg *nats.Msg) (o protocol.Outcome, err error) {
 	refused := refusal(msg)
 	if isRetryable(refused) {
 		return o, refused
@@ -25,9 +25,9 @@ func readOutcome(msg *nats.Msg) (o store.Outcome, err error) {
 	}
 	var ack jetstream.PubAck
 	if json.Unmarshal(msg.Data, &ack) == nil && ack.Stream != "" {
-		return store.Outcome{}, &capturedError{stream: ack.Stream}
+		return protocol.Outcome{}, &capturedError{stream: ack.Stream}
 	}
-	return store.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
+	return protocol.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
 }
 
 // capturedError says that a stream has taken a request and acknowledged it, before a worker could answer.
@@ -44,9 +44,9 @@ func refusal(msg *nats.Msg) error {
 	if status == "" {
 		return nil
 	}
-	var body struct{ Error store.Error }
+	var body struct{ Error protocol.Error }
 	_ = json.Unmarshal(msg.Data, &body) // the headers alone do as well
-	return &RefusedError{Status: status, Reason: store.Error{
+	return &RefusedError{Status: status, Reason: protocol.Error{
 		Code:    cmp.Or(body.Error.Code, status),
 		Message: cmp.Or(body.Error.Message, msg.Header.Get(micro.ErrorHeader)),
 	}}

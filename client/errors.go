@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // ErrInvalid says that what was asked for cannot be sent at all. Nothing was.
@@ -54,7 +54,7 @@ func (e *NoWorkerError) Unwrap() error { return e.Err }
 type RefusedError struct {
 	// Status is the code of the NATS service error. With 503 and 504 another attempt may succeed.
 	Status string
-	Reason store.Error
+	Reason protocol.Error
 }
 
 func (e *RefusedError) Error() string { return e.Reason.Error() }
@@ -70,13 +70,13 @@ type LineError struct {
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Err) }
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Err is nil for a committed command, and why it was not committed otherwise: a *[store.Error].
-func Err(o store.Outcome) error {
-	if o.Status == store.Committed {
+// Err is nil for a committed command, and why it was not committed otherwise: a *[protocol.Error].
+func Err(o protocol.Outcome) error {
+	if o.Status == protocol.Committed {
 		return nil
 	}
 	if o.Error == nil {
-		return &store.Error{Code: string(o.Status), Message: "the worker gave no reason"}
+		return &protocol.Error{Code: string(o.Status), Message: "the worker gave no reason"}
 	}
 	return o.Error
 }

@@ -8,7 +8,7 @@ import (
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // ImportOptions say how [Client.Import] works.
@@ -42,7 +42,7 @@ type Summary struct {
 	// NewIDs counts the commands that came without an id: to import them again would handle them again.
 	NewIDs int `json:"-"`
 	// Refused are the first of the rejected and failed commands.
-	Refused []store.Outcome `json:"-"`
+	Refused []protocol.Outcome `json:"-"`
 }
 
 const (

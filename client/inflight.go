@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/internal/wire"
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // inFlight are the commands of an import that were sent and have no outcome yet. One subscription gets the outcomes; the
@@ -96,8 +96,8 @@ func (f *inFlight) answer(msg *nats.Msg) {
 		return
 	}
 	if unreadable != nil {
-		o = store.Outcome{Status: store.Failed, CommandID: sent.Header.Get(wire.HeaderCommandID),
-			Error: &store.Error{Code: "unreadable_answer", Message: unreadable.Error()}}
+		o = protocol.Outcome{Status: protocol.Failed, CommandID: sent.Header.Get(wire.HeaderCommandID),
+			Error: &protocol.Error{Code: "unreadable_answer", Message: unreadable.Error()}}
 	}
 	delete(f.waiting, number)
 	f.bytes -= len(sent.Data)
@@ -114,15 +114,15 @@ func (f *inFlight) tally() Summary {
 	return f.counts
 }
 
-func (s *Summary) count(o store.Outcome) {
+func (s *Summary) count(o protocol.Outcome) {
 	switch {
 	case o.Duplicate:
 		s.Duplicate++
 		return
-	case o.Status == store.Committed:
+	case o.Status == protocol.Committed:
 		s.Committed++
 		return
-	case o.Status == store.Rejected:
+	case o.Status == protocol.Rejected:
 		s.Rejected++
 	default:
 		s.Failed++

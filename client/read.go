@@ -11,7 +11,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/wire"
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // State is an aggregate as it is, or was.
@@ -49,16 +49,16 @@ func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state S
 
 // History returns the events of an aggregate with sequences above after, in order. It reads page by page while it is
 // ranged over, and ends with the first error, one of those of [Client.Get].
-func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[store.OutcomeEvent, error] {
-	return func(yield func(store.OutcomeEvent, error) bool) {
+func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[protocol.OutcomeEvent, error] {
+	return func(yield func(protocol.OutcomeEvent, error) bool) {
 		for more := true; more; {
 			var page struct {
-				Events []store.OutcomeEvent
+				Events []protocol.OutcomeEvent
 				More   bool
 			}
 			header := nats.Header{wire.HeaderAfter: {strconv.FormatInt(after, 10)}}
 			if err := c.read(ctx, c.namespace.History, typ, id, header, &page); err != nil {
-				yield(store.OutcomeEvent{}, err)
+				yield(protocol.OutcomeEvent{}, err)
 				return
 			}
 			for _, event := range page.Events {

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/internal/telemetry"
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // Request has a worker handle a command now and returns the outcome. The command does not go through JetStream: its commit
@@ -17,7 +17,7 @@ import (
 // While no worker answers it asks again, with the same id, until the context ends. The error then is a *[NoWorkerError] when
 // there was none to ask, and an *[UnknownOutcomeError] when one may have handled it; before that [ErrInvalid] or a
 // *[RefusedError].
-func (c *Client) Request(ctx context.Context, cmd Command) (o store.Outcome, err error) {
+func (c *Client) Request(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationRequest, c.namespace.Do, &cmd)
 	defer endSpan(span, &err)

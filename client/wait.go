@@ -10,14 +10,14 @@ import (
 
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
-	"github.com/maestro-es/maestro/store"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // SendAndWait stores a command in the durable stream and waits for its outcome. Unanswered for a while, the command is
 // stored again, which takes no effect twice: the outcome then says that it is a duplicate.
 //
 // The errors are those of [Client.Send]; *[UnknownOutcomeError] when the context ends before the outcome is there.
-func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o store.Outcome, err error) {
+func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationSend, c.namespace.Send, &cmd)
 	defer endSpan(span, &err)
@@ -51,12 +51,12 @@ func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o store.Outcome,
 }
 
 // nextOutcome waits for an outcome; context.DeadlineExceeded says that none came in time.
-func nextOutcome(ctx context.Context, answers *nats.Subscription, patience time.Duration) (store.Outcome, error) {
+func nextOutcome(ctx context.Context, answers *nats.Subscription, patience time.Duration) (protocol.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	msg, err := answers.NextMsgWithContext(ctx)
 	if err != nil {
-		return store.Outcome{}, err
+		return protocol.Outcome{}, err
 	}
 	return readOutcome(msg)
 }

@@ -76,15 +76,15 @@ func receiptArrays(group []*Commit) []any {
 			r := &c.Receipts[i]
 			partitions[row], types[row], ids[row], commands[row] = int16(c.Partition), r.Aggregate.Type, r.Aggregate.ID, r.CommandID
 			statuses[row], sequences[row], positions[row], events[row] = string(r.Status), r.Sequence, r.Position, int32(r.Events)
-			problems[row], times[row] = r.Error.json(), r.At
+			problems[row], times[row] = errorJSON(r.Error), r.At
 			row++
 		}
 	}
 	return []any{partitions, types, ids, commands, statuses, sequences, positions, events, problems, times}
 }
 
-// json is the error as JSON, nil for none.
-func (e *Error) json() *string {
+// errorJSON is the error as JSON, nil for none.
+func errorJSON(e *Error) *string {
 	if e == nil {
 		return nil
 	}

@@ -10,17 +10,18 @@ import (
 	"go.opentelemetry.io/otel"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"github.com/maestro-es/maestro/internal/recording"
 	"github.com/maestro-es/maestro/internal/release"
 	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
 // startRecording sets OpenTelemetry up as the environment says.
-func startRecording(ctx context.Context, logger *slog.Logger) (*telemetry.Recording, error) {
+func startRecording(ctx context.Context, logger *slog.Logger) (*recording.Recording, error) {
 	var seldom telemetry.Seldom // an exporter whose receiver is away fails every few seconds
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.Log(context.Background(), seldom.Level(slog.LevelWarn), "OpenTelemetry reports", "error", err)
 	}))
-	return telemetry.Setup(ctx, telemetry.Program{Name: "maestro-worker", Version: release.Version(), Getenv: os.Getenv})
+	return recording.Setup(ctx, recording.Program{Name: "maestro-worker", Version: release.Version(), Getenv: os.Getenv})
 }
 
 // traceQueries records what the pool's connections do as spans below those of the batches. Without traces it is left out:

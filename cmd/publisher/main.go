@@ -18,8 +18,8 @@ import (
 
 	"github.com/maestro-es/maestro/client"
 	"github.com/maestro-es/maestro/internal/connect"
+	"github.com/maestro-es/maestro/internal/recording"
 	"github.com/maestro-es/maestro/internal/release"
-	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
 type commandLine struct {
@@ -59,11 +59,11 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "publisher: %s\nTry: %s --help\n", err, selected(err))
 		return 2
 	}
-	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-publisher", Version: release.Version(), Getenv: os.Getenv})
+	recorded, err := recording.Setup(ctx, recording.Program{Name: "maestro-publisher", Version: release.Version(), Getenv: os.Getenv})
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = recording.Stop(ctx) }()
+	defer func() { _ = recorded.Stop(ctx) }()
 	return fail(parsed.Run())
 }
 

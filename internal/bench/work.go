@@ -23,7 +23,7 @@ import (
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/heap"
-	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/recording"
 	"github.com/maestro-es/maestro/tests/hostile"
 )
 
@@ -34,11 +34,11 @@ func work(config string) {
 	heap.Reserve(workerReserve)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "maestro-bench", Getenv: os.Getenv})
+	recorded, err := recording.Setup(ctx, recording.Program{Name: "maestro-bench", Getenv: os.Getenv})
 	must(err)
-	defer func() { _ = recording.Stop(ctx) }()
+	defer func() { _ = recorded.Stop(ctx) }()
 
-	pool, err := pgxpool.NewWithConfig(ctx, database(c.Database, recording.Traces))
+	pool, err := pgxpool.NewWithConfig(ctx, database(c.Database, recorded.Traces))
 	must(err)
 	defer pool.Close()
 	nc, err := nats.Connect(c.NATS)

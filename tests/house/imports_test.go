@@ -10,15 +10,18 @@ import (
 
 // rooms says for every package which packages of the module it may import; the top folder is "maestro". Tests are free.
 //
-//	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console | client -> store -> aggregate -> standard library
+//	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console -> store -> aggregate -> standard library
+//	client -> protocol | aggregate -> standard library
 //
 // What stands beside each other here does not import each other: each declares the small interface that it needs.
 var rooms = map[string]string{
+	"protocol":                "",
 	"aggregate":               "",
 	"aggregate/aggregatetest": "aggregate",
 
 	"internal/hlc":         "",
 	"internal/monotonic":   "",
+	"internal/recording":   "",
 	"internal/telemetry":   "internal/monotonic",
 	"internal/wire":        "aggregate",
 	"internal/connect":     "",
@@ -37,10 +40,10 @@ var rooms = map[string]string{
 	"internal/membership":  "internal/wire",
 	"internal/lane":        "aggregate store internal/hlc internal/monotonic internal/telemetry internal/wire",
 
-	"store":           "aggregate internal/hlc internal/wire",
+	"store":           "aggregate protocol internal/hlc internal/wire",
 	"store/storetest": "aggregate store internal/hlc",
 
-	"client":      "aggregate store internal/fastbatch internal/hlc internal/telemetry internal/wire",
+	"client":      "aggregate protocol internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"console":     "aggregate store internal/telemetry internal/wire",
 	"consumer":    "aggregate store internal/hlc internal/lane internal/membership internal/stream internal/telemetry internal/wire",
 	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/stream internal/telemetry internal/wire",
@@ -52,14 +55,16 @@ var rooms = map[string]string{
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 
 	"workercmd": "maestro aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
-		"internal/localpg internal/release internal/telemetry internal/timerslack",
+		"internal/localpg internal/recording internal/release internal/telemetry internal/timerslack",
 
 	"cmd/worker": "workercmd aggregate examples/counter examples/declaration",
 	"cmd/publisher": "aggregate store client eventstream internal/connect internal/generate internal/hlc internal/openloop internal/release " +
-		"internal/telemetry internal/wire",
+		"internal/recording internal/telemetry internal/wire",
 
 	"examples/counter":     "aggregate projections",
 	"examples/declaration": "aggregate projections",
+	"examples/own":         "aggregate projections workercmd",
+	"examples/own/account": "aggregate projections",
 	"examples/demo":        anything,
 	"internal/bench":       anything,
 
@@ -76,7 +81,8 @@ const anything = "anything"
 
 // outside says what in other modules' paths a package keeps away from.
 var outside = map[string][]string{
-	"aggregate":     {"."}, // the standard library has no dot in its paths
+	"protocol":      {"."}, // the standard library has no dot in its paths
+	"aggregate":     {"."},
 	"store":         {broker, telemetry},
 	"projections":   {broker},
 	"internal/hlc":  {broker, database, telemetry},

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/eventstream"
-	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/internal/recording"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -45,11 +45,11 @@ func run(m *testing.M) int {
 func subscribe(url string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	recording, err := telemetry.Setup(ctx, telemetry.Program{Name: "subscriber", Getenv: os.Getenv})
+	recorded, err := recording.Setup(ctx, recording.Program{Name: "subscriber", Getenv: os.Getenv})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = recording.Stop(ctx) }()
+	defer func() { _ = recorded.Stop(ctx) }()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		return err

@@ -1,4 +1,6 @@
-package telemetry
+// Package recording makes a program record what Maestro's parts tell OpenTelemetry's API: spans and metrics, to where the
+// standard environment variables say. Only programs import it, because it links every exporter.
+package recording
 
 import (
 	"context"
