@@ -210,7 +210,10 @@ func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	}
 	f := fault(ctx, tx.Conn(), from, err)
 	if f.Condition == Lost {
-		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %w", err)
+		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error())
+		if statement, is := errors.AsType[*StatementError](err); is { // whose it was
+			f.Err = &StatementError{Index: statement.Index, Err: f.Err}
+		}
 	}
 	return f
 }

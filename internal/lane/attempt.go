@@ -34,6 +34,8 @@ type attempt struct {
 	// folding are the tasks that are duplicates whose state has to be read from the log.
 	folding map[int]bool
 	bytes   int // of what is committed
+	// failing is the projection with the transaction in hand that has failed.
+	failing *projectionError
 	// projecting is what projections with the transaction in hand took.
 	projecting time.Duration
 	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands of this batch led to.

@@ -76,7 +76,8 @@ func (a *attempt) handlers() (all []store.Handler) {
 			if err == nil {
 				return nil
 			}
-			return &projectionError{projection: p.Name(), task: taskOf(err, tasks), err: err}
+			a.failing = &projectionError{projection: p.Name(), task: taskOf(err, tasks), err: err}
+			return a.failing
 		}})
 	}
 	return all

@@ -114,6 +114,8 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	err := l.Store.Commit(ctx, a.commit)
 	if statement, is := errors.AsType[*store.StatementError](err); is {
 		err = a.failed(statement.Index, err)
+	} else if err != nil && a.failing != nil && !errors.As(err, new(*projectionError)) { // its connection was lost
+		err = &projectionError{projection: a.failing.projection, task: a.failing.task, err: err}
 	}
 	if endSpan(span, err); err != nil {
 		l.Metrics.NotCommitted(reasonOf(err))
