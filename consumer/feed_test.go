@@ -1,7 +1,9 @@
 package consumer
 
 import (
+	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +174,15 @@ func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
 	s := b.run()
 	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put(strings.Repeat("x", 10<<20)))).Status)
 	require.Equal(t, store.Committed, b.outcome(b.send("1", "put", put("a small one"))).Status)
-	events, err := s.Events(t.Context(), wire.Partition("box", "1", 4), store.Key{Type: "box", ID: "1"}, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, events, 2)
+	for above := range int64(2) { // the first is a page of its own
+		events, err := s.Events(t.Context(), wire.Partition("box", "1", 4), store.Key{Type: "box", ID: "1"}, above, 10)
+		require.NoError(t, err)
+		require.Len(t, events, 1)
+		require.Equal(t, above+1, events[0].Sequence)
+	}
+	for after, more := range []bool{true, false} {
+		answer, err := b.nc.RequestMsg(&nats.Msg{Subject: "maestro.history.box.1", Header: header(wire.HeaderAfter, strconv.Itoa(after))}, time.Minute)
+		require.NoError(t, err)
+		require.Contains(t, string(answer.Data[len(answer.Data)-20:]), fmt.Sprintf(`"more":%t}`, more))
+	}
 }

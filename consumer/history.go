@@ -72,5 +72,7 @@ func page(key store.Key, events []store.Event, most int) history {
 		}
 		h.Events = append(h.Events, e.InOutcome())
 	}
+	// What was read may have ended by its bytes with the page's one event. There may be no other, and the next page is empty then.
+	h.More = h.More || len(events) == 1 && len(events[0].Body) >= store.PageBytes
 	return h
 }
