@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -171,103 +169,6 @@ func (w *Worker) able(context.Context) error {
 	}
 	return w.consumer.Ready()
 }
-
-// withDefaults is the one place where defaults are set.
-func withDefaults(c Config) Config {
-	if c.Namespace == "" {
-		c.Namespace = wire.DefaultNamespace
-	}
-	if c.IntakeBytes == 0 {
-		c.IntakeBytes = 128 << 20
-	}
-	if c.ReadBytes == 0 {
-		c.ReadBytes = 128 << 20
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 256 << 20
-	}
-	if c.MaxBatch == 0 {
-		c.MaxBatch = 256
-	}
-	if c.ReceiptRetention == 0 {
-		c.ReceiptRetention = 7 * 24 * time.Hour
-	}
-	if c.Node == "" {
-		host, _ := os.Hostname() // an empty name is as good
-		c.Node = host + "-" + hlc.NewID()
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	return c
-}
-
-// check reports all that is wrong with a configuration at once.
-func check(c Config) error {
-	errs := []error{wire.Namespace(c.Namespace).Check()}
-	if c.NATS == nil {
-		errs = append(errs, errors.New("Config.NATS is missing: connect with nats.Connect"))
-	}
-	if (c.Database == nil) == (c.Store == nil) {
-		errs = append(errs, errors.New("exactly one of Config.Database and Config.Store is needed"))
-	}
-	if c.Partitions < 0 || c.Partitions > maxPartitions {
-		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, maxPartitions))
-	}
-	if c.CacheBytes < 0 || c.CacheIdle < 0 || c.MaxBatch < 0 {
-		errs = append(errs, errors.New("Config.CacheBytes, Config.CacheIdle and Config.MaxBatch must not be negative"))
-	}
-	if len(c.Aggregates) == 0 {
-		errs = append(errs, errors.New("Config.Aggregates is empty: define one with aggregate.Define"))
-	}
-	seen := map[string]bool{}
-	for i, a := range c.Aggregates {
-		if a == nil {
-			errs = append(errs, fmt.Errorf("Config.Aggregates[%d] is nil", i))
-			continue
-		}
-		if errs = append(errs, a.Err()); seen[a.Name()] {
-			errs = append(errs, fmt.Errorf("aggregate type %q is given twice", a.Name()))
-		}
-		seen[a.Name()] = true
-	}
-	return errors.Join(append(errs, checkProjections(c))...)
-}
-
-// checkProjections reports all that is wrong with the projections.
-func checkProjections(c Config) error {
-	var errs []error
-	seen := map[string]bool{}
-	for i, p := range c.Projections {
-		if p == nil {
-			errs = append(errs, fmt.Errorf("Config.Projections[%d] is nil", i))
-			continue
-		}
-		if seen[p.Name()] {
-			errs = append(errs, fmt.Errorf("projection %q is given twice", p.Name()))
-		}
-		seen[p.Name()] = true
-		switch misfit := p.Model().Check(c.Namespace); {
-		case p.Err() != nil:
-			errs = append(errs, p.Err())
-		case misfit != nil:
-			errs = append(errs, fmt.Errorf("projection %q: %w", p.Name(), misfit))
-		case !takesAny(p, c.Aggregates):
-			errs = append(errs, fmt.Errorf("projection %q takes no event of Config.Aggregates: add its aggregate", p.Name()))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// takesAny tells whether a projection takes an event of one of the aggregates.
-func takesAny(p *projections.Projection, aggregates []aggregate.Type) bool {
-	return slices.ContainsFunc(aggregates, func(a aggregate.Type) bool {
-		return a != nil && slices.ContainsFunc(a.EventNames(), func(event string) bool { return p.Wants(a.Name(), event) })
-	})
-}
-
-// maxPartitions bounds what one namespace can be divided into.
-const maxPartitions = 1024
 
 // openStore opens the event log and prepares the read models.
 func openStore(ctx context.Context, c Config) (store.Store, error) {

@@ -172,17 +172,9 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 		p.free()
 	}
 	for {
-		events, above, err := p.queue.take(ctx, lost)
+		events, err := p.nextEvents(ctx, lost)
 		if err != nil {
 			return err
-		}
-		if len(events) == 0 {
-			if events, err = p.log.Log(ctx, p.partition, above, maxRead); err != nil {
-				return fmt.Errorf("read the log: %w", err)
-			}
-		}
-		if len(events) == 0 || events[0].Position != above+1 {
-			return fmt.Errorf("the log of partition %d has no event at position %d", p.partition, above+1)
 		}
 		if err := p.prove(ctx, events); err != nil {
 			return err
@@ -198,6 +190,23 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 			events = events[n:]
 		}
 	}
+}
+
+// nextEvents returns what is to be published next, from memory or else from the log.
+func (p *Publisher) nextEvents(ctx context.Context, lost <-chan struct{}) ([]store.Event, error) {
+	events, above, err := p.queue.take(ctx, lost)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		if events, err = p.log.Log(ctx, p.partition, above, maxRead); err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+	}
+	if len(events) == 0 || events[0].Position != above+1 {
+		return nil, fmt.Errorf("the log of partition %d has no event at position %d", p.partition, above+1)
+	}
+	return events, nil
 }
 
 // Flush waits until everything that is committed now is in the stream, while Run runs.

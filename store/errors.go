@@ -130,8 +130,8 @@ func Judge(err error) Verdict {
 	return Refuse
 }
 
-// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's has raised, with whatever SQLSTATE: nothing
-// is broken that a person could repair, and what asks for another try does not have it without an end.
+// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's has raised, with whatever
+// SQLSTATE: nothing is broken that a person could repair, and what asks for another try does not have it without an end.
 func judgeRaised(v Verdict, f *Fault) Verdict {
 	if f.Origin != UserSQL || f.Condition != Alive || !isRaised(f.Err) {
 		return v
@@ -141,8 +141,9 @@ func judgeRaised(v Verdict, f *Fault) Verdict {
 		return Refuse
 	case Wait:
 		return Slow
+	default:
+		return v
 	}
-	return v
 }
 
 // isRaised tells whether "raise" of PL/pgSQL is where an error comes from.

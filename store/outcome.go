@@ -8,9 +8,13 @@ import (
 
 // What is stored of an outcome, and answered, is told in the words of package protocol.
 type (
-	Status       = protocol.Status
-	Error        = protocol.Error
-	Outcome      = protocol.Outcome
+	// Status is what became of a command.
+	Status = protocol.Status
+	// Error is why a command was rejected or failed.
+	Error = protocol.Error
+	// Outcome is the answer to a command.
+	Outcome = protocol.Outcome
+	// OutcomeEvent is an event in an outcome.
 	OutcomeEvent = protocol.OutcomeEvent
 )
 

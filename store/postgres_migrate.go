@@ -67,7 +67,7 @@ const (
 // turn is the wait for the moment at which a step can be made.
 type turn struct{ tries int }
 
-func (t turn) lockTimeout() time.Duration {
+func (t *turn) lockTimeout() time.Duration {
 	return min(shortestLockTimeout<<min(t.tries, 8), longestLockTimeout)
 }
 

@@ -81,7 +81,7 @@ func (b *brokerProcess) Connect(t localnats.TB, options ...nats.Option) *nats.Co
 func inMemory() string {
 	const memory, room = "/dev/shm", 4 << 30
 	var about syscall.Statfs_t
-	if syscall.Statfs(memory, &about) != nil || about.Bavail*uint64(about.Bsize) < room { //nolint:unconvert // of another type elsewhere
+	if syscall.Statfs(memory, &about) != nil || about.Bavail*uint64(about.Bsize) < room {
 		return ""
 	}
 	return memory

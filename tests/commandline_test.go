@@ -155,7 +155,7 @@ func TestDevKeepsWhatItIsGivenAPlaceFor(t *testing.T) {
 // openFolder is a temporary folder that the user who runs Postgres for root can enter.
 func openFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "maestro-test-")
+	folder, err := os.MkdirTemp("", "maestro-test-") //nolint:usetesting // whose folders that user cannot enter
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	require.NoError(t, os.Chmod(folder, 0o755))

@@ -71,7 +71,8 @@ func sharedRows(ctx context.Context, l *lab) (r result, err error) {
 	}
 	r.notef("%s commands on 10,000 aggregates. A read model counts each event in one of %s rows with `insert .. on conflict do update`: all "+
 		"partitions write all rows. Once two commits have been in each other's way, they go one at a time. The slowest tenth is the "+
-		"lowest rate of a tenth of the commands, in any round: a collapse would be seen there.", count(float64(n)), count(sharedResources*sharedTasks))
+		"lowest rate of a tenth of the commands, in any round: a collapse would be seen there.",
+		count(float64(n)), count(sharedResources*sharedTasks))
 	t := table{head: []string{"", "commands/s", "of a single writer", "goal", "in the slowest tenth"}}
 	for i, side := range sides {
 		goal := "≥ 0.50"
@@ -105,21 +106,32 @@ func (l *lab) shareIn(ctx context.Context, ns wire.Namespace, s sharing) (rate, 
 		return 0, 0, err
 	}
 	began := time.Now()
-	for range s.workers {
-		w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: s.partitions, Shared: true}, sampled)
-		if err != nil {
-			return 0, 0, err
-		}
-		defer w.stop()
-		var cancel context.CancelFunc
-		ctx, cancel = w.during(ctx)
-		defer cancel()
+	ctx, stop, err := l.startSharing(ctx, ns, s)
+	defer stop()
+	if err != nil {
+		return 0, 0, err
 	}
 	paces := tenths{of: d.commands, at: began}
 	if err := awaitEvents(ctx, stream, ns, d.commands, paces.see); err != nil {
 		return 0, 0, err
 	}
 	return float64(d.commands) / time.Since(began).Seconds(), paces.slowest, nil
+}
+
+// startSharing starts the workers. The context ends when one of them does; stop ends those that were started.
+func (l *lab) startSharing(ctx context.Context, ns wire.Namespace, s sharing) (during context.Context, stop func(), err error) {
+	stop = func() {}
+	for range s.workers {
+		w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: s.partitions, Shared: true}, sampled)
+		if err != nil {
+			return ctx, stop, err
+		}
+		others := stop
+		var cancel context.CancelFunc
+		ctx, cancel = w.during(ctx) //nolint:fatcontext // one for each worker
+		stop = func() { cancel(); w.stop(); others() }
+	}
+	return ctx, stop, nil
 }
 
 // checkShared makes sure that each event was counted once.

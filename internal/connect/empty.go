@@ -16,7 +16,7 @@ func WithoutEmpty(program *kong.Kong) {
 		nodes = append(nodes[1:], node.Children...)
 		for _, flag := range node.Flags {
 			for _, name := range flag.Envs {
-				if value, given := os.LookupEnv(name); given && value == "" && flag.Tag.Get("empty") != "true" {
+				if value, given := os.LookupEnv(name); given && value == "" && flag.Tag.Get("empty") != "true" { //nolint:forbidigo // programs call it
 					_ = os.Unsetenv(name)
 				}
 			}

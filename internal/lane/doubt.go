@@ -8,10 +8,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Some failures leave it open whose fault they are. A commit with projections may take too long, be cancelled or lose its connection because
-// of what the projections do, or because of Postgres and the way to it. Such a failure is in doubt. The commands of its batch are tried in
-// smaller parts, down to one. That one is held while others go on, and is tried alone: where Postgres is well right before and after each try,
-// it is given up.
+// Some failures leave it open whose fault they are. A commit with projections may take too long, be cancelled or lose its
+// connection because of what the projections do, or because of Postgres and the way to it. Such a failure is in doubt. The
+// commands of its batch are tried in smaller parts, down to one. That one is held while others go on, and is tried alone: where
+// Postgres is well right before and after each try, it is given up.
 
 // doubt is a failure in doubt.
 type doubt struct {
@@ -73,11 +73,11 @@ func (d *doubt) why(most time.Duration) string {
 			"a projection must not close its connection or end its session; a context with a time-out of its own closes the connection too "+
 			"(set local statement_timeout does not): %s", d.who(), d.err)
 	case isCanceled(d.fault.Err):
-		return fmt.Sprintf("SQL of %s was cancelled each time, while Postgres was quick: by a statement_timeout, or by somebody who always does: "+
-			"let it do less, or give it more time with set local statement_timeout: %s", d.who(), d.err)
+		return fmt.Sprintf("SQL of %s was cancelled each time, while Postgres was quick: by a statement_timeout, or by somebody who "+
+			"always does: let it do less, or give it more time with set local statement_timeout: %s", d.who(), d.err)
 	case d.verdict == store.Evict:
-		return fmt.Sprintf("the session had lost its prepared statements each time after %s: a projection must neither deallocate nor prepare: %s",
-			d.who(), d.err)
+		return fmt.Sprintf("the session had lost its prepared statements each time after %s: a projection must neither deallocate "+
+			"nor prepare: %s", d.who(), d.err)
 	}
 	return fmt.Sprintf("SQL of %s raised each time what asks for another try: %s", d.who(), d.err)
 }

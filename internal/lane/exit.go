@@ -9,8 +9,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Code of the user's may end the goroutine that calls it: runtime.Goexit does, and with it t.FailNow of a test. Nothing can stop that, so the
-// lane works in a goroutine that can be replaced.
+// Code of the user's may end the goroutine that calls it: runtime.Goexit does, and with it t.FailNow of a test. Nothing can
+// stop that, so the lane works in a goroutine that can be replaced.
 
 // returns runs work in a goroutine, and tells whether it came to its end.
 func returns(work func() error) (is bool, err error) {

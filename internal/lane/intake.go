@@ -111,7 +111,7 @@ func (l *Lane) offer(t task) error {
 	if l.intake.count(t, 1) {
 		why = ErrFull
 	}
-	if why == ErrBusy || !l.intake.holder(t).Try(t.weight()) {
+	if errors.Is(why, ErrBusy) || !l.intake.holder(t).Try(t.weight()) {
 		l.intake.count(t, -1)
 		t.traceAbandoned()
 		return why

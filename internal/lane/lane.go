@@ -122,8 +122,9 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 		c.Worked = &Worked{}
 	}
 	c.Budgets = c.Budgets.withDefaults()
-	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch, c.Memory.Intake), done: make(chan struct{}),
-		at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch), held: map[store.Key]*hold{},
+	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch, c.Memory.Intake),
+		done: make(chan struct{}), at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch),
+		held:     map[store.Key]*hold{},
 		exits:    map[store.Key]error{},
 		measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	c.Clock.Saw(at.Clock, time.Time{})

@@ -107,10 +107,14 @@ func (l *Link) askRefused() {
 		_ = l.nc.ForceReconnect()
 		return
 	}
+	var asked []*nats.Subscription
 	for _, subject := range l.refused.next() {
 		if s, err := l.nc.SubscribeSync(subject); err == nil {
-			defer func() { _ = s.Unsubscribe() }()
+			asked = append(asked, s)
 		}
 	}
 	_ = l.nc.FlushTimeout(patience)
+	for _, s := range asked {
+		_ = s.Unsubscribe()
+	}
 }

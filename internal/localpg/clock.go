@@ -15,7 +15,8 @@ func (s *Server) SetClock(offset time.Duration) error {
 		return errors.New("set the clock of a local Postgres: it was not started with Options.Clock")
 	}
 	file := s.clockFile()
-	if err := os.WriteFile(file+".new", fmt.Appendf(nil, "%+.6f\n", offset.Seconds()), 0o644); err != nil { //nolint:gosec // it is read by another user
+	text := fmt.Appendf(nil, "%+.6f\n", offset.Seconds())
+	if err := os.WriteFile(file+".new", text, 0o644); err != nil { //nolint:gosec // it is read by another user
 		return err
 	}
 	return os.Rename(file+".new", file) // whoever reads it meanwhile finds one or the other

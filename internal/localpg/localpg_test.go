@@ -175,7 +175,7 @@ func TestHalfMadeDataAreMadeAnew(t *testing.T) {
 // openDir is a temporary directory that the server's user can enter, which those of package testing are not.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "maestro-test-")
+	dir, err := os.MkdirTemp("", "maestro-test-") //nolint:usetesting // whose folders that user cannot enter
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))

@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -108,11 +109,16 @@ func (p *Pooler) Start() {
 		p.cmd = nil
 		return
 	}
-	for deadline := time.Now().Add(poolerStart); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", p.Address()); err == nil {
+	ctx, cancel := context.WithTimeout(context.Background(), poolerStart)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		if conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.Address()); err == nil {
 			_ = conn.Close()
 			return
 		}
+		<-look.C
 	}
 	p.t.Errorf("PgBouncer does not listen on %s", p.Address())
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log"
 	"os"
 
 	"github.com/maestro-es/maestro/internal/localnats"
@@ -14,9 +13,10 @@ import (
 func main() {
 	server, err := localnats.Start(localnats.Options{Dir: os.Args[1]})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	fmt.Println(server.URL())
+	fmt.Fprintln(os.Stdout, server.URL())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	server.Stop()
 }

@@ -38,7 +38,7 @@ func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 				_, err := clients.Send(ctx, client.Command{Aggregate: "counter", AggregateID: fmt.Sprint(i), Name: "increment", Data: data})
 				require.NoError(t, err)
 			}
-			gauge := func(name string) float64 { return metric(t, ctx, address, name) }
+			gauge := func(name string) float64 { return metric(ctx, t, address, name) }
 			const intake = "maestro_intake_size_bytes"
 			least := float64(budget) / 4
 			if unbounded {
@@ -62,7 +62,7 @@ func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 }
 
 // metric is a gauge of a worker, 0 while it has none.
-func metric(t *testing.T, ctx context.Context, address, name string) (value float64) {
+func metric(ctx context.Context, t *testing.T, address, name string) (value float64) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	require.NoError(t, err)
