@@ -9,4 +9,4 @@ const advanceStatement = `select maestro.advance(
 	pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[]),
 	pg_catalog.unnest($7::timestamptz[]), pg_catalog.unnest($8::timestamptz[]), pg_catalog.unnest($9::bigint[]),
 	pg_catalog.unnest($10::timestamptz[]), pg_catalog.unnest($11::timestamptz[])),
-	pg_catalog.set_config('synchronous_commit', $12, true)`
+	pg_catalog.set_config('` + durabilitySetting + `', $12, true)`

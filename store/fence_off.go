@@ -10,4 +10,4 @@ const advanceStatement = `with moved as (
 		$9::bigint[], $10::timestamptz[], $11::timestamptz[])
 		as c (partition, epoch, layout, former, position, published, event_stream, command_stream, cursor, cursor_time, at)
 	where p.partition = c.partition)
-	select pg_catalog.clock_timestamp(), pg_catalog.set_config('synchronous_commit', $12, true)`
+	select pg_catalog.clock_timestamp(), pg_catalog.set_config('` + durabilitySetting + `', $12, true)`

@@ -19,7 +19,7 @@ const (
 )
 
 // setDurability is the last of a commit that goes along with SQL of projections.
-const setDurability = `select pg_catalog.set_config('synchronous_commit', $1, true)`
+const setDurability = `select pg_catalog.set_config('` + durabilitySetting + `', $1, true)`
 
 const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
 

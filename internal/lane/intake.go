@@ -85,9 +85,7 @@ func (l *Lane) submit(ctx context.Context, t task) error {
 	t.arrive()
 	l.intake.count(t, 1)
 	if !l.intake.holder(t).Take(ctx, l.done, t.weight()) {
-		l.intake.count(t, -1)
-		t.traceAbandoned()
-		return cmp.Or(ctx.Err(), ErrStopped)
+		return l.noRoom(t, cmp.Or(ctx.Err(), ErrStopped))
 	}
 	select {
 	case l.intake.queue(t) <- t:
@@ -107,14 +105,11 @@ func (l *Lane) OfferRead(r *Read) error { return l.offer(task{read: r}) }
 
 func (l *Lane) offer(t task) error {
 	t.arrive()
-	why := ErrBusy
-	if l.intake.count(t, 1) {
-		why = ErrFull
+	if !l.intake.count(t, 1) {
+		return l.noRoom(t, ErrBusy)
 	}
-	if errors.Is(why, ErrBusy) || !l.intake.holder(t).Try(t.weight()) {
-		l.intake.count(t, -1)
-		t.traceAbandoned()
-		return why
+	if !l.intake.holder(t).Try(t.weight()) {
+		return l.noRoom(t, ErrFull)
 	}
 	select {
 	case l.intake.queue(t) <- t:
@@ -124,6 +119,13 @@ func (l *Lane) offer(t task) error {
 	default:
 		return l.turnAway(t, ErrBusy)
 	}
+}
+
+// noRoom is for a task that was counted, and has no room.
+func (l *Lane) noRoom(t task, why error) error {
+	l.intake.count(t, -1)
+	t.traceAbandoned()
+	return why
 }
 
 func (l *Lane) turnAway(t task, why error) error {
