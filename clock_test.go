@@ -44,8 +44,8 @@ func TestProgramsWithOneNameMakeDifferentIDs(t *testing.T) {
 	})
 }
 
-// One partition has a time from the future, and receipts of a time when a clock was ahead: the others do not get it, no
-// deadline passes, and receipts are forgotten.
+// One partition has a time from the future, and receipts of a time when a clock was ahead: the
+// others do not get it, no deadline passes, and receipts are forgotten.
 func TestAPartitionFromTheFuture(t *testing.T) {
 	t.Parallel()
 	const partitions = 4

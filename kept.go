@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// ProjectionsError says that others keep read models in the transactions of their commits, and that a repository was
-// not given these. Its events would be missing there.
+// ProjectionsError says that others keep read models in the transactions of their commits, and that
+// a repository was not given these. Its events would be missing there.
 type ProjectionsError struct {
 	// Missing are the read models, each in its newest version.
 	Missing []store.ReadModel
@@ -73,9 +73,9 @@ func setUp(ctx context.Context, log *store.Postgres, all []*projections.Projecti
 	return nil
 }
 
-// checkKept refuses to work beside read models that the repository was not given. An owner sets its own up before it
-// acquires a partition, which ends the repository's lane there; the next lane begins with this check, so it misses
-// none.
+// checkKept refuses to work beside read models that the repository was not given. An owner sets its
+// own up before it acquires a partition, which ends the repository's lane there; the next lane
+// begins with this check, so it misses none.
 func (r *Repository[S]) checkKept(ctx context.Context) error {
 	log, is := r.store.(*store.Postgres)
 	if !is {

@@ -25,46 +25,52 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Config is what a worker works with. NATS, Aggregates, and either Database or Store are required; the zero value of
-// everything else is its default.
+// Config is what a worker works with. NATS, Aggregates, and either Database or Store are required;
+// the zero value of everything else is its default.
 type Config struct {
-	// NATS is the connection to use. Run leaves it open, and has it made anew when the server has not
-	// answered for some seconds. Connect with nats.MaxReconnects(-1) and nats.IgnoreAuthErrorAbort():
-	// Run returns an error when the client gives the connection up.
+	// NATS is the connection to use. Run leaves it open, and has it made anew when the server has
+	// not answered for some seconds. Connect with nats.MaxReconnects(-1) and
+	// nats.IgnoreAuthErrorAbort(): Run returns an error when the client gives the connection up.
 	NATS *nats.Conn
-	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else is there. Migrations
-	// are applied at the start. The worker makes connections of its own like those of the pool, and as many; see
-	// store.Open. Run leaves the pool open.
+	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else
+	// is there. Migrations are applied at the start. The worker makes connections of its own like
+	// those of the pool, and as many; see store.Open. Run leaves the pool open.
 	Database *pgxpool.Pool
-	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections need a Database.
+	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections
+	// need a Database.
 	Store store.Store
-	// Namespace separates workers that share servers: it begins all subjects and streams. Default "maestro".
+	// Namespace separates workers that share servers: it begins all subjects and streams. Default
+	// "maestro".
 	Namespace string
-	// Partitions is fixed when a namespace is created. 0 takes the namespace's own, 64 for a new one.
+	// Partitions is fixed when a namespace is created. 0 takes the namespace's own, 64 for a new
+	// one.
 	Partitions int
 	// Aggregates are the aggregate types, as aggregate.Define makes them.
 	Aggregates []aggregate.Type
 	// Projections are the read models that are kept in the committing transaction.
 	Projections []*projections.Projection
-	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate of what they take. Default 256 MiB.
+	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate of
+	// what they take. Default 256 MiB.
 	CacheBytes int64
-	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its aggregate.WhenIdle says. Default
-	// 0: when the memory is needed.
+	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its
+	// aggregate.WhenIdle says. Default 0: when the memory is needed.
 	CacheIdle time.Duration
-	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are read at a time and the
-	// snapshots that wait to be stored, by the size of bodies. Default 128 MiB each; negative for no limit. A command
-	// or an event that is larger goes alone.
+	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are
+	// read at a time and the snapshots that wait to be stored, by the size of bodies. Default 128
+	// MiB each; negative for no limit. A command or an event that is larger goes alone.
 	IntakeBytes, ReadBytes int64
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
-	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of connections, to other
-	// workers. Nothing depends on it, so two workers may have the same. Default: the host's name and a random part.
+	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of
+	// connections, to other workers. Nothing depends on it, so two workers may have the same.
+	// Default: the host's name and a random part.
 	Node string
 	// Commands and Events say how the two streams are kept.
 	Commands consumer.StreamConfig
 	Events   eventstream.StreamConfig
-	// ReceiptRetention is how long the id of a command is remembered: within it, the same command takes effect once. What is still
-	// in the command stream is remembered for longer. Default 7 days; negative for ever.
+	// ReceiptRetention is how long the id of a command is remembered: within it, the same command
+	// takes effect once. What is still in the command stream is remembered for longer. Default 7
+	// days; negative for ever.
 	ReceiptRetention time.Duration
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
@@ -81,8 +87,9 @@ type Worker struct {
 	readiness
 }
 
-// Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that was answered is
-// committed by then, and everything committed is published or will be by the next owner.
+// Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that
+// was answered is committed by then, and everything committed is published or will be by the next
+// owner.
 func Run(ctx context.Context, c Config) error {
 	w, err := New(ctx, c)
 	if err != nil {
@@ -154,7 +161,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// Close ends the connections to Postgres of a worker that is not run any more, or never. Run calls it at its end.
+// Close ends the connections to Postgres of a worker that is not run any more, or never. Run calls
+// it at its end.
 func (w *Worker) Close() { closeStore(w.config, w.store) }
 
 // able is nil if the worker can do its work at this moment; the error says what is missing.

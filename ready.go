@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// lookEvery is how often a worker finds out whether it is ready, lasting how long it must have been otherwise before
-	// that counts.
+	// lookEvery is how often a worker finds out whether it is ready, lasting how long it must have
+	// been otherwise before that counts.
 	lookEvery = 100 * time.Millisecond
 	lasting   = 2 * time.Second
 )
 
-// readiness is whether a worker is ready, as it tells others. A change counts when it has lasted, so that a moment's
-// trouble, and a moment's relief, is not passed on. The first time counts at once: a worker that starts has not been in
-// trouble.
+// readiness is whether a worker is ready, as it tells others. A change counts when it has lasted,
+// so that a moment's trouble, and a moment's relief, is not passed on. The first time counts at
+// once: a worker that starts has not been in trouble.
 type readiness struct {
 	mu      sync.Mutex
 	was     bool // ready, ever
@@ -27,9 +27,9 @@ type readiness struct {
 // errStarting is the reason before anything was found.
 var errStarting = errors.New("the worker is starting")
 
-// Ready is nil if the worker can do its work: it can commit and publish, and it owns its share of the partitions, in
-// which all moves. The error says what is missing. It is known from what was found in the last seconds: Ready asks
-// nobody, and does not block.
+// Ready is nil if the worker can do its work: it can commit and publish, and it owns its share of
+// the partitions, in which all moves. The error says what is missing. It is known from what was
+// found in the last seconds: Ready asks nobody, and does not block.
 func (w *Worker) Ready(context.Context) error { return w.readiness.get() }
 
 func (r *readiness) get() error {

@@ -124,7 +124,8 @@ func (r *running) published(many uint64) {
 	r.until(func() bool { return positions(r.T, r.js) == many })
 }
 
-// backUp keeps the database as it is, and returns what brings it back under the feet of whoever works with it.
+// backUp keeps the database as it is, and returns what brings it back under the feet of whoever
+// works with it.
 func (r *running) backUp() (restore func()) {
 	r.Helper()
 	tables := []string{"partitions", "log", "receipts", "snapshots", "dead_letters"}
@@ -147,9 +148,10 @@ func (r *running) backUp() (restore func()) {
 	}
 }
 
-// The database comes back without its last commits while a worker runs: after a failover to a server that lacked them,
-// or as an older backup. The worker notices, says so and goes on with commands. It never takes new events for those
-// that the stream has at their positions, though the log becomes longer than the stream.
+// The database comes back without its last commits while a worker runs: after a failover to a
+// server that lacked them, or as an older backup. The worker notices, says so and goes on with
+// commands. It never takes new events for those that the stream has at their positions, though the
+// log becomes longer than the stream.
 func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	t.Parallel()
 	const kept, lost = 5, 4
@@ -186,7 +188,8 @@ func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	}
 }
 
-// What was answered and is gone, the durable commands of it that are still in the stream are handled again.
+// What was answered and is gone, the durable commands of it that are still in the stream are
+// handled again.
 func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {
 	t.Parallel()
 	r := newRunning(t)

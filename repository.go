@@ -19,9 +19,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Repository evaluates commands of one aggregate type on a store, as a plain library: no NATS, no worker. Any number of
-// repositories and workers may use the same store: whoever finds that another has written decides anew. It is safe for concurrent
-// use.
+// Repository evaluates commands of one aggregate type on a store, as a plain library: no NATS, no
+// worker. Any number of repositories and workers may use the same store: whoever finds that another
+// has written decides anew. It is safe for concurrent use.
 type Repository[S any] struct {
 	definition *aggregate.Definition[S]
 	store      store.Store
@@ -37,24 +37,27 @@ type Repository[S any] struct {
 type RepositoryConfig struct {
 	// Node names this program in its logs. Two may have the same. Default: no name.
 	Node string
-	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate. Default 256 MiB.
+	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate.
+	// Default 256 MiB.
 	CacheBytes int64
-	// Projections are read models that are kept in the transactions of the repository's commits. Give those that
-	// workers keep of the aggregate type: the repository refuses to work without them. They need a store in Postgres.
+	// Projections are read models that are kept in the transactions of the repository's commits.
+	// Give those that workers keep of the aggregate type: the repository refuses to work without
+	// them. They need a store in Postgres.
 	Projections []*projections.Projection
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
-	// Patience is how long a call whose context has no deadline waits for a database that is away or not as it should
-	// be. Default 30 s; negative for ever.
+	// Patience is how long a call whose context has no deadline waits for a database that is away
+	// or not as it should be. Default 30 s; negative for ever.
 	Patience time.Duration
 }
 
-// UnknownError says that nobody knows what became of a command: it may have taken effect, or may yet. Evaluate it again
-// with the same id to find out.
+// UnknownError says that nobody knows what became of a command: it may have taken effect, or may
+// yet. Evaluate it again with the same id to find out.
 type UnknownError struct {
 	// CommandID is the command's id, which the repository chose where the caller gave none.
 	CommandID string
-	// Err is why the outcome is unknown: what the database said last, and that ctx has ended where that is so.
+	// Err is why the outcome is unknown: what the database said last, and that ctx has ended where
+	// that is so.
 	Err error
 }
 
@@ -64,10 +67,12 @@ func (e *UnknownError) Error() string {
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then return an error.
+// NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then
+// return an error.
 //
-// Where workers keep read models of the aggregate type in the transactions of their commits, and the repository was not
-// given them, it refuses with a [*ProjectionsError]: at the start, or at a call when such a worker has come later.
+// Where workers keep read models of the aggregate type in the transactions of their commits, and
+// the repository was not given them, it refuses with a [*ProjectionsError]: at the start, or at a
+// call when such a worker has come later.
 func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c RepositoryConfig) (*Repository[S], error) {
 	if err := of.Err(); err != nil {
 		return nil, err
@@ -97,7 +102,8 @@ func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on s
 
 // Evaluation says how a command is to be evaluated. The zero value gives it a fresh id.
 type Evaluation struct {
-	// CommandID names the command: the same id on the same aggregate takes effect once. Default: a fresh one.
+	// CommandID names the command: the same id on the same aggregate takes effect once. Default: a
+	// fresh one.
 	CommandID string
 	// ExpectSequence, if not nil, rejects the command when the aggregate is at another sequence.
 	ExpectSequence *int64
@@ -131,7 +137,8 @@ const (
 type Result[S any] struct {
 	// Outcome tells the status, the sequence and the place in the log.
 	Outcome store.Outcome
-	// Events are the command's, in their order, as they read back from the log, where they were asked for.
+	// Events are the command's, in their order, as they read back from the log, where they were
+	// asked for.
 	Events []aggregate.Event[S]
 	// Root is the aggregate right after the command, where its state was asked for.
 	Root aggregate.Root[S]
@@ -140,12 +147,13 @@ type Result[S any] struct {
 // New returns a fresh aggregate id: a UUID of version 7.
 func (r *Repository[S]) New() string { return hlc.NewID() }
 
-// Evaluate decides a command on an aggregate's current state and commits what it leads to. On a conflict with another
-// writer it decides anew.
+// Evaluate decides a command on an aggregate's current state and commits what it leads to. On a
+// conflict with another writer it decides anew.
 //
-// A refused command gives an error: an *aggregate.Rejection or another error of package aggregate, or a *store.Error
-// when the first outcome of a known command id is given again. A *UnknownError means that the outcome is unknown: try
-// again with the same command id, which it holds. After any other error nothing has happened.
+// A refused command gives an error: an *aggregate.Rejection or another error of package aggregate,
+// or a *store.Error when the first outcome of a known command id is given again. A *UnknownError
+// means that the outcome is unknown: try again with the same command id, which it holds. After any
+// other error nothing has happened.
 func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggregate.Command[S], e Evaluation) (Result[S], error) {
 	name, body, err := r.definition.Encode(command)
 	if err != nil {
@@ -229,8 +237,9 @@ func (r *Repository[S]) read(ctx context.Context, id string, current bool) (root
 	return root, err
 }
 
-// Call runs a function on the current aggregate in the aggregate's turn: no command is decided meanwhile in this
-// repository. It must only read, and may run more than once. Its error is returned, its panic as an *aggregate.PanicError.
+// Call runs a function on the current aggregate in the aggregate's turn: no command is decided
+// meanwhile in this repository. It must only read, and may run more than once. Its error is
+// returned, its panic as an *aggregate.PanicError.
 func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate.Root[S]) error) error {
 	return r.look(ctx, id, true, func(i aggregate.Instance) (err error) {
 		defer func() {
@@ -282,7 +291,8 @@ func lastWords(ctx context.Context, l *lane.Lane) error {
 	return ctx.Err()
 }
 
-// Replay returns an aggregate as it was at a sequence. It is an error if the aggregate has not come that far.
+// Replay returns an aggregate as it was at a sequence. It is an error if the aggregate has not come
+// that far.
 func (r *Repository[S]) Replay(ctx context.Context, id string, sequence int64) (aggregate.Root[S], error) {
 	if sequence <= 0 {
 		return r.definition.New(id).Root().(aggregate.Root[S]), nil

@@ -15,10 +15,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Republish empties the namespace's event stream and publishes the whole log anew, each partition's events in the order of their
-// positions. Subscribers see every event again. It returns the number of events in the stream, and refuses to begin while
-// workers run. Where something was published in the last seconds, it waits until the server has forgotten that. A mark
-// in the settings keeps workers out until it has finished: when it is interrupted, no worker starts until Republish was
+// Republish empties the namespace's event stream and publishes the whole log anew, each partition's
+// events in the order of their positions. Subscribers see every event again. It returns the number
+// of events in the stream, and refuses to begin while workers run. Where something was published in
+// the last seconds, it waits until the server has forgotten that. A mark in the settings keeps
+// workers out until it has finished: when it is interrupted, no worker starts until Republish was
 // called again, which begins anew. What Config.Events leaves open stays as the stream has it.
 func Republish(ctx context.Context, c Config) (events int64, err error) {
 	c = withDefaults(c)
@@ -52,11 +53,12 @@ func checkServers(c Config) error {
 	return errors.Join(errs...)
 }
 
-// operator is how JetStream is used at an operator's command, which is not tried again: a busy server may take its
-// time.
+// operator is how JetStream is used at an operator's command, which is not tried again: a busy
+// server may take its time.
 var operator = jetstream.WithDefaultTimeout(30 * time.Second)
 
-// publishAnew empties the event stream and publishes the whole log, of which nothing may count as published.
+// publishAnew empties the event stream and publishes the whole log, of which nothing may count as
+// published.
 func publishAnew(ctx context.Context, c Config, js jetstream.JetStream, log eventstream.Log, rows []store.Partition,
 ) (events int64, err error) {
 	ns := wire.Namespace(c.Namespace)

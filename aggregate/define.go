@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Definition is a type of aggregate: its name on the wire, its commands, its events and its snapshots. Make one with
-// [Define]; it does not change afterwards and is safe for concurrent use.
+// Definition is a type of aggregate: its name on the wire, its commands, its events and its
+// snapshots. Make one with [Define]; it does not change afterwards and is safe for concurrent use.
 type Definition[S any] struct {
 	name          string
 	start         func() S // nil for the zero value
@@ -29,8 +29,9 @@ type Definition[S any] struct {
 // [WhenIdle], [Strict].
 type Option[S any] func(*Definition[S])
 
-// Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as a name used twice,
-// are kept in [Definition.Err], so that Define fits a package variable; whatever runs the definition reports them first.
+// Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as
+// a name used twice, are kept in [Definition.Err], so that Define fits a package variable; whatever
+// runs the definition reports them first.
 func Define[S any](name string, options ...Option[S]) *Definition[S] {
 	d := &Definition[S]{
 		name:         name,
@@ -68,16 +69,17 @@ func (d *Definition[S]) CommandNames() []string { return slices.Sorted(maps.Keys
 // EventNames lists the wire names of the events in alphabetical order.
 func (d *Definition[S]) EventNames() []string { return slices.Sorted(maps.Keys(d.events)) }
 
-// Starts sets the state of an aggregate without events, which start returns anew for each aggregate: a map that it
-// makes belongs to one of them. The default is the zero value of S.
+// Starts sets the state of an aggregate without events, which start returns anew for each
+// aggregate: a map that it makes belongs to one of them. The default is the zero value of S.
 func Starts[S any](start func() S) Option[S] {
 	return func(d *Definition[S]) { d.start = start }
 }
 
 type commandType[S any] func(body []byte) (Command[S], error)
 
-// Handles registers the command type C under its name on the wire, [a-z][a-z0-9_]{0,63}. The payload is C's JSON;
-// an empty payload stands for {}, null is refused. See [Strict] for fields that the command does not have.
+// Handles registers the command type C under its name on the wire, [a-z][a-z0-9_]{0,63}. The
+// payload is C's JSON; an empty payload stands for {}, null is refused. See [Strict] for fields
+// that the command does not have.
 func Handles[C Command[S], S any](name string) Option[S] {
 	return func(d *Definition[S]) {
 		d.check(CheckName("command", name))
@@ -107,7 +109,8 @@ func Handles[C Command[S], S any](name string) Option[S] {
 	}
 }
 
-// Encode returns the wire name and the JSON of a command, the form in which [Instance.Execute] takes it.
+// Encode returns the wire name and the JSON of a command, the form in which [Instance.Execute]
+// takes it.
 func (d *Definition[S]) Encode(c Command[S]) (name string, body []byte, err error) {
 	name, ok := d.commandNames[reflect.TypeOf(c)]
 	if !ok {

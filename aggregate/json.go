@@ -26,8 +26,8 @@ var encoders = sync.Pool{New: func() any {
 // maxKeptBuffer bounds what an encoder keeps of memory.
 const maxKeptBuffer = 64 << 10
 
-// encode returns the JSON of a value, which is the form of all that is stored or sent: compact, without HTML escapes
-// and in valid UTF-8.
+// encode returns the JSON of a value, which is the form of all that is stored or sent: compact,
+// without HTML escapes and in valid UTF-8.
 func encode(value any) (json.RawMessage, error) {
 	e := encoders.Get().(*encoder)
 	e.buffer.Reset()
@@ -41,7 +41,8 @@ func encode(value any) (json.RawMessage, error) {
 	return body, checkText(body)
 }
 
-// decode reads a JSON value in valid UTF-8 that is not null; nothing at all reads as an empty object.
+// decode reads a JSON value in valid UTF-8 that is not null; nothing at all reads as an empty
+// object.
 func decode(body []byte, into any) error {
 	if len(body) == 0 {
 		body = []byte("{}")

@@ -11,15 +11,16 @@ import (
 	"sync"
 )
 
-// Strict refuses payloads of commands with a field that the command does not have, with a field in other letters than
-// the command's (such as "BY" for "by"), or with a field that is given twice. Without it, the first are left alone, the
-// second are taken, and of the third the last counts, as encoding/json has it.
+// Strict refuses payloads of commands with a field that the command does not have, with a field in
+// other letters than the command's (such as "BY" for "by"), or with a field that is given twice.
+// Without it, the first are left alone, the second are taken, and of the third the last counts, as
+// encoding/json has it.
 func Strict[S any]() Option[S] {
 	return func(d *Definition[S]) { d.strict = true }
 }
 
-// checkFields holds JSON to the fields of a type. What a type reads by itself, with UnmarshalJSON, may have any fields,
-// each once.
+// checkFields holds JSON to the fields of a type. What a type reads by itself, with UnmarshalJSON,
+// may have any fields, each once.
 func checkFields(body []byte, t reflect.Type) error {
 	f := fieldReader{json.NewDecoder(bytes.NewReader(body))}
 	f.UseNumber()
@@ -143,7 +144,8 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// addFields adds the fields of a struct that are not there yet, and returns the structs that are embedded in it.
+// addFields adds the fields of a struct that are not there yet, and returns the structs that are
+// embedded in it.
 func addFields(fields map[string]reflect.Type, t reflect.Type) (embedded []reflect.Type) {
 	for f := range t.Fields() {
 		tag := f.Tag.Get("json")

@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// readOutcome reads the answer to a command. An outcome may come with the headers of a service error, for clients that
-// know no more than those; one that says "not now" is no outcome.
+// readOutcome reads the answer to a command. An outcome may come with the headers of a service
+// error, for clients that know no more than those; one that says "not now" is no outcome.
 func readOutcome(msg *nats.Msg) (o protocol.Outcome, err error) {
 	refused := refusal(msg)
 	if isRetryable(refused) {
@@ -30,7 +30,8 @@ func readOutcome(msg *nats.Msg) (o protocol.Outcome, err error) {
 	return protocol.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
 }
 
-// capturedError says that a stream has taken a request and acknowledged it, before a worker could answer.
+// capturedError says that a stream has taken a request and acknowledged it, before a worker could
+// answer.
 type capturedError struct{ stream string }
 
 func (e *capturedError) Error() string {
@@ -38,7 +39,8 @@ func (e *capturedError) Error() string {
 		"take the subjects of requests out of it", e.stream)
 }
 
-// refusal is the error that an answer carries in the headers of NATS services, nil if it carries none.
+// refusal is the error that an answer carries in the headers of NATS services, nil if it carries
+// none.
 func refusal(msg *nats.Msg) error {
 	status := msg.Header.Get(micro.ErrorCodeHeader)
 	if status == "" {

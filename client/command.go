@@ -16,16 +16,18 @@ import (
 
 // Command asks an aggregate for something. Its JSON is a line of an import.
 type Command struct {
-	// ID names the command, 1 to 256 printable bytes; empty stands for a new one. The same id on the same aggregate
-	// takes effect once.
+	// ID names the command, 1 to 256 printable bytes; empty stands for a new one. The same id on
+	// the same aggregate takes effect once.
 	ID string `json:"id,omitempty"`
 	// Aggregate is the aggregate's type, AggregateID its id, Name the command's name.
 	Aggregate   string `json:"aggregate"`
 	AggregateID string `json:"aggregate_id"`
 	Name        string `json:"command"`
-	// Data is the payload: anything that encoding/json takes, or a json.RawMessage. Nil stands for {}.
+	// Data is the payload: anything that encoding/json takes, or a json.RawMessage. Nil stands for
+	// {}.
 	Data any `json:"data,omitempty"`
-	// ExpectSequence, if not nil, has the command rejected unless it is the sequence of the aggregate's last event.
+	// ExpectSequence, if not nil, has the command rejected unless it is the sequence of the
+	// aggregate's last event.
 	ExpectSequence *int64 `json:"-"`
 	// Deadline, if not zero, is when the command fails instead of being handled.
 	Deadline time.Time `json:"-"`

@@ -14,8 +14,8 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalid, fmt.Errorf(format, args...))
 }
 
-// UnknownOutcomeError says that a command was sent and no answer came: it may or may not have been handled. Sending it again
-// with the same id is safe and gives the outcome.
+// UnknownOutcomeError says that a command was sent and no answer came: it may or may not have been
+// handled. Sending it again with the same id is safe and gives the outcome.
 type UnknownOutcomeError struct {
 	CommandID string
 	Err       error
@@ -50,7 +50,8 @@ func (e *NoWorkerError) Error() string {
 
 func (e *NoWorkerError) Unwrap() error { return e.Err }
 
-// RefusedError says that a worker answered a request with an error instead of an outcome or a state.
+// RefusedError says that a worker answered a request with an error instead of an outcome or a
+// state.
 type RefusedError struct {
 	// Status is the code of the NATS service error. With 503 and 504 another attempt may succeed.
 	Status string

@@ -39,14 +39,16 @@ type Summary struct {
 	// Seconds is how long the import took, PerSecond the commands in one.
 	Seconds   float64 `json:"seconds"`
 	PerSecond int     `json:"per_second"`
-	// NewIDs counts the commands that came without an id: to import them again would handle them again.
+	// NewIDs counts the commands that came without an id: to import them again would handle them
+	// again.
 	NewIDs int `json:"-"`
 	// Refused are the first of the rejected and failed commands.
 	Refused []protocol.Outcome `json:"-"`
 }
 
 const (
-	// importBatch is how many commands are stored between two confirmations, and how many are read ahead.
+	// importBatch is how many commands are stored between two confirmations, and how many are read
+	// ahead.
 	importBatch = 1000
 	// maxInFlight and maxInFlightBytes bound the commands that are stored and not answered.
 	maxInFlight      = 20_000
@@ -55,15 +57,17 @@ const (
 	maxRefused = 10
 )
 
-// Import stores many commands in the durable stream, in their order, and keeps that order when the way there breaks in the
-// middle: it goes on with the first command that is not known to be stored. To import the same commands again is safe
-// where they have ids.
+// Import stores many commands in the durable stream, in their order, and keeps that order when the
+// way there breaks in the middle: it goes on with the first command that is not known to be stored.
+// To import the same commands again is safe where they have ids.
 //
-// With [ImportOptions.Wait] at most 20,000 commands or 64 MiB are in flight. After [Options.Resend] without an answer those that lack one
-// are stored again, so that a worker that died between commit and answer delays an import and does not stop it.
+// With [ImportOptions.Wait] at most 20,000 commands or 64 MiB are in flight. After [Options.Resend]
+// without an answer those that lack one are stored again, so that a worker that died between commit
+// and answer delays an import and does not stop it.
 //
-// The error is that of the commands' sequence or the first command that cannot be sent (a *[LineError]), the context's, or
-// the stream's when it took nothing for a minute. The summary holds in each case. A read that blocks is left behind.
+// The error is that of the commands' sequence or the first command that cannot be sent (a
+// *[LineError]), the context's, or the stream's when it took nothing for a minute. The summary
+// holds in each case. A read that blocks is left behind.
 func (c *Client) Import(ctx context.Context, commands iter.Seq2[Command, error], o ImportOptions) (s Summary, err error) {
 	ctx, span := c.traceImport(ctx)
 	defer func() {

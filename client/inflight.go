@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// inFlight are the commands of an import that were sent and have no outcome yet. One subscription gets the outcomes; the
-// last token of its subject is the command's number in the import.
+// inFlight are the commands of an import that were sent and have no outcome yet. One subscription
+// gets the outcomes; the last token of its subject is the command's number in the import.
 type inFlight struct {
 	inbox string
 	sub   *nats.Subscription // nil when nobody waits for outcomes
@@ -32,7 +32,8 @@ func newInFlight() *inFlight {
 	return &inFlight{answered: make(chan struct{}, 1), waiting: map[uint64]*nats.Msg{}}
 }
 
-// subscribe opens the inbox. No answer is dropped for lack of room: there are never more than commands in flight.
+// subscribe opens the inbox. No answer is dropped for lack of room: there are never more than
+// commands in flight.
 func (f *inFlight) subscribe(nc *nats.Conn) (err error) {
 	f.inbox = nc.NewInbox()
 	if f.sub, err = nc.Subscribe(f.inbox+".*", f.answer); err != nil {
@@ -85,7 +86,8 @@ func (f *inFlight) messages() []*nats.Msg {
 	return messages
 }
 
-// answer takes the outcome of a command. The first counts: a command that was sent again is answered again.
+// answer takes the outcome of a command. The first counts: a command that was sent again is
+// answered again.
 func (f *inFlight) answer(msg *nats.Msg) {
 	number, err := strconv.ParseUint(msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:], 10, 64)
 	o, unreadable := readOutcome(msg)

@@ -33,7 +33,8 @@ type GetOptions struct {
 	Cached bool
 }
 
-// Get returns the state of an aggregate. It asks until the context ends; the errors are [ErrInvalid], *[NoWorkerError],
+// Get returns the state of an aggregate. It asks until the context ends; the errors are
+// [ErrInvalid], *[NoWorkerError],
 // *[RefusedError] and the context's.
 func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state State, err error) {
 	header := nats.Header{}
@@ -47,8 +48,8 @@ func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state S
 	return state, err
 }
 
-// History returns the events of an aggregate with sequences above after, in order. It reads page by page while it is
-// ranged over, and ends with the first error, one of those of [Client.Get].
+// History returns the events of an aggregate with sequences above after, in order. It reads page by
+// page while it is ranged over, and ends with the first error, one of those of [Client.Get].
 func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[protocol.OutcomeEvent, error] {
 	return func(yield func(protocol.OutcomeEvent, error) bool) {
 		for more := true; more; {

@@ -11,11 +11,12 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// Request has a worker handle a command now and returns the outcome. The command does not go through JetStream: its commit
-// is what makes it last.
+// Request has a worker handle a command now and returns the outcome. The command does not go
+// through JetStream: its commit is what makes it last.
 //
-// While no worker answers it asks again, with the same id, until the context ends. The error then is a *[NoWorkerError] when
-// there was none to ask, and an *[UnknownOutcomeError] when one may have handled it; before that [ErrInvalid] or a
+// While no worker answers it asks again, with the same id, until the context ends. The error then
+// is a *[NoWorkerError] when there was none to ask, and an *[UnknownOutcomeError] when one may have
+// handled it; before that [ErrInvalid] or a
 // *[RefusedError].
 func (c *Client) Request(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
@@ -42,7 +43,8 @@ func (c *Client) Request(ctx context.Context, cmd Command) (o protocol.Outcome, 
 	return o, err
 }
 
-// ask sends a request until read is satisfied by the answer. Asked says that a worker may have got it.
+// ask sends a request until read is satisfied by the answer. Asked says that a worker may have got
+// it.
 func (c *Client) ask(ctx context.Context, msg *nats.Msg, read func(*nats.Msg) error) (asked bool, err error) {
 	err = retry(ctx, func() error {
 		attempt, cancel := context.WithTimeout(ctx, c.resend)

@@ -122,7 +122,8 @@ func TestRequestTellsNoWorkerFromAnUnknownOutcome(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// A stream that captures the subjects of requests answers in place of a worker, and a worker may have handled the command as well.
+// A stream that captures the subjects of requests answers in place of a worker, and a worker may
+// have handled the command as well.
 func TestARequestThatAStreamCapturesHasAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := localnats.ForTest(t)

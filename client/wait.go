@@ -13,15 +13,18 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// SendAndWait stores a command in the durable stream and waits for its outcome. Unanswered for a while, the command is
-// stored again, which takes no effect twice: the outcome then says that it is a duplicate.
+// SendAndWait stores a command in the durable stream and waits for its outcome. Unanswered for a
+// while, the command is stored again, which takes no effect twice: the outcome then says that it is
+// a duplicate.
 //
-// The errors are those of [Client.Send]; *[UnknownOutcomeError] when the context ends before the outcome is there.
+// The errors are those of [Client.Send]; *[UnknownOutcomeError] when the context ends before the
+// outcome is there.
 func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationSend, c.namespace.Send, &cmd)
 	defer endSpan(span, &err)
-	// No Nats-Msg-Id: what was sent before must pass the stream's check for duplicates, for a worker to answer it again.
+	// No Nats-Msg-Id: what was sent before must pass the stream's check for duplicates, for a
+	// worker to answer it again.
 	msg, err := c.message(ctx, c.namespace.Send, &cmd)
 	if err != nil {
 		return o, err

@@ -31,11 +31,13 @@ type Store interface {
 // Publisher carries the committed events of one partition out, until its owner stops.
 type Publisher interface {
 	lane.Publisher
-	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is published.
+	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is
+	// published.
 	Run(ctx context.Context) error
 	Flush(ctx context.Context) error
-	// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does. Diverged tells
-	// whether that is an event stream that is not the log's, so that a person has to mend it.
+	// Obstacle tells what keeps committed events from being published, and since when: nil if
+	// nothing does. Diverged tells whether that is an event stream that is not the log's, so that a
+	// person has to mend it.
 	Obstacle() (since time.Time, why error)
 	Diverged() bool
 }
@@ -47,7 +49,8 @@ type Config struct {
 	Namespace wire.Namespace
 	Stream    StreamConfig
 	Store     Store
-	// Lane is what all lanes have in common. Its Store, Snapshots, Waiting and Worked are set by New.
+	// Lane is what all lanes have in common. Its Store, Snapshots, Waiting and Worked are set by
+	// New.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) Publisher
@@ -74,7 +77,8 @@ type Consumer struct {
 	forwards     forwards
 	misaddressed telemetry.Seldom
 	retrying     telemetry.Seldom
-	// differing and restoring are of the command stream's configuration and of commands stored again.
+	// differing and restoring are of the command stream's configuration and of commands stored
+	// again.
 	differing, restoring telemetry.Seldom
 	regressions          telemetry.Seldom
 	// operations are what traces call the commands.
@@ -104,8 +108,8 @@ func New(c Config) *Consumer {
 // Owned is the number of partitions that this worker owns.
 func (c *Consumer) Owned() int { return int(c.owned.Load()) }
 
-// Run joins the workers of the namespace, handles the commands of its share of the partitions until ctx ends, then finishes what is
-// in hand, hands its partitions over and returns nil.
+// Run joins the workers of the namespace, handles the commands of its share of the partitions until
+// ctx ends, then finishes what is in hand, hands its partitions over and returns nil.
 func (c *Consumer) Run(ctx context.Context) error {
 	if err := EnsureStream(ctx, c.JetStream, c.Namespace, c.Store.Partitions(), c.Stream); err != nil {
 		return err
@@ -170,8 +174,8 @@ type writable interface {
 	Writable() error
 }
 
-// watchStore tells the other workers when this one has lost the store, so that one that has it takes over, and the lanes
-// when others write to their partitions.
+// watchStore tells the other workers when this one has lost the store, so that one that has it
+// takes over, and the lanes when others write to their partitions.
 func (c *Consumer) watchStore(ctx context.Context) {
 	const every, patience = 500 * time.Millisecond, 2 * time.Second
 	tick := time.NewTicker(every)

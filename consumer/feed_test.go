@@ -137,7 +137,8 @@ func TestADeletedStreamIsMadeAnew(t *testing.T) {
 	require.EqualValues(t, 5, b.outcome(b.send("a", "put", put("5"))).Sequence)
 }
 
-// Whatever has put a message into another partition's place: it is refused there, and its aggregate is left alone.
+// Whatever has put a message into another partition's place: it is refused there, and its aggregate
+// is left alone.
 func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -167,7 +168,8 @@ func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	require.JSONEq(t, `{"count":1,"holds":"`+string(rune('0'+right))+`"}`, b.stateOf("a"))
 }
 
-// What the server takes comes to the lane: it would wait for ever in front of a feed that asks for less than a whole message.
+// What the server takes comes to the lane: it would wait for ever in front of a feed that asks for
+// less than a whole message.
 func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
 	t.Parallel()
 	b := brokerAllowing(t, 12<<20)

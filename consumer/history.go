@@ -11,7 +11,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A page of a history ends at so many events, or bytes, of which each event has some beside its body.
+// A page of a history ends at so many events, or bytes, of which each event has some beside its
+// body.
 const (
 	pageEvents    = 1000
 	pageBytes     = 256 << 10
@@ -23,7 +24,8 @@ type history struct {
 	Aggregate string               `json:"aggregate"`
 	ID        string               `json:"id"`
 	Events    []store.OutcomeEvent `json:"events"`
-	// More tells whether there are events after the page: ask again with the last sequence in Maestro-After.
+	// More tells whether there are events after the page: ask again with the last sequence in
+	// Maestro-After.
 	More bool `json:"more"`
 }
 
@@ -59,8 +61,8 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 	})
 }
 
-// page cuts what was read down to a page of so many bytes, but of one event at least. What was read ends at
-// store.PageBytes, which are more.
+// page cuts what was read down to a page of so many bytes, but of one event at least. What was read
+// ends at store.PageBytes, which are more.
 func page(key store.Key, events []store.Event, most int) history {
 	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
 	bytes := 0
@@ -72,7 +74,8 @@ func page(key store.Key, events []store.Event, most int) history {
 		}
 		h.Events = append(h.Events, e.InOutcome())
 	}
-	// What was read may have ended by its bytes with the page's one event. There may be no other, and the next page is empty then.
+	// What was read may have ended by its bytes with the page's one event. There may be no other,
+	// and the next page is empty then.
 	h.More = h.More || len(events) == 1 && len(events[0].Body) >= store.PageBytes
 	return h
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// gauges are what can be asked of a worker at any moment; what happens is counted where it does, through [telemetry.Metrics].
+// gauges are what can be asked of a worker at any moment; what happens is counted where it does,
+// through [telemetry.Metrics].
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes, stream metric.Int64ObservableGauge
 	orphans, standing, diverged, contended                   metric.Int64ObservableGauge
@@ -144,8 +145,8 @@ func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.Observ
 	o.ObserveInt64(g.unpublished, s.Unpublished, partition)
 }
 
-// inStream is the number of commands in the stream: those that wait and those that were handled in the last seconds, without
-// the one that is kept as a mark; see trimOnce.
+// inStream is the number of commands in the stream: those that wait and those that were handled in
+// the last seconds, without the one that is kept as a mark; see trimOnce.
 func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	if !c.NATS.IsConnected() {
 		return 0, errors.New("not connected")
@@ -163,7 +164,8 @@ func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	return commands, nil
 }
 
-// hasMark tells whether the stream holds the message of a committed cursor. Before its first command is handled it has none.
+// hasMark tells whether the stream holds the message of a committed cursor. Before its first
+// command is handled it has none.
 func (c *Consumer) hasMark(stream *jetstream.StreamInfo) bool {
 	rows := c.rows.Load()
 	return rows != nil && slices.ContainsFunc(*rows, func(row store.Partition) bool {
@@ -172,8 +174,8 @@ func (c *Consumer) hasMark(stream *jetstream.StreamInfo) bool {
 	})
 }
 
-// watch keeps the lane's count of the commands that wait behind it true while nothing moves, until ctx ends. Otherwise it comes with every
-// message that the server sends.
+// watch keeps the lane's count of the commands that wait behind it true while nothing moves, until
+// ctx ends. Otherwise it comes with every message that the server sends.
 func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
 	const every = 2 * time.Second
 	tick := time.NewTicker(every)
@@ -190,8 +192,8 @@ func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
 	}
 }
 
-// countBehind asks the server how many commands come after the last that went to the lane: those that it has not sent and those
-// that it sent ahead.
+// countBehind asks the server how many commands come after the last that went to the lane: those
+// that it has not sent and those that it sent ahead.
 func (f *feed) countBehind(ctx context.Context, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -17,8 +17,8 @@ const (
 	forLong = 30 * time.Second
 )
 
-// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this moment. The error
-// tells what does not. It asks no server.
+// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this
+// moment. The error tells what does not. It asks no server.
 func (c *Consumer) Ready() error {
 	now := time.Now()
 	return errors.Join(c.share(), c.committing(now), c.publishing(now))
@@ -40,7 +40,8 @@ func (c *Consumer) share() error {
 	return nil
 }
 
-// committing is nil when commands come to their end. User code that does not return is a matter of its own partition.
+// committing is nil when commands come to their end. User code that does not return is a matter of
+// its own partition.
 func (c *Consumer) committing(now time.Time) error {
 	busy, stuck, longest := 0, 0, standstill{}
 	for p, t := range c.owning() {

@@ -26,7 +26,8 @@ func (Hang) Decide(aggregate.Root[Box]) ([]aggregate.Event[Box], error) {
 
 var hanging = aggregate.Define("box", aggregate.Handles[Put]("put"), aggregate.Handles[Hang]("hang"), aggregate.Emits[WasPut]("was_put"))
 
-// A single lane that stands still makes the worker unready after 30 s, says where it stands, and is counted. Others move.
+// A single lane that stands still makes the worker unready after 30 s, says where it stands, and is
+// counted. Others move.
 func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -83,7 +84,8 @@ func TestAWorkerWithoutPartitionsIsReady(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// What ends the work on a partition is said as it is. Only a fence says that there is another owner.
+// What ends the work on a partition is said as it is. Only a fence says that there is another
+// owner.
 func TestWhyTheWorkOnAPartitionEndsIsSaid(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A database may lack what it had: an older backup was restored, or a failover went to a server that had not got the
-// last commits. The log of a partition then ends before a position that this worker has seen, or its epoch is one that
-// somebody had before.
+// A database may lack what it had: an older backup was restored, or a failover went to a server
+// that had not got the last commits. The log of a partition then ends before a position that this
+// worker has seen, or its epoch is one that somebody had before.
 
 // see remembers how far a partition's log has come.
 func (c *Consumer) see(partition int, position int64) {
@@ -30,8 +30,8 @@ func (c *Consumer) seeLanes() {
 	}
 }
 
-// goneBack counts how often in a row the log of a partition was found to end before what was seen earlier. A single
-// look may have been at another server.
+// goneBack counts how often in a row the log of a partition was found to end before what was seen
+// earlier. A single look may have been at another server.
 type goneBack map[int]int
 
 // enoughLooks have a partition given up and acquired anew, which is a write and so proves it.
@@ -54,8 +54,9 @@ func (g goneBack) look(c *Consumer, rows []store.Partition) {
 	}
 }
 
-// acquireAbove acquires a partition with an epoch that nobody has had: in a database that has gone back, epochs come
-// again, and a former owner may still act on its own. It compares the row with what was seen before, and tells.
+// acquireAbove acquires a partition with an epoch that nobody has had: in a database that has gone
+// back, epochs come again, and a former owner may still act on its own. It compares the row with
+// what was seen before, and tells.
 func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at store.Partition, err error) {
 	claimed, seen := s.roster.Claimed(partition), s.seen[partition].Load()
 	again := false

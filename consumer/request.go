@@ -15,8 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// request is something a client asked of an aggregate, which only the partition's owner can answer: a command's outcome or
-// the current state. It goes from worker to worker until it comes to the owner.
+// request is something a client asked of an aggregate, which only the partition's owner can answer:
+// a command's outcome or the current state. It goes from worker to worker until it comes to the
+// owner.
 type request struct {
 	verb    string // do or get
 	address string // what follows the verb in the subject
@@ -26,8 +27,9 @@ type request struct {
 	key     store.Key
 	command *lane.Command // of a do
 	hops    int
-	// While it waits for an owner: by is the view that it could not be routed by, again when it is tried again by the
-	// same, zero for never, rests how often it had to, and expires when it is given up.
+	// While it waits for an owner: by is the view that it could not be routed by, again when it is
+	// tried again by the same, zero for never, rests how often it had to, and expires when it is
+	// given up.
 	by      view
 	again   time.Time
 	rests   int
@@ -43,7 +45,8 @@ func (r *request) weight() int64 { return int64(len(r.body)) + requestBytes }
 const (
 	verbDo  = "do"
 	verbGet = "get"
-	// restAfter is how often a request is sent on before it waits for the workers' views to agree, maxHops how often in all.
+	// restAfter is how often a request is sent on before it waits for the workers' views to agree,
+	// maxHops how often in all.
 	restAfter = 2
 	maxHops   = 20
 	// maxWait is how long a request waits for an owner.
@@ -68,7 +71,8 @@ func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
 	return true
 }
 
-// offer gives the request to a lane of this worker. If the lane stops before it comes to the request, that is routed anew.
+// offer gives the request to a lane of this worker. If the lane stops before it comes to the
+// request, that is routed anew.
 func (c *Consumer) offer(l *lane.Lane, r *request) error {
 	if r.verb == verbGet {
 		return l.OfferRead(c.read(r))
@@ -120,11 +124,12 @@ func (c *Consumer) fail(r *request, e *store.Error) {
 	c.replyOutcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
 }
 
-// route brings a request to the partition's owner. One that was sent on to no avail rests first, until the workers' views
-// have had time to agree.
+// route brings a request to the partition's owner. One that was sent on to no avail rests first,
+// until the workers' views have had time to agree.
 func (c *Consumer) route(r *request) { c.routeUnless(r, r.hops >= restAfter) }
 
-// routeUnless brings a request to the lane here, to the worker that owns the partition, or to those that wait for an owner.
+// routeUnless brings a request to the lane here, to the worker that owns the partition, or to those
+// that wait for an owner.
 func (c *Consumer) routeUnless(r *request, rest bool) {
 	partition := c.partition(r.key)
 	l := c.lanes[partition].Load()

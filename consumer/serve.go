@@ -17,8 +17,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// serve starts the NATS micro service: requests for outcomes, states and histories, and answers for whoever wrote a
-// command's subject wrong.
+// serve starts the NATS micro service: requests for outcomes, states and histories, and answers for
+// whoever wrote a command's subject wrong.
 func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 	ns := string(c.Namespace)
 	service, err := micro.AddService(c.NATS, micro.Config{Name: c.Namespace.Service(), Version: "1.0.0",
@@ -83,7 +83,8 @@ type state struct {
 	State     json.RawMessage `json:"state"`
 }
 
-// What a state that is asked for may be: as it is now, or as the worker that is asked has it at hand.
+// What a state that is asked for may be: as it is now, or as the worker that is asked has it at
+// hand.
 const (
 	consistencyCurrent = "current"
 	consistencyCached  = "cached"

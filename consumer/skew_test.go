@@ -84,8 +84,8 @@ func TestADifferenceThatLastsIsToldOnce(t *testing.T) {
 	require.Equal(t, 1, s.said(agree))
 }
 
-// A clock that is wrong, ahead or behind, has no id forgotten: neither by its own age nor because of what a worker
-// believes to be now.
+// A clock that is wrong, ahead or behind, has no id forgotten: neither by its own age nor because
+// of what a worker believes to be now.
 func TestAWrongClockForgetsNoReceipts(t *testing.T) {
 	t.Parallel()
 	_, log, s := newSkewed(t)

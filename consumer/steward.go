@@ -11,18 +11,21 @@ import (
 )
 
 const (
-	// maxMoves is how many partitions are handed over at a time: few, so that each is away for a short while only.
+	// maxMoves is how many partitions are handed over at a time: few, so that each is away for a
+	// short while only.
 	maxMoves = 4
 	// maxAcquisitions is how many partitions are acquired at a time.
 	maxAcquisitions = 8
-	// flushTimeout bounds how long a partition that moves waits for its events to be published, lastFlushTimeout the same where
-	// nobody is there to publish the rest.
+	// flushTimeout bounds how long a partition that moves waits for its events to be published,
+	// lastFlushTimeout the same where nobody is there to publish the rest.
 	flushTimeout     = 20 * time.Millisecond
 	lastFlushTimeout = 5 * time.Second
-	// lostPause is how long a partition that somebody took is left alone, if nobody owns up to it: workers that share the
-	// store and do not hear each other would take it from one another without end.
+	// lostPause is how long a partition that somebody took is left alone, if nobody owns up to it:
+	// workers that share the store and do not hear each other would take it from one another
+	// without end.
 	lostPause = 2 * time.Second
-	// acquireGrace is how long the store may take to answer when a partition that is being acquired is not wanted any more.
+	// acquireGrace is how long the store may take to answer when a partition that is being acquired
+	// is not wanted any more.
 	acquireGrace = time.Second
 	// stewardEvery is how often the steward looks without being told.
 	stewardEvery = 50 * time.Millisecond
@@ -111,8 +114,9 @@ func (s *steward) left(h *holding) {
 	s.lost[h.partition] = loss{time.Now(), h.epoch}
 }
 
-// handOn gives the requests that have come here to those who take over, who may not have said yet that they own the partitions.
-// What is sent on may come back, if its owner has just gone as well: it is done when nothing has waited for two rounds.
+// handOn gives the requests that have come here to those who take over, who may not have said yet
+// that they own the partitions. What is sent on may come back, if its owner has just gone as well:
+// it is done when nothing has waited for two rounds.
 func (s *steward) handOn() {
 	enough := time.After(lastFlushTimeout)
 	for quiet := 0; quiet < 2 && s.others(); quiet++ {
@@ -170,8 +174,8 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 	}
 }
 
-// mayTake tells whether nobody is in the way who does not show: whoever took the partition from this worker has owned up to
-// it, or had time to.
+// mayTake tells whether nobody is in the way who does not show: whoever took the partition from
+// this worker has owned up to it, or had time to.
 func (s *steward) mayTake(partition int) bool {
 	lost, was := s.lost[partition]
 	return !was || lost.epoch > 0 && s.roster.Claimed(partition) > lost.epoch || time.Since(lost.at) > lostPause
@@ -194,8 +198,8 @@ func (s *steward) begin(ctx context.Context, partition int) {
 	}()
 }
 
-// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and the partition is
-// left in order.
+// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and
+// the partition is left in order.
 func (s *steward) own(ctx context.Context, h *holding) error {
 	start, partition := time.Now(), h.partition
 	at, err := s.acquire(ctx, partition)
@@ -225,7 +229,8 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	return err
 }
 
-// flush gives the publisher time to publish what is committed. What it does not come to, the next owner publishes.
+// flush gives the publisher time to publish what is committed. What it does not come to, the next
+// owner publishes.
 func (s *steward) flush(ctx context.Context, t *Tenure) {
 	timeout := flushTimeout
 	if !s.others() {
@@ -238,8 +243,9 @@ func (s *steward) flush(ctx context.Context, t *Tenure) {
 	}
 }
 
-// acquire becomes the partition's owner, however long the store takes to answer. When ctx ends it waits a moment for that answer: it
-// says who the owner is, and what became of an exchange that is cut off nobody knows.
+// acquire becomes the partition's owner, however long the store takes to answer. When ctx ends it
+// waits a moment for that answer: it says who the owner is, and what became of an exchange that is
+// cut off nobody knows.
 func (s *steward) acquire(ctx context.Context, partition int) (at store.Partition, err error) {
 	select {
 	case s.acquiring <- struct{}{}:

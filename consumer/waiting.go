@@ -7,7 +7,8 @@ import (
 	"github.com/maestro-es/maestro/internal/lane"
 )
 
-// waiting holds the requests that wait for their partition to have an owner, for the moment of a takeover.
+// waiting holds the requests that wait for their partition to have an owner, for the moment of a
+// takeover.
 type waiting struct {
 	mu       sync.Mutex
 	requests map[int][]*request
@@ -18,16 +19,16 @@ type waiting struct {
 	held     *lane.Holder // of their bytes
 }
 
-// maxWaiting bounds the requests that wait at one worker, firstRest and lastRest the pause before one is sent again to
-// an owner that did not take it.
+// maxWaiting bounds the requests that wait at one worker, firstRest and lastRest the pause before
+// one is sent again to an owner that did not take it.
 const (
 	maxWaiting = 20_000
 	firstRest  = 50 * time.Millisecond
 	lastRest   = time.Second
 )
 
-// view is what is known of a partition's owner at a moment. A request that could not be routed by one view waits for
-// another.
+// view is what is known of a partition's owner at a moment. A request that could not be routed by
+// one view waits for another.
 type view struct {
 	owner string     // "" if nobody is known to own it
 	epoch int64      // the highest that was claimed
@@ -44,8 +45,8 @@ func (v view) leads(before view) bool {
 	return v.lane != nil && v.lane != before.lane || v.owner != "" && (v.owner != before.owner || v.epoch != before.epoch)
 }
 
-// add lets a request wait that could not be routed by a view. If somebody is there who may take it yet, it is tried
-// again after a rest.
+// add lets a request wait that could not be routed by a view. If somebody is there who may take it
+// yet, it is tried again after a rest.
 func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
 	now := time.Now()
 	if r.expires.IsZero() {
@@ -71,8 +72,8 @@ func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
 	}
 }
 
-// review routes what waits for a partition whose owner has changed, and what has rested. It refuses what has waited too
-// long.
+// review routes what waits for a partition whose owner has changed, and what has rested. It refuses
+// what has waited too long.
 func (w *waiting) review(c *Consumer, now time.Time) {
 	for _, partition := range w.partitions() {
 		at := c.view(partition)

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A bounded stream that has nothing of a partition has either dropped the partition's events, as it was told to, or
-// lost them: it came back with older files, or somebody has purged it. A stream drops its oldest messages first, and
-// only when a limit demands it.
+// A bounded stream that has nothing of a partition has either dropped the partition's events, as it
+// was told to, or lost them: it came back with older files, or somebody has purged it. A stream
+// drops its oldest messages first, and only when a limit demands it.
 
 // bounded tells whether the stream drops events, the oldest first.
 func bounded(c jetstream.StreamConfig) bool { return c.MaxAge > 0 || c.MaxBytes > 0 || c.MaxMsgs > 0 }
@@ -19,9 +19,9 @@ func bounded(c jetstream.StreamConfig) bool { return c.MaxAge > 0 || c.MaxBytes 
 // clockTolerance is how far the clocks of the workers and of nats-server may be apart.
 const clockTolerance = time.Minute
 
-// dropped is the position up to which a bounded stream that has no event of the partition may have dropped them, of
-// those up to known that it had. What comes after that was lost. Where a limit may have taken an event it counts as
-// dropped.
+// dropped is the position up to which a bounded stream that has no event of the partition may have
+// dropped them, of those up to known that it had. What comes after that was lost. Where a limit may
+// have taken an event it counts as dropped.
 func (p *Publisher) dropped(ctx context.Context, stream jetstream.Stream, known int64) (int64, error) {
 	info, err := stream.Info(ctx)
 	if err != nil {
@@ -45,8 +45,8 @@ func (p *Publisher) dropped(ctx context.Context, stream jetstream.Stream, known 
 	return int64(first), failed
 }
 
-// mayDrop tells whether the stream's limits can have taken a message that was stored at a time or later. largest is the
-// size of the largest message in bytes.
+// mayDrop tells whether the stream's limits can have taken a message that was stored at a time or
+// later. largest is the size of the largest message in bytes.
 func mayDrop(info *jetstream.StreamInfo, at time.Time, largest int64) bool {
 	c, s := info.Config, info.State
 	if s.Msgs > 0 && s.FirstTime.Before(at.Add(-clockTolerance)) {

@@ -75,7 +75,8 @@ func (r *rig) acquire() store.Partition {
 	return at
 }
 
-// commit adds n events to the log, of a few aggregates, and returns where the log is and the events.
+// commit adds n events to the log, of a few aggregates, and returns where the log is and the
+// events.
 func (r *rig) commit(n int) (position int64, events []store.Event) {
 	r.Helper()
 	return r.commitBytes(n, 0)

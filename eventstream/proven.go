@@ -12,10 +12,11 @@ type prover interface {
 	Prove(ctx context.Context) error
 }
 
-// prove makes sure that events are lasting which were found in the log and of which the lane has not heard that their
-// commit was acknowledged. With synchronous replication, a commit whose wait for the standby was cut short is in the
-// log of this server, and would be lost with it. A commit that is acknowledged afterwards shows that the standby has
-// all before it as well; if the server has changed meanwhile, the event is looked for once more.
+// prove makes sure that events are lasting which were found in the log and of which the lane has
+// not heard that their commit was acknowledged. With synchronous replication, a commit whose wait
+// for the standby was cut short is in the log of this server, and would be lost with it. A commit
+// that is acknowledged afterwards shows that the standby has all before it as well; if the server
+// has changed meanwhile, the event is looked for once more.
 func (p *Publisher) prove(ctx context.Context, events []store.Event) error {
 	last := &events[len(events)-1]
 	log, can := p.log.(prover)

@@ -25,8 +25,8 @@ func (l *doubtful) Prove(ctx context.Context) error {
 	}
 }
 
-// What was found in the log, and of which nobody has said that it was acknowledged, is published when a commit after it
-// was.
+// What was found in the log, and of which nobody has said that it was acknowledged, is published
+// when a commit after it was.
 func TestNothingIsPublishedThatAStandbyMayNotHave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -25,23 +25,24 @@ type Log interface {
 	Log(ctx context.Context, partition int, above int64, limit int) ([]store.Event, error)
 }
 
-// maxUnit and maxUnitBytes bound what is published as one unit, so that the units of all partitions are less than what the
-// server takes ahead of its disk (100,000 messages, 128 MiB). maxRead bounds what is read from the log at a time, where events
-// may be large.
+// maxUnit and maxUnitBytes bound what is published as one unit, so that the units of all partitions
+// are less than what the server takes ahead of its disk (100,000 messages, 128 MiB). maxRead bounds
+// what is read from the log at a time, where events may be large.
 const (
 	maxUnit      = 500
 	maxUnitBytes = 1 << 20
 	maxRead      = 64
 )
 
-// requestTimeout bounds one exchange with JetStream, and leaderTimeout one that may be lost because a stream's leader changes. To ask
-// again too soon costs an exchange and does no harm.
+// requestTimeout bounds one exchange with JetStream, and leaderTimeout one that may be lost because
+// a stream's leader changes. To ask again too soon costs an exchange and does no harm.
 const (
 	requestTimeout = 5 * time.Second
 	leaderTimeout  = time.Second
 )
 
-// Publisher publishes the committed events of one partition. Make it with NewPublisher, run it with Run.
+// Publisher publishes the committed events of one partition. Make it with NewPublisher, run it with
+// Run.
 type Publisher struct {
 	js        jetstream.JetStream
 	namespace wire.Namespace
@@ -59,8 +60,8 @@ type Publisher struct {
 	obstacle  atomic.Pointer[obstacle]
 }
 
-// NewPublisher returns the publisher of a partition for its owner, who has acquired it in the state at.
-// The stream is made with the given configuration if it is missing.
+// NewPublisher returns the publisher of a partition for its owner, who has acquired it in the state
+// at. The stream is made with the given configuration if it is missing.
 func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
 		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), complains: &complaints{}}
@@ -76,20 +77,23 @@ func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
 	return p
 }
 
-// Follow has the publisher begin anew whenever the stream may have lost something. It is to be called before Run.
+// Follow has the publisher begin anew whenever the stream may have lost something. It is to be
+// called before Run.
 func (p *Publisher) Follow(w *Watch) *Publisher {
 	p.watch, p.batches, p.complains = w, w.batches, &w.complains
 	return p
 }
 
-// Committed tells that the log has come to a position, and hands over the events that led there, if they are at hand. It
-// does not block.
+// Committed tells that the log has come to a position, and hands over the events that led there, if
+// they are at hand. It does not block.
 func (p *Publisher) Committed(position int64, events []store.Event) { p.queue.add(position, events) }
 
-// Noticed tells now and then where the log was seen to be, so that what others wrote to the partition is published too.
+// Noticed tells now and then where the log was seen to be, so that what others wrote to the
+// partition is published too.
 func (p *Publisher) Noticed(position int64) { p.queue.notice(position) }
 
-// Published is the position of the last event known to be in the stream, and the creation time of that stream.
+// Published is the position of the last event known to be in the stream, and the creation time of
+// that stream.
 func (p *Publisher) Published() (position int64, stream time.Time) {
 	_, position, stream = p.queue.state()
 	return position, stream
@@ -101,8 +105,8 @@ func (p *Publisher) Backlog() int64 {
 	return committed - published
 }
 
-// Run publishes until ctx ends, which gives nil, or until the partition has another owner, which gives an error that wraps
-// [store.ErrFenced]. While the stream is away it tries again.
+// Run publishes until ctx ends, which gives nil, or until the partition has another owner, which
+// gives an error that wraps [store.ErrFenced]. While the stream is away it tries again.
 func (p *Publisher) Run(ctx context.Context) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
@@ -127,7 +131,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// complaints keep publishers from saying all at once what stands in the way of each. What a person must mend is apart from the rest.
+// complaints keep publishers from saying all at once what stands in the way of each. What a person
+// must mend is apart from the rest.
 type complaints struct{ passing, lasting, oversized telemetry.Seldom }
 
 func (c *complaints) level(err error) slog.Level {
@@ -137,8 +142,8 @@ func (c *complaints) level(err error) slog.Level {
 	return c.passing.Level(slog.LevelWarn)
 }
 
-// publishConnected publishes until something fails, or the connection was lost and is there again: the answer to what was asked over the
-// former one does not come any more.
+// publishConnected publishes until something fails, or the connection was lost and is there again:
+// the answer to what was asked over the former one does not come any more.
 func (p *Publisher) publishConnected(ctx context.Context, progress func()) error {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
@@ -157,7 +162,8 @@ func (p *Publisher) publishConnected(ctx context.Context, progress func()) error
 	return context.Cause(ctx)
 }
 
-// publishAll takes the fence, finds where to resume and publishes unit after unit, until something fails.
+// publishAll takes the fence, finds where to resume and publishes unit after unit, until something
+// fails.
 func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 	lost := p.watch.next()
 	fence, err := p.resume(ctx)
@@ -224,7 +230,8 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Drain publishes until everything committed is in the stream, or ctx ends. Run must not be running.
+// Drain publishes until everything committed is in the stream, or ctx ends. Run must not be
+// running.
 func (p *Publisher) Drain(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -10,13 +10,15 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// maxQueueBytes bounds the events that wait in memory; what is beyond it is read from the log when its turn comes.
+// maxQueueBytes bounds the events that wait in memory; what is beyond it is read from the log when
+// its turn comes.
 const maxQueueBytes = 16 << 20
 
 // eventOverhead is about what an event takes beside its body.
 const eventOverhead = 256
 
-// queue is what a publisher shares with the lane: how far the log has come, and the events that need not be read from it.
+// queue is what a publisher shares with the lane: how far the log has come, and the events that
+// need not be read from it.
 type queue struct {
 	mu        sync.Mutex
 	committed int64         // position of the log
@@ -51,7 +53,8 @@ func (q *queue) add(position int64, events []store.Event) {
 	q.alarm()
 }
 
-// see raises the position of the log to where it was found. Nobody has shown yet that it is lasting.
+// see raises the position of the log to where it was found. Nobody has shown yet that it is
+// lasting.
 func (q *queue) see(position int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -75,7 +78,8 @@ func (q *queue) lasting(position int64) bool {
 	return position <= q.proven
 }
 
-// notice is told now and then where the log is. What was there the last time already and was never added is somebody else's.
+// notice is told now and then where the log is. What was there the last time already and was never
+// added is somebody else's.
 func (q *queue) notice(position int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -100,8 +104,9 @@ func (q *queue) drop() { q.events, q.bytes = nil, 0 }
 // errLost says that the stream may have lost something.
 var errLost = errors.New("the event stream may have lost events")
 
-// take waits for something to publish and takes it out, if it is in memory: what is then not published is found in the log. Otherwise it
-// returns the position above which the log is to be read. It gives up when lost is closed.
+// take waits for something to publish and takes it out, if it is in memory: what is then not
+// published is found in the log. Otherwise it returns the position above which the log is to be
+// read. It gives up when lost is closed.
 func (q *queue) take(ctx context.Context, lost <-chan struct{}) (events []store.Event, above int64, err error) {
 	for {
 		q.mu.Lock()

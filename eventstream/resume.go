@@ -12,7 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// resume makes this publisher the partition's only one and finds the last event that the stream has.
+// resume makes this publisher the partition's only one and finds the last event that the stream
+// has.
 func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
@@ -49,7 +50,8 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	return f, nil
 }
 
-// open returns the stream, which is made if it is missing, and brought up to date if an older version has made it.
+// open returns the stream, which is made if it is missing, and brought up to date if an older
+// version has made it.
 func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := patiently(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		return p.js.Stream(ctx, p.namespace.EventStream())
@@ -60,8 +62,9 @@ func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	return stream, err
 }
 
-// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded stream has dropped of
-// what it is known to have had. It is an error if that is more than the log has, which ends at the given position.
+// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded
+// stream has dropped of what it is known to have had. It is an error if that is more than the log
+// has, which ends at the given position.
 func (p *Publisher) resumeAbove(ctx context.Context, published int64, created time.Time, stream jetstream.Stream, end int64) (err error) {
 	_, known, of := p.queue.state()
 	if !of.Equal(created) {
@@ -87,9 +90,9 @@ func (p *Publisher) committed() int64 {
 	return committed
 }
 
-// lastInStream is the position of the partition's last event in the stream, 0 if there is none, and that message's sequence. It is an
-// error if the log, which ends at the given position, has another event there: the database is then not the one that the stream was
-// made from.
+// lastInStream is the position of the partition's last event in the stream, 0 if there is none, and
+// that message's sequence. It is an error if the log, which ends at the given position, has another
+// event there: the database is then not the one that the stream was made from.
 func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, end int64) (position int64, sequence uint64, err error) {
 	last, err := patiently(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return stream.GetLastMsgForSubject(ctx, p.namespace.EventsOf(p.partition))
@@ -120,15 +123,17 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 	return inStream.Position, last.Sequence, nil
 }
 
-// same tells whether the log and the stream have the same event at a position. An aggregate's sequence alone, the
-// ce-id, may come again in another history, though not at the same time for the same command.
+// same tells whether the log and the stream have the same event at a position. An aggregate's
+// sequence alone, the ce-id, may come again in another history, though not at the same time for the
+// same command.
 func same(a, b *store.Event) bool {
 	return a.Aggregate == b.Aggregate && a.Sequence == b.Sequence && a.RecordedAt.Equal(b.RecordedAt) &&
 		a.Metadata.CommandID == b.Metadata.CommandID
 }
 
-// removeForeign takes a message out of the stream that is no event: nobody but publishers may write there, but a client can name a
-// subject of the stream where it wants an answer of the server's. It returns an error, so that the publisher looks again.
+// removeForeign takes a message out of the stream that is no event: nobody but publishers may write
+// there, but a client can name a subject of the stream where it wants an answer of the server's. It
+// returns an error, so that the publisher looks again.
 //
 // An event that this program cannot read stays. A newer program has written it.
 func (p *Publisher) removeForeign(ctx context.Context, stream jetstream.Stream, m *jetstream.RawStreamMsg, why error) error {

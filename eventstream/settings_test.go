@@ -11,7 +11,8 @@ import (
 	"github.com/maestro-es/maestro/eventstream"
 )
 
-// Workers that are told different things about the stream do not undo each other: what one was not told it leaves as it is.
+// Workers that are told different things about the stream do not undo each other: what one was not
+// told it leaves as it is.
 func TestWhatAWorkerWasNotToldIsLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	r := startCluster(t, server.JSLimitOpts{}).rig(t)

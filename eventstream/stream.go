@@ -11,13 +11,14 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// StreamConfig is what a namespace's event stream keeps. Postgres is the archive; the stream need only hold what its
-// subscribers have yet to read.
+// StreamConfig is what a namespace's event stream keeps. Postgres is the archive; the stream need
+// only hold what its subscribers have yet to read.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a new one.
+	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a
+	// new one.
 	Replicas int
-	// MaxAge and MaxBytes drop the oldest events; 0 leaves what the stream has, below 0 it keeps all, as a
-	// new one does.
+	// MaxAge and MaxBytes drop the oldest events; 0 leaves what the stream has, below 0 it keeps
+	// all, as a new one does.
 	MaxAge   time.Duration
 	MaxBytes int64
 }
@@ -26,12 +27,13 @@ func (c StreamConfig) limits() stream.Limits {
 	return stream.Limits{Replicas: c.Replicas, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes}
 }
 
-// duplicateWindow is how long the server remembers message ids. The fence and the resumption do the real work, and the
-// server keeps every id of the window in memory, so it is short.
+// duplicateWindow is how long the server remembers message ids. The fence and the resumption do the
+// real work, and the server keeps every id of the window in memory, so it is short.
 const duplicateWindow = time.Second
 
-// Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads stay off: on a replicated
-// stream any replica answers them, also one that lags behind, and publishers must know what is there.
+// Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads
+// stay off: on a replicated stream any replica answers them, also one that lags behind, and
+// publishers must know what is there.
 func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
 	made, err := stream.Ensure(ctx, js, jetstream.StreamConfig{
 		Name:               ns.EventStream(),
@@ -48,13 +50,14 @@ func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c St
 	return made, nil
 }
 
-// forgetting is how much later than it says the server may forget message ids: its timer runs as the window was before it was last changed,
-// and that was ten seconds in streams of an earlier build.
+// forgetting is how much later than it says the server may forget message ids: its timer runs as
+// the window was before it was last changed, and that was ten seconds in streams of an earlier
+// build.
 const forgetting = 10 * time.Second
 
-// Empty shuts out whoever may still publish, and removes all events. An event that is published again while the server
-// remembers its message id would be dropped without a word, although it is not there any more; so Empty waits first
-// until the last message is older than that.
+// Empty shuts out whoever may still publish, and removes all events. An event that is published
+// again while the server remembers its message id would be dropped without a word, although it is
+// not there any more; so Empty waits first until the last message is older than that.
 func Empty(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, ns wire.Namespace) error {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Fences()))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// stuckAfter is how many tries of one event say that it will hardly ever be taken. Nothing comes before it, so all
-// events behind it wait.
+// stuckAfter is how many tries of one event say that it will hardly ever be taken. Nothing comes
+// before it, so all events behind it wait.
 var stuckAfter = 10
 
 // stuck counts the events that a subscription cannot get past: 1 or 0 for each.
@@ -32,8 +32,8 @@ func newStuck(s Subscription) (*stuck, error) {
 		attribute.String("maestro.subscription", s.Name)))}, nil
 }
 
-// tries are those of one event: the server's deliveries of it, also to programs that have ended since, and those of
-// this program.
+// tries are those of one event: the server's deliveries of it, also to programs that have ended
+// since, and those of this program.
 type tries struct {
 	Subscription
 	event store.Event

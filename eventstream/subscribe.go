@@ -21,8 +21,8 @@ import (
 
 // Subscription says which events a program wants.
 type Subscription struct {
-	// Name is the durable's: a program that comes back under it goes on where it was. Programs that share it share the
-	// events. [A-Za-z0-9_-]+.
+	// Name is the durable's: a program that comes back under it goes on where it was. Programs that
+	// share it share the events. [A-Za-z0-9_-]+.
 	Name string
 	// Namespace is the worker's; empty stands for "maestro".
 	Namespace string
@@ -36,8 +36,8 @@ type Subscription struct {
 	stuck *stuck
 }
 
-// ackWait is how long the server waits for a program that went away with an event in hand. A handler may take longer: the
-// subscription keeps its event alive.
+// ackWait is how long the server waits for a program that went away with an event in hand. A
+// handler may take longer: the subscription keeps its event alive.
 var ackWait = 30 * time.Second
 
 // check refuses what would end in a subscription that is not durable or that no event ever fits.
@@ -60,15 +60,15 @@ func (s Subscription) check() error {
 
 var durableName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// Subscribe calls handle for each event, one after the other, each partition's in the order of their positions, until
-// ctx ends, which gives nil. An event is done when handle returns nil; after an error, or a crash in between, handle gets
-// the same event again, and nothing comes before it. Handlers thus make their effects repeatable, for instance by the
-// event's partition and position. An event that is not taken in ten tries is said in the log, and shows in the metric
+// Subscribe calls handle for each event, one after the other, each partition's in the order of
+// their positions, until ctx ends, which gives nil. An event is done when handle returns nil; after
+// an error, or a crash in between, handle gets the same event again, and nothing comes before it.
+// Handlers thus make their effects repeatable, for instance by the event's partition and position.
+// An event that is not taken in ten tries is said in the log, and shows in the metric
 // maestro.subscription.stuck.
 //
-// An error comes only at the start, or when the connection is closed for good. A stream that is away, or not there yet,
-// is waited for; one that was
-// built anew gives all its events again.
+// An error comes only at the start, or when the connection is closed for good. A stream that is
+// away, or not there yet, is waited for; one that was built anew gives all its events again.
 func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(context.Context, store.Event) error) error {
 	s.Namespace = cmp.Or(s.Namespace, wire.DefaultNamespace)
 	s.Logger = cmp.Or(s.Logger, slog.Default()).With("subscription", s.Name)
@@ -135,8 +135,8 @@ func permanent(err error) error {
 	return backoff.Permanent(err)
 }
 
-// consumer finds or makes the durable consumer. One that is made again, after its stream was lost, begins with what was
-// published since the subscription began, if that only wants new events.
+// consumer finds or makes the durable consumer. One that is made again, after its stream was lost,
+// begins with what was published since the subscription began, if that only wants new events.
 func (s Subscription) consumer(ctx context.Context, js jetstream.JetStream, since *time.Time) (jetstream.Consumer, error) {
 	ns := wire.Namespace(s.Namespace)
 	config := jetstream.ConsumerConfig{
@@ -163,14 +163,17 @@ func (s Subscription) consumer(ctx context.Context, js jetstream.JetStream, sinc
 	return consumer, nil
 }
 
-// heartbeat is how often the server tells an idle subscription that it is there; after two without, the subscription looks anew.
+// heartbeat is how often the server tells an idle subscription that it is there; after two without,
+// the subscription looks anew.
 const heartbeat = 2 * time.Second
 
-// nakDelay is how long a stopping subscription has the server keep its event, so that it does not get it itself again.
+// nakDelay is how long a stopping subscription has the server keep its event, so that it does not
+// get it itself again.
 const nakDelay = 100 * time.Millisecond
 
-// room is how many messages the client has room for. The server sends one event at a time, and notes of its own; with room for
-// one message alone (nats.go 1.55) the flow stops now and then until heartbeats are missed.
+// room is how many messages the client has room for. The server sends one event at a time, and
+// notes of its own; with room for one message alone (nats.go 1.55) the flow stops now and then
+// until heartbeats are missed.
 const room = 8
 
 // consume hands over events until ctx ends, which gives nil, or until something interrupts it.
@@ -236,8 +239,8 @@ func (s Subscription) deliver(ctx context.Context, ns wire.Namespace, msg jetstr
 	return acknowledge(ctx, msg)
 }
 
-// acknowledge tells the server that an event is done. A broken connection is waited for; it is an error if the consumer is gone,
-// or knows nothing of this event any more.
+// acknowledge tells the server that an event is done. A broken connection is waited for; it is an
+// error if the consumer is gone, or knows nothing of this event any more.
 func acknowledge(ctx context.Context, msg jetstream.Msg) error {
 	waits := backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0)), ctx)
 	unanswered := 0

@@ -29,7 +29,8 @@ type subscriber struct {
 	ended chan error
 }
 
-// subscribe runs a program until it is stopped or the test ends. Handle, if not nil, may refuse events.
+// subscribe runs a program until it is stopped or the test ends. Handle, if not nil, may refuse
+// events.
 func (r *rig) subscribe(s eventstream.Subscription, handle func(store.Event) error) *subscriber {
 	r.Helper()
 	return r.subscribeOn(r.server.Connect(r), s, handle)
@@ -343,7 +344,8 @@ func TestASubscriptionThatIsGoneBeginsAnew(t *testing.T) {
 	require.Equal(t, r.want(), s.take(r, 4))
 }
 
-// A program that wants new events only has them after its subscription was lost too, and when it comes back.
+// A program that wants new events only has them after its subscription was lost too, and when it
+// comes back.
 func TestASubscriptionToNewEventsComesBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -15,9 +15,10 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Watch looks after the event stream for all publishers of a worker. A stream that was deleted it makes anew. When the
-// stream is another one, or the server may have lost its end in a crash, it tells the publishers: one that has nothing to publish would
-// not notice. The connection may be to another server than the one that has lost something.
+// Watch looks after the event stream for all publishers of a worker. A stream that was deleted it
+// makes anew. When the stream is another one, or the server may have lost its end in a crash, it
+// tells the publishers: one that has nothing to publish would not notice. The connection may be to
+// another server than the one that has lost something.
 type Watch struct {
 	js        jetstream.JetStream
 	namespace wire.Namespace
@@ -99,8 +100,8 @@ func (w *Watch) look(ctx context.Context) error {
 	return w.remember(ctx, stream)
 }
 
-// shorter tells whether the stream ends earlier than before, or has another message, or none, where the newest event
-// was.
+// shorter tells whether the stream ends earlier than before, or has another message, or none, where
+// the newest event was.
 func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, error) {
 	if stream.CachedInfo().State.LastSeq < w.end {
 		return true, nil
@@ -115,7 +116,8 @@ func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, err
 	return err == nil && !found.Time.Equal(w.newest.at), err
 }
 
-// remember notes where the stream ends. Fences are not looked at: the next takes the place of the one before.
+// remember notes where the stream ends. Fences are not looked at: the next takes the place of the
+// one before.
 func (w *Watch) remember(ctx context.Context, stream jetstream.Stream) error {
 	end := stream.CachedInfo().State.LastSeq
 	if end == w.end {
@@ -135,7 +137,8 @@ func (w *Watch) remember(ctx context.Context, stream jetstream.Stream) error {
 	return nil
 }
 
-// next is closed when the stream may have lost something, from now on. A nil watch never sees anything.
+// next is closed when the stream may have lost something, from now on. A nil watch never sees
+// anything.
 func (w *Watch) next() <-chan struct{} {
 	if w == nil {
 		return nil

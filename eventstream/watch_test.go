@@ -144,8 +144,8 @@ func TestDroppedEventsStayDropped(t *testing.T) {
 	b.holds(1)
 }
 
-// A bounded stream that is too young to have dropped what it lacks has lost it: the server came back with older files,
-// or somebody has purged the stream, which the connection does not show.
+// A bounded stream that is too young to have dropped what it lacks has lost it: the server came
+// back with older files, or somebody has purged the stream, which the connection does not show.
 func TestWhatABoundedStreamLostIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]eventstream.StreamConfig{

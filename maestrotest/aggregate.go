@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Aggregate is the history of one aggregate that a test tells step by step, each step through the worker. Make one with
-// [On].
+// Aggregate is the history of one aggregate that a test tells step by step, each step through the
+// worker. Make one with [On].
 type Aggregate[S any] struct {
 	t          testing.TB
 	worker     *Worker
@@ -45,7 +45,8 @@ func (a *Aggregate[S]) Given(commands ...aggregate.Command[S]) *Aggregate[S] {
 	return a
 }
 
-// When has the worker handle a command. Then, ThenRejected, ThenFailed and ThenState say what must have come of it.
+// When has the worker handle a command. Then, ThenRejected, ThenFailed and ThenState say what must
+// have come of it.
 func (a *Aggregate[S]) When(c aggregate.Command[S]) *Aggregate[S] {
 	a.t.Helper()
 	if a.asked {
@@ -66,8 +67,8 @@ func (a *Aggregate[S]) When(c aggregate.Command[S]) *Aggregate[S] {
 	return a
 }
 
-// Then expects that the command was committed with exactly these events, in this order. Without any, it expects that
-// nothing happened.
+// Then expects that the command was committed with exactly these events, in this order. Without
+// any, it expects that nothing happened.
 func (a *Aggregate[S]) Then(events ...aggregate.Event[S]) *Aggregate[S] {
 	a.t.Helper()
 	a.mustBe(store.Committed)
@@ -88,14 +89,15 @@ func (a *Aggregate[S]) Then(events ...aggregate.Event[S]) *Aggregate[S] {
 	return a
 }
 
-// ThenRejected expects that a rule refused the command, with this code: one of the aggregate, or of a read model that
-// is kept in the transaction.
+// ThenRejected expects that a rule refused the command, with this code: one of the aggregate, or of
+// a read model that is kept in the transaction.
 func (a *Aggregate[S]) ThenRejected(code string) *Aggregate[S] {
 	a.t.Helper()
 	return a.refused(store.Rejected, code)
 }
 
-// ThenFailed expects that the command could not be handled, with this code, such as "projection_failed".
+// ThenFailed expects that the command could not be handled, with this code, such as
+// "projection_failed".
 func (a *Aggregate[S]) ThenFailed(code string) *Aggregate[S] {
 	a.t.Helper()
 	return a.refused(store.Failed, code)

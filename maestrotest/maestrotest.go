@@ -1,5 +1,5 @@
-// Package maestrotest tests what you built on Maestro against real servers, in the process of the test: a Postgres
-// database, a nats-server with JetStream, and a worker.
+// Package maestrotest tests what you built on Maestro against real servers, in the process of the
+// test: a Postgres database, a nats-server with JetStream, and a worker.
 //
 //   - [Run] starts a worker and returns when it takes commands.
 //   - [On] tells a history of one aggregate through the whole path: from a command on NATS to its
@@ -8,9 +8,9 @@
 //     are then queried with plain SQL on [Worker.Database].
 //   - [Postgres] and [NATS] give a test the servers alone.
 //
-// A test needs no server that runs already. The programs of PostgreSQL 14 or later must be installed, and all tests of
-// a test binary share one cluster, with a database for each test. Package aggregatetest tests aggregates without any
-// server.
+// A test needs no server that runs already. The programs of PostgreSQL 14 or later must be
+// installed, and all tests of a test binary share one cluster, with a database for each test.
+// Package aggregatetest tests aggregates without any server.
 package maestrotest
 
 import (
@@ -58,9 +58,10 @@ const patience = 30 * time.Second
 // partitions is what a test's namespace is divided into where its configuration does not say.
 const partitions = 4
 
-// Run starts a worker and returns when it takes commands. After the test the worker stops in order, and the test fails
-// if that is an error. Config.Aggregates is required. Where Config.Database or Config.NATS is nil, the worker gets
-// servers of its own. What the worker logs is shown with the test.
+// Run starts a worker and returns when it takes commands. After the test the worker stops in order,
+// and the test fails if that is an error. Config.Aggregates is required. Where Config.Database or
+// Config.NATS is nil, the worker gets servers of its own. What the worker logs is shown with the
+// test.
 func Run(t testing.TB, c maestro.Config) *Worker {
 	t.Helper()
 	if c.Database == nil {
@@ -97,7 +98,8 @@ func Run(t testing.TB, c maestro.Config) *Worker {
 	return w
 }
 
-// wait asks until there is no error any more, and fails the test with the last one when its patience ends.
+// wait asks until there is no error any more, and fails the test with the last one when its
+// patience ends.
 func (w *Worker) wait(what string, ask func(context.Context) error) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

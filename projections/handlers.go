@@ -12,20 +12,23 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// handler is what a projection does with some of its events. One that is queued can be run in a transaction too.
+// handler is what a projection does with some of its events. One that is queued can be run in a
+// transaction too.
 type handler struct {
 	queue   func(into *pgx.Batch, event store.Event) error // nil unless the handler is queued
 	project func(ctx context.Context, tx pgx.Tx, events []store.Event) error
 	several bool // project takes several events in a call
 }
 
-// Each calls handle for each event of type E of the aggregate, in the order of the log, in the transaction that commits
-// it. If E is an interface, these are the events that implement it: all of them with E = aggregate.Event[S]. Handle
-// works in tx alone: the transaction may be rolled back and run again.
+// Each calls handle for each event of type E of the aggregate, in the order of the log, in the
+// transaction that commits it. If E is an interface, these are the events that implement it: all of
+// them with E = aggregate.Event[S]. Handle works in tx alone: the transaction may be rolled back
+// and run again.
 //
-// An error refuses the command that led to the event, with nothing of it kept: an [aggregate.Reject] with its own code,
-// a violated constraint of the read model as "constraint_violated", anything else as the failure "projection_failed". A
-// fault of the moment, such as a lost connection, is tried again instead.
+// An error refuses the command that led to the event, with nothing of it kept: an
+// [aggregate.Reject] with its own code, a violated constraint of the read model as
+// "constraint_violated", anything else as the failure "projection_failed". A fault of the moment,
+// such as a lost connection, is tried again instead.
 func Each[S any, E aggregate.Event[S]](
 	of *aggregate.Definition[S], handle func(ctx context.Context, tx pgx.Tx, e Event[E]) error,
 ) Option {
@@ -40,12 +43,14 @@ func Each[S any, E aggregate.Event[S]](
 	})
 }
 
-// Batch is [Each] with all events of a transaction in one call, in the order of the log, and at least one: a read model
-// that writes them with one statement costs one exchange with Postgres instead of one for each event. Where the
-// projection has other handlers, an event that is theirs comes between two calls.
+// Batch is [Each] with all events of a transaction in one call, in the order of the log, and at
+// least one: a read model that writes them with one statement costs one exchange with Postgres
+// instead of one for each event. Where the projection has other handlers, an event that is theirs
+// comes between two calls.
 //
-// An error does not say which event it is about. The batch is then tried in smaller parts until the command is found
-// whose events alone fail, and only that one is refused: the same as with Each, at the cost of some rounds.
+// An error does not say which event it is about. The batch is then tried in smaller parts until the
+// command is found whose events alone fail, and only that one is refused: the same as with Each, at
+// the cost of some rounds.
 func Batch[S any, E aggregate.Event[S]](
 	of *aggregate.Definition[S], handle func(ctx context.Context, tx pgx.Tx, events []Event[E]) error,
 ) Option {
@@ -64,19 +69,22 @@ func Batch[S any, E aggregate.Event[S]](
 	})
 }
 
-// Queue calls queue for each event of type E of the aggregate, in the order of the log. The SQL that it queues goes to
-// Postgres together with the commit and runs in its transaction, in the order in which it was queued: such a read model
-// costs no exchange of its own. It is for those that write without reading first, which most do. If E is an interface,
-// these are the events that implement it: all of them with E = aggregate.Event[S]. Where the projection also has
-// handlers that are not queued, all of them work with the transaction in hand.
+// Queue calls queue for each event of type E of the aggregate, in the order of the log. The SQL
+// that it queues goes to Postgres together with the commit and runs in its transaction, in the
+// order in which it was queued: such a read model costs no exchange of its own. It is for those
+// that write without reading first, which most do. If E is an interface, these are the events that
+// implement it: all of them with E = aggregate.Event[S]. Where the projection also has handlers
+// that are not queued, all of them work with the transaction in hand.
 //
-// An error refuses the command that led to the event, with nothing of it kept: an [aggregate.Reject] with its own code,
-// a violated constraint of the read model as "constraint_violated", anything else as the failure "projection_failed".
-// Commits that go together all have to be made again when Postgres refuses something: where that is nothing unusual,
-// [Each] is the better choice.
+// An error refuses the command that led to the event, with nothing of it kept: an
+// [aggregate.Reject] with its own code, a violated constraint of the read model as
+// "constraint_violated", anything else as the failure "projection_failed". Commits that go together
+// all have to be made again when Postgres refuses something: where that is nothing unusual, [Each]
+// is the better choice.
 //
-// Queue must not wait for anything, and may be called again for the same event. What the SQL returns is not read. Let
-// its text be the same for all events, and what differs be arguments: each connection prepares a text once, and keeps
+// Queue must not wait for anything, and may be called again for the same event. What the SQL
+// returns is not read. Let its text be the same for all events, and what differs be arguments: each
+// connection prepares a text once, and keeps
 // 256. SQL that begins, ends or divides a transaction is refused; what runs code (do, call) gets a transaction apart
 // from other partitions.
 func Queue[S any, E aggregate.Event[S]](of *aggregate.Definition[S], queue func(into *pgx.Batch, e Event[E]) error) Option {

@@ -30,16 +30,17 @@ type Projection struct {
 // eventName is what an event is called.
 type eventName struct{ aggregate, event string }
 
-// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup], [Version],
-// [Using] or [SortedBy].
+// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup],
+// [Version], [Using] or [SortedBy].
 type Option func(*Projection)
 
-// Define makes a projection of its handlers, at least one of them, and other options. A name is [a-z][a-z0-9_]*, and no
-// longer than that the schema of its tables, <namespace>_<name>_<version>, has a name of up to 63 bytes.
+// Define makes a projection of its handlers, at least one of them, and other options. A name is
+// [a-z][a-z0-9_]*, and no longer than that the schema of its tables, <namespace>_<name>_<version>,
+// has a name of up to 63 bytes.
 //
-// Several handlers take the events of a commit in the order of the log, and an event that several want in the order in
-// which they are given here. They share the projection's tables and its name; what belongs to different tables is
-// better defined apart.
+// Several handlers take the events of a commit in the order of the log, and an event that several
+// want in the order in which they are given here. They share the projection's tables and its name;
+// what belongs to different tables is better defined apart.
 //
 // Mistakes are reported by [Projection.Err], and when a worker starts.
 func Define(name string, options ...Option) *Projection {
@@ -64,30 +65,33 @@ func Define(name string, options ...Option) *Projection {
 	return p
 }
 
-// Setup gives the SQL that creates what the projection writes to, in the schema of its tables. It runs each time a
-// worker starts, under a lock: write "create table if not exists". For each table and view that is there afterwards,
-// readers get a view in the schema <namespace>_read that shows its columns. Change what is in it only by adding: other
-// columns are another [Version].
+// Setup gives the SQL that creates what the projection writes to, in the schema of its tables. It
+// runs each time a worker starts, under a lock: write "create table if not exists". For each table
+// and view that is there afterwards, readers get a view in the schema <namespace>_read that shows
+// its columns. Change what is in it only by adding: other columns are another [Version].
 func Setup(sql string) Option {
 	return func(p *Projection) { p.model.Setup += sql + "\n;" }
 }
 
-// Version tells versions of the projection apart, from 1 on, which is the default. Each has tables of its own: give
-// another one when the tables are to have other columns, or other code makes their rows.
+// Version tells versions of the projection apart, from 1 on, which is the default. Each has tables
+// of its own: give another one when the tables are to have other columns, or other code makes their
+// rows.
 func Version(n int) Option { return func(p *Projection) { p.model.Version = n } }
 
-// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables: those of extensions
-// that it needs, such as citext, or of tables of your own. Without it the search path is the projection's own schema
-// and Postgres's pg_catalog. The schema of the log is refused.
+// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables:
+// those of extensions that it needs, such as citext, or of tables of your own. Without it the
+// search path is the projection's own schema and Postgres's pg_catalog. The schema of the log is
+// refused.
 func Using(schemas ...string) Option {
 	return func(p *Projection) { p.model.Using = append(p.model.Using, schemas...) }
 }
 
-// SortedBy says which arguments of queued SQL, counted from 1, are the key of the row that a statement writes. What
-// goes together in a transaction is then sent in the order of these keys, whichever events it comes from; statements
-// with equal keys keep their order. So transactions that write the same rows lock them in one order, and none ends as a
-// deadlock. All SQL of the projection must have its key there, a string, an integer or a UUID, and statements with
-// different keys must write different rows.
+// SortedBy says which arguments of queued SQL, counted from 1, are the key of the row that a
+// statement writes. What goes together in a transaction is then sent in the order of these keys,
+// whichever events it comes from; statements with equal keys keep their order. So transactions that
+// write the same rows lock them in one order, and none ends as a deadlock. All SQL of the
+// projection must have its key there, a string, an integer or a UUID, and statements with different
+// keys must write different rows.
 func SortedBy(arguments ...int) Option { return func(p *Projection) { p.model.SortedBy = arguments } }
 
 func (p *Projection) mistake(err error) { p.err = errors.Join(p.err, err) }
@@ -114,7 +118,8 @@ func (p *Projection) Wants(aggregateType, event string) bool {
 	return len(p.handlers[eventName{aggregateType, event}]) > 0
 }
 
-// Queued tells whether Queue gives all of the projection's SQL, which then needs no transaction in hand.
+// Queued tells whether Queue gives all of the projection's SQL, which then needs no transaction in
+// hand.
 func (p *Projection) Queued() bool { return p.queued }
 
 // Queue adds the SQL for an event that the projection wants to a batch.
@@ -129,9 +134,9 @@ func (p *Projection) Queue(into *pgx.Batch, event store.Event) error {
 	})
 }
 
-// Project runs the projection on events in the order of the log, in a transaction that has the tables in its search
-// path. A worker does that unless all handlers are queued; tests can do it for any. A [*store.HandlerError] says on
-// which events it failed.
+// Project runs the projection on events in the order of the log, in a transaction that has the
+// tables in its search path. A worker does that unless all handlers are queued; tests can do it for
+// any. A [*store.HandlerError] says on which events it failed.
 func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Event) error {
 	for first := 0; first < len(events); {
 		n := p.together(events[first:])

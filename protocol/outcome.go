@@ -40,7 +40,8 @@ type Outcome struct {
 	Sequence  int64 `json:"sequence"`
 	Partition int   `json:"partition"`
 	Position  int64 `json:"position"`
-	// Events are the command's events where it asked for them, State the aggregate's state after it.
+	// Events are the command's events where it asked for them, State the aggregate's state after
+	// it.
 	Events []OutcomeEvent  `json:"events,omitempty"`
 	State  json.RawMessage `json:"state,omitempty"`
 	Error  *Error          `json:"error,omitempty"`

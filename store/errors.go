@@ -9,21 +9,25 @@ import (
 )
 
 var (
-	// ErrFenced says that the partition has another epoch: somebody else is its owner now. The former owner stops.
+	// ErrFenced says that the partition has another epoch: somebody else is its owner now. The
+	// former owner stops.
 	ErrFenced = errors.New("another owner has taken over the partition")
-	// ErrConflict says that the log is elsewhere than the commit assumed: somebody else wrote. Reload and decide again.
+	// ErrConflict says that the log is elsewhere than the commit assumed: somebody else wrote.
+	// Reload and decide again.
 	ErrConflict = errors.New("the log has moved on")
-	// ErrRegressed says that the log ends before a position that it had come to: the database is an older one. Forget what
-	// was read.
+	// ErrRegressed says that the log ends before a position that it had come to: the database is an
+	// older one. Forget what was read.
 	ErrRegressed = errors.New("the log has gone back")
-	// ErrDuplicate says that a receipt of one of the commands exists already. Look the receipts up and leave those out.
+	// ErrDuplicate says that a receipt of one of the commands exists already. Look the receipts up
+	// and leave those out.
 	ErrDuplicate = errors.New("a command of the batch has a receipt already")
-	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps workers out until then.
+	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps
+	// workers out until then.
 	ErrMaintenance = errors.New("the namespace is under maintenance")
 )
 
-// DataError says that the store cannot hold what one of the commands led to, such as a NUL character in a string.
-// It does not say which command.
+// DataError says that the store cannot hold what one of the commands led to, such as a NUL
+// character in a string. It does not say which command.
 type DataError struct {
 	// Code is the SQLSTATE.
 	Code    string
@@ -44,7 +48,8 @@ type StatementError struct {
 func (e *StatementError) Error() string { return e.Err.Error() }
 func (e *StatementError) Unwrap() error { return e.Err }
 
-// HandlerError says that a projection failed on some of the events that it was given. It is not known on which of them if they are several.
+// HandlerError says that a projection failed on some of the events that it was given. It is not
+// known on which of them if they are several.
 type HandlerError struct {
 	// First is the index of the first of the events, Count how many they are.
 	First, Count int
@@ -66,10 +71,11 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
-// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer aggregates, or fewer events
-// of one.
+// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer
+// aggregates, or fewer events of one.
 type LargeError struct {
-	// Events is how many of one aggregate's there was room for, 0 where several aggregates were asked for.
+	// Events is how many of one aggregate's there was room for, 0 where several aggregates were
+	// asked for.
 	Events int
 }
 
@@ -80,11 +86,12 @@ func (e *LargeError) Error() string {
 	return fmt.Sprintf("the histories have more than the %d bytes that are read at a time", PageBytes)
 }
 
-// SchemaError says that a newer program has changed the namespace's schema in a way that this program cannot work with.
+// SchemaError says that a newer program has changed the namespace's schema in a way that this
+// program cannot work with.
 type SchemaError struct {
 	Namespace string
-	// Version is that of the schema. LeastProgram is the version that a program must know to use it, Known the newest that this
-	// program knows.
+	// Version is that of the schema. LeastProgram is the version that a program must know to use
+	// it, Known the newest that this program knows.
 	Version, LeastProgram, Known int
 }
 
@@ -110,7 +117,8 @@ type RetryError struct{ Err error }
 func (e *RetryError) Error() string { return e.Err.Error() }
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// Judge tells what an error leads to. One that the store did not return is of the caller's own code, and refuses.
+// Judge tells what an error leads to. One that the store did not return is of the caller's own
+// code, and refuses.
 func Judge(err error) Verdict {
 	fault, is := errors.AsType[*Fault](err)
 	switch {
@@ -130,8 +138,9 @@ func Judge(err error) Verdict {
 	return Refuse
 }
 
-// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's has raised, with whatever
-// SQLSTATE: nothing is broken that a person could repair, and what asks for another try does not have it without an end.
+// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's
+// has raised, with whatever SQLSTATE: nothing is broken that a person could repair, and what asks
+// for another try does not have it without an end.
 func judgeRaised(v Verdict, f *Fault) Verdict {
 	if f.Origin != UserSQL || f.Condition != Alive || !isRaised(f.Err) {
 		return v
@@ -152,7 +161,8 @@ func isRaised(err error) bool {
 	return server != nil && server.Routine == "exec_stmt_raise"
 }
 
-// Violated returns what Postgres says about the integrity constraint that err violates, and whether it violates one.
+// Violated returns what Postgres says about the integrity constraint that err violates, and whether
+// it violates one.
 func Violated(err error) (message string, is bool) {
 	var fault *Fault
 	if !errors.As(err, &fault) || fault.Condition != Alive {

@@ -2,5 +2,6 @@
 
 package store
 
-// Without a look at the transaction the tests, and tests/faults, have to find what projections do to it.
+// Without a look at the transaction the tests, and tests/faults, have to find what projections do
+// to it.
 const marks = false

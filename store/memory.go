@@ -11,8 +11,9 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 )
 
-// Memory is an event log that lives as long as the process, for trials and tests. It does what [Postgres] does, apart from
-// projections in the transaction, which it does not call, and dead letters, which it drops.
+// Memory is an event log that lives as long as the process, for trials and tests. It does what
+// [Postgres] does, apart from projections in the transaction, which it does not call, and dead
+// letters, which it drops.
 type Memory struct {
 	mutex      sync.RWMutex
 	partitions []memoryPartition

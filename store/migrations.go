@@ -22,7 +22,8 @@ type steps []step
 
 type step struct {
 	name string
-	// version is that of the schema after the step. A program that knows fewer steps than least cannot use it then.
+	// version is that of the schema after the step. A program that knows fewer steps than least
+	// cannot use it then.
 	version, least int
 	text           *template.Template
 }
@@ -42,7 +43,8 @@ var migrations = func() steps {
 // leastProgram is the first line of each step.
 var leastProgram = regexp.MustCompile(`^-- least program: (\d+)\n`)
 
-// readSteps reads files named 001_create.sql, 002_..., each of which begins with the line "-- least program: N".
+// readSteps reads files named 001_create.sql, 002_..., each of which begins with the line "-- least
+// program: N".
 func readSteps(files fs.FS) (all steps, err error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -99,8 +101,9 @@ func versionTable(namespace string) string {
 	return pgx.Identifier{namespace, "schema_version"}.Sanitize()
 }
 
-// alone makes a step a transaction that one program runs at a time, and only once. All of it is one exchange: it needs no session
-// of its own, which a pooler would not give it, and a process that freezes meanwhile holds nobody up.
+// alone makes a step a transaction that one program runs at a time, and only once. All of it is one
+// exchange: it needs no session of its own, which a pooler would not give it, and a process that
+// freezes meanwhile holds nobody up.
 func alone(namespace string, before int, lockTimeout time.Duration, step string) string {
 	return `set transaction isolation level read committed;
 		select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('statement_timeout', '0', true),

@@ -30,13 +30,14 @@ type Receipt struct {
 	Aggregate Key
 	CommandID string
 	Status    Status
-	// Sequence is the aggregate's after the command, Position the partition's; Events is how many of the aggregate's
-	// events, the last of them Sequence, are the command's.
+	// Sequence is the aggregate's after the command, Position the partition's; Events is how many
+	// of the aggregate's events, the last of them Sequence, are the command's.
 	Sequence, Position int64
 	Events             int
 	// Error is nil for a committed command.
 	Error *Error
-	// At is when the command was handled, by the store's clock or by that of whoever handled it, whichever was later.
+	// At is when the command was handled, by the store's clock or by that of whoever handled it,
+	// whichever was later.
 	At time.Time
 }
 

@@ -14,17 +14,21 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Options are what can be chosen of a namespace in Postgres. A number other than the one that the namespace was created
-// with is refused.
+// Options are what can be chosen of a namespace in Postgres. A number other than the one that the
+// namespace was created with is refused.
 type Options struct {
-	// Namespace is the schema that holds all tables. The default is "maestro". It is quoted, but not checked here.
+	// Namespace is the schema that holds all tables. The default is "maestro". It is quoted, but
+	// not checked here.
 	Namespace string
-	// Partitions is the number of partitions. 0, the default, stands for what the namespace has, and 64 for a new one.
+	// Partitions is the number of partitions. 0, the default, stands for what the namespace has,
+	// and 64 for a new one.
 	Partitions int
-	// EventPartitions is the number of tables among which Postgres divides events, snapshots and receipts each, by hash
-	// of the partition. 0, the default, stands for what the namespace has, and for one table of each in a new one.
+	// EventPartitions is the number of tables among which Postgres divides events, snapshots and
+	// receipts each, by hash of the partition. 0, the default, stands for what the namespace has,
+	// and for one table of each in a new one.
 	EventPartitions int
-	// Name is shown by Postgres for the connections, as maestro/<name>, unless the pool's application_name is set.
+	// Name is shown by Postgres for the connections, as maestro/<name>, unless the pool's
+	// application_name is set.
 	Name string
 	// Logger gets what an operator must know. The default is slog.Default().
 	Logger *slog.Logger
@@ -87,19 +91,21 @@ type Postgres struct {
 	// startup is what a session begins with.
 	startup      startup
 	afterConnect func(context.Context, *pgx.Conn) error
-	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told otherwise.
+	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told
+	// otherwise.
 	prepares bool
 }
 
 var _ Store = (*Postgres)(nil)
 
-// Open returns the store of a namespace, which it creates or brings up to date first where that is needed; see [Migrate].
-// Another number of partitions than the namespace has is a [*PartitionsError]; while [Repartition] or [Republish] is not
-// finished, the error wraps [ErrMaintenance]. A newer schema is as good, unless it has left behind what this program needs: that is a
-// [*SchemaError].
+// Open returns the store of a namespace, which it creates or brings up to date first where that is
+// needed; see [Migrate]. Another number of partitions than the namespace has is a
+// [*PartitionsError]; while [Repartition] or [Republish] is not finished, the error wraps
+// [ErrMaintenance]. A newer schema is as good, unless it has left behind what this program needs:
+// that is a [*SchemaError].
 //
-// The store makes connections of its own, from a copy of the pool's configuration: as many as the pool may have, and three
-// more. [Postgres.Close] ends them. The pool remains the caller's.
+// The store makes connections of its own, from a copy of the pool's configuration: as many as the
+// pool may have, and three more. [Postgres.Close] ends them. The pool remains the caller's.
 func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error) {
 	o = o.withDefaults()
 	p, err := openPools(pool, o)
@@ -141,7 +147,8 @@ func (s *Postgres) path(m *ReadModel) string {
 	return path
 }
 
-// Close ends the store's connections. What is still under way has five seconds to finish. The store is of no use afterwards.
+// Close ends the store's connections. What is still under way has five seconds to finish. The store
+// is of no use afterwards.
 func (s *Postgres) Close() { s.pools.close() }
 
 // Namespace is the schema that holds the tables.
@@ -150,7 +157,8 @@ func (s *Postgres) Namespace() string { return s.namespace }
 // Partitions is the number of partitions.
 func (s *Postgres) Partitions() int { return s.partitions }
 
-// Partition returns the partition's row as it is. A server that takes no writes is not asked: another may know better.
+// Partition returns the partition's row as it is. A server that takes no writes is not asked:
+// another may know better.
 func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return Partition{}, err
@@ -175,8 +183,9 @@ func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
 	return all, nil
 }
 
-// Acquire makes owner the partition's owner. A commit that is under way is waited for; one that stands still for a second,
-// such as that of a frozen process in the middle of its projections, is ended together with its session.
+// Acquire makes owner the partition's owner. A commit that is under way is waited for; one that
+// stands still for a second, such as that of a frozen process in the middle of its projections, is
+// ended together with its session.
 func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Partition, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return Partition{}, err
@@ -194,8 +203,8 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 	return p, nil
 }
 
-// whyNoRow tells why a partition is not there: the server takes no writes, so that its word is not current, or the namespace's
-// number of partitions has changed since it was opened.
+// whyNoRow tells why a partition is not there: the server takes no writes, so that its word is not
+// current, or the namespace's number of partitions has changed since it was opened.
 func (s *Postgres) whyNoRow(ctx context.Context, err error) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return own(err)

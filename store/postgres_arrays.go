@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// advanceArrays are the arguments of the statement that moves partitions on: one array for each column.
+// advanceArrays are the arguments of the statement that moves partitions on: one array for each
+// column.
 func advanceArrays(group []*Commit) []any {
 	n := len(group)
 	partitions, epochs, layouts := make([]int16, n), make([]int64, n), make([]int64, n)
@@ -24,8 +25,9 @@ func advanceArrays(group []*Commit) []any {
 	return []any{partitions, epochs, layouts, from, to, published, eventStreams, commandStreams, cursors, cursorTimes, recorded}
 }
 
-// eventArrays are the arguments of the statement that inserts events: one array for each column, nil if there are none.
-// Arrays in the select list are the quickest form of those that BenchmarkForms compares.
+// eventArrays are the arguments of the statement that inserts events: one array for each column,
+// nil if there are none. Arrays in the select list are the quickest form of those that
+// BenchmarkForms compares.
 func eventArrays(group []*Commit) []any {
 	n := 0
 	for _, c := range group {
@@ -93,7 +95,8 @@ func errorJSON(e *Error) *string {
 	return &s
 }
 
-// appendJSON appends the metadata as JSON, several times quicker than encoding/json: there is one for every event.
+// appendJSON appends the metadata as JSON, several times quicker than encoding/json: there is one
+// for every event.
 func (m *Metadata) appendJSON(b []byte) []byte {
 	b = append(b, `{"command_id":`...)
 	b = appendString(b, m.CommandID)

@@ -12,8 +12,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Read models may have all connections of a small pool. Ownership and health have connections of their own: Postgres is not taken for
-// lost, and partitions can be acquired, looked at, and given up.
+// Read models may have all connections of a small pool. Ownership and health have connections of
+// their own: Postgres is not taken for lost, and partitions can be acquired, looked at, and given
+// up.
 func TestReadModelsThatHaveAllConnectionsDoNotTouchOwnership(t *testing.T) {
 	t.Parallel()
 	s := open(t, newPool(t, func(c *pgxpool.Config) { c.MaxConns = 4 }), store.Options{Partitions: 8})

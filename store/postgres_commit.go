@@ -15,9 +15,10 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Commit makes a batch permanent. It takes one round trip: statements that are sent together are one transaction, which
-// the first error undoes. Commits of several partitions share a transaction when they come at the same time. With handlers a commit has its
-// own, and takes another round trip for its end, and those of the handlers. So does one whose statements fail, to find out which.
+// Commit makes a batch permanent. It takes one round trip: statements that are sent together are
+// one transaction, which the first error undoes. Commits of several partitions share a transaction
+// when they come at the same time. With handlers a commit has its own, and takes another round trip
+// for its end, and those of the handlers. So does one whose statements fail, to find out which.
 func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
@@ -36,11 +37,12 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	return s.explain(c, err)
 }
 
-// apartFor is how long the commits of a partition go apart after Postgres has refused a statement of one: it undoes those of others too.
+// apartFor is how long the commits of a partition go apart after Postgres has refused a statement
+// of one: it undoes those of others too.
 const apartFor = 10 * time.Second
 
-// commitQueued makes a commit in one exchange. After a conflict in a read model it tries again, since it knows better then whom the commit
-// may go together with.
+// commitQueued makes a commit in one exchange. After a conflict in a read model it tries again,
+// since it knows better then whom the commit may go together with.
 func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
 	err := s.commitOnce(ctx, c)
 	if isConflict(err) {
@@ -52,8 +54,8 @@ func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
 	return err
 }
 
-// commitOnce makes a commit together with others: with those that wait for the same turn if one of its read models is contended, and with
-// none if its partition's statements were refused lately.
+// commitOnce makes a commit together with others: with those that wait for the same turn if one of
+// its read models is contended, and with none if its partition's statements were refused lately.
 func (s *Postgres) commitOnce(ctx context.Context, c *Commit) error {
 	if s.contention.locks(c) != nil {
 		return s.inTurn.do(ctx, c)
@@ -74,7 +76,8 @@ func (s *Postgres) commitApart(ctx context.Context, c *Commit) error {
 	return err
 }
 
-// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as Postgres gave it, as a [*Fault].
+// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as
+// Postgres gave it, as a [*Fault].
 func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock time.Time, err error) {
 	return s.commitLocked(ctx, group, nil)
 }
@@ -110,8 +113,9 @@ func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []in
 	return clock, err
 }
 
-// send makes the transaction of a batch, in which the first statements are ours and the others are of projections. After an error it says
-// which of them failed, batch.Len() for the end of the transaction.
+// send makes the transaction of a batch, in which the first statements are ours and the others are
+// of projections. After an error it says which of them failed, batch.Len() for the end of the
+// transaction.
 func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) (failed int, err error) {
 	results, from := conn.SendBatch(ctx, batch), OwnSQL
 	for i, q := range batch.QueuedQueries {
@@ -138,7 +142,8 @@ func receive(results pgx.BatchResults, q *pgx.QueuedQuery) (err error) {
 	return err
 }
 
-// commitStepwise makes a commit in a transaction of its own, in which what projections want takes round trips.
+// commitStepwise makes a commit in a transaction of its own, in which what projections want takes
+// round trips.
 func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	locks := s.contention.locks(c)
 	if locks != nil {
@@ -188,8 +193,8 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	return nil
 }
 
-// guard runs what encodes arguments of queued SQL. That may be code of the user's (driver.Valuer, json.Marshaler, pgx.QueryRewriter), whose
-// panic becomes an error.
+// guard runs what encodes arguments of queued SQL. That may be code of the user's (driver.Valuer,
+// json.Marshaler, pgx.QueryRewriter), whose panic becomes an error.
 func guard(run func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -199,8 +204,8 @@ func guard(run func() error) (err error) {
 	return run()
 }
 
-// projectionError gives a projection's error its origin. When the connection was lost no word of the projection counts, since all it saw
-// may be the loss.
+// projectionError gives a projection's error its origin. When the connection was lost no word of
+// the projection counts, since all it saw may be the loss.
 func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	from := UserCode
 	if ended := CheckLent(tx); errors.Is(ended, errEnded) {
@@ -231,9 +236,9 @@ func (c *Commit) check(partitions int) error {
 	return checkPartition(c.Partition, partitions)
 }
 
-// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at least. That the first
-// of them goes on where the log ends is up to the caller: to look there would cost each commit a read for each
-// aggregate.
+// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at
+// least. That the first of them goes on where the log ends is up to the caller: to look there would
+// cost each commit a read for each aggregate.
 func (c *Commit) checkSequences() error {
 	if len(c.Events) == 1 && c.Events[0].Sequence > 0 {
 		return nil
@@ -249,8 +254,9 @@ func (c *Commit) checkSequences() error {
 	return nil
 }
 
-// queue puts the statements of commits into a batch, in the order of their partitions: transactions that lock rows in the same order do
-// not wait for each other in a circle. Clock is set to Postgres's when the batch is done.
+// queue puts the statements of commits into a batch, in the order of their partitions: transactions
+// that lock rows in the same order do not wait for each other in a circle. Clock is set to
+// Postgres's when the batch is done.
 func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, locks []int64, clock *time.Time) error {
 	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
 	batch.Queue(s.sql.advance, append(advanceArrays(group), s.pools.durability.Load())...).QueryRow(func(row pgx.Row) error {

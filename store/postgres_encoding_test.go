@@ -16,7 +16,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A role may have an encoding and a style of dates that are not ours: whatever texts and times there are come back as they were.
+// A role may have an encoding and a style of dates that are not ours: whatever texts and times
+// there are come back as they were.
 func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pgx.QueryExecMode{"statements are prepared": pgx.QueryExecModeCacheStatement,

@@ -34,7 +34,8 @@ const (
 	codeProtocolViolation      = "08P01"
 )
 
-// own marks an error of our own SQL, or of the way to Postgres, which has no connection to look at any more.
+// own marks an error of our own SQL, or of the way to Postgres, which has no connection to look at
+// any more.
 func own(err error) error {
 	switch {
 	case err == nil, errors.As(err, new(*Fault)):
@@ -47,7 +48,8 @@ func own(err error) error {
 	return &Fault{Origin: Connection, Condition: Lost, Err: err}
 }
 
-// fault gives what came over a connection its origin, and closes the connection if something is wrong with it.
+// fault gives what came over a connection its origin, and closes the connection if something is
+// wrong with it.
 func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	f := faultOf(ctx, conn, from, err)
 	if Judge(f) == Evict {
@@ -58,7 +60,8 @@ func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	return f
 }
 
-// faultOf is an error with its origin: that of the work which was done over the connection, unless the connection has gone.
+// faultOf is an error with its origin: that of the work which was done over the connection, unless
+// the connection has gone.
 func faultOf(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	server := serverError(err)
 	switch {
@@ -77,8 +80,8 @@ func endsSession(err *pgconn.PgError) bool {
 	return err.SeverityUnlocalized == "FATAL" || err.SeverityUnlocalized == "PANIC" || err.Severity == "FATAL"
 }
 
-// explain turns what Postgres said about one of our own statements into the errors of the package. The commit, if there is one, may be
-// the reason for what it said.
+// explain turns what Postgres said about one of our own statements into the errors of the package.
+// The commit, if there is one, may be the reason for what it said.
 func (s *Postgres) explain(c *Commit, err error) error {
 	var fault *Fault
 	server := serverError(err)
@@ -103,7 +106,8 @@ func (s *Postgres) explain(c *Commit, err error) error {
 	}
 }
 
-// owns tells whether the error is about a table of ours or, with event partitions, about one of its parts.
+// owns tells whether the error is about a table of ours or, with event partitions, about one of its
+// parts.
 func (s *Postgres) owns(table string, err *pgconn.PgError) bool {
 	return err.SchemaName == s.namespace && (err.TableName == table || strings.HasPrefix(err.TableName, table+"_"))
 }
@@ -140,7 +144,8 @@ func (c *Commit) hasNUL() bool {
 	})
 }
 
-// separates tells whether an error is about something in one of the commits of a transaction, and not of the moment.
+// separates tells whether an error is about something in one of the commits of a transaction, and
+// not of the moment.
 func separates(err error) bool {
 	var fault *Fault
 	switch {
@@ -156,9 +161,9 @@ func separates(err error) bool {
 	return fault.Origin != OwnSQL || isLocked(err) || stateOf(err) == codeMoved || !Judge(err).Passes()
 }
 
-// isCut tells whether an error is that of a connection which has ended. Any other over a connection that is closed is that of an argument
-// which cannot be sent: pgx closes a connection in the middle of a batch that it cannot build. A commit that is made step by step shows
-// whose argument it is.
+// isCut tells whether an error is that of a connection which has ended. Any other over a connection
+// that is closed is that of an argument which cannot be sent: pgx closes a connection in the middle
+// of a batch that it cannot build. A commit that is made step by step shows whose argument it is.
 func isCut(err error) bool {
 	return serverError(err) != nil || errors.As(err, new(net.Error)) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||

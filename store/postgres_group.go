@@ -7,11 +7,14 @@ import (
 	"time"
 )
 
-// A transaction and its flush to disk cost as much for one command as for a hundred. Where several partitions have something to commit, it
-// is therefore one transaction for all of them: what comes while a transaction is under way waits for the next. Another beside it begins
-// only when so much waits that it is worth one: smaller transactions at the same time take more of the processors and are not sooner done.
+// A transaction and its flush to disk cost as much for one command as for a hundred. Where several
+// partitions have something to commit, it is therefore one transaction for all of them: what comes
+// while a transaction is under way waits for the next. Another beside it begins only when so much
+// waits that it is worth one: smaller transactions at the same time take more of the processors and
+// are not sooner done.
 
-// maxGroupRows and maxGroupBytes end a group, so that no commit waits long for those that it happens to be with.
+// maxGroupRows and maxGroupBytes end a group, so that no commit waits long for those that it
+// happens to be with.
 const (
 	maxGroupRows  = 2048
 	maxGroupBytes = 4 << 20
@@ -20,18 +23,19 @@ const (
 // enoughRows is what is worth a transaction beside one that is under way.
 const enoughRows = maxGroupRows / 4
 
-// defaultPatience is how long a transaction may hold up those that wait: it may be waiting for a lock, or for a connection that is none any
-// more, which is no concern of the other partitions.
+// defaultPatience is how long a transaction may hold up those that wait: it may be waiting for a
+// lock, or for a connection that is none any more, which is no concern of the other partitions.
 const defaultPatience = 100 * time.Millisecond
 
-// groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not wait for its end.
+// groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not
+// wait for its end.
 const groupTimeout = 30 * time.Second
 
 // errAlone says that something is wrong with one of a group, and not with which.
 var errAlone = errors.New("commit alone")
 
-// groups brings commits together, in at most limit transactions at a time, not counting those that take longer than patience. A commit
-// waits for no other while no transaction is under way.
+// groups brings commits together, in at most limit transactions at a time, not counting those that
+// take longer than patience. A commit waits for no other while no transaction is under way.
 type groups struct {
 	limit    int
 	patience time.Duration
@@ -56,7 +60,8 @@ type outcome struct {
 	err   error
 }
 
-// do commits together with others, or alone if that is refused. When ctx ends before, the commit is not made, or not known to be made.
+// do commits together with others, or alone if that is refused. When ctx ends before, the commit is
+// not made, or not known to be made.
 func (g *groups) do(ctx context.Context, c *Commit) error {
 	m := &member{ctx: ctx, commit: c, outcome: make(chan outcome, 1)}
 	var made outcome
@@ -78,7 +83,8 @@ func (g *groups) do(ctx context.Context, c *Commit) error {
 	return made.err
 }
 
-// join has a commit wait for the next transaction. Where none is under way it does not, and counts one: the caller has to make it.
+// join has a commit wait for the next transaction. Where none is under way it does not, and counts
+// one: the caller has to make it.
 func (g *groups) join(m *member) (waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -95,8 +101,8 @@ func (g *groups) join(m *member) (waits bool) {
 	return true
 }
 
-// alone makes a transaction for the commit of a caller that does not wait. It spares the way to another goroutine and back, which is
-// a part of the time that a single command takes.
+// alone makes a transaction for the commit of a caller that does not wait. It spares the way to
+// another goroutine and back, which is a part of the time that a single command takes.
 func (g *groups) alone(ctx context.Context, c *Commit) outcome {
 	replace := time.AfterFunc(g.patience, g.run)
 	made := g.together(ctx, []*Commit{c})
@@ -117,7 +123,8 @@ func (g *groups) proceed() {
 	go g.run()
 }
 
-// run commits group after group, until nothing waits. When a group takes too long, another run takes its place.
+// run commits group after group, until nothing waits. When a group takes too long, another run
+// takes its place.
 func (g *groups) run() {
 	for members := g.next(); len(members) > 0; members = g.next() {
 		if !g.serve(members) {
@@ -153,7 +160,8 @@ func (g *groups) together(ctx context.Context, group []*Commit) outcome {
 	return outcome{clock, err} // of which, if the session or the server has ended, nobody knows whether it was committed before
 }
 
-// next takes the commits of a group, in the order in which they came. None of them is of a caller that has given up.
+// next takes the commits of a group, in the order in which they came. None of them is of a caller
+// that has given up.
 func (g *groups) next() (members []*member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

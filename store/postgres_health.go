@@ -12,12 +12,14 @@ const (
 	// pulseEvery is how often the server is looked at, pulseTimeout how long it may take to answer.
 	pulseEvery   = 500 * time.Millisecond
 	pulseTimeout = time.Second
-	// proveEvery is the time without a commit after which one is tried, proveTimeout how long that may take.
+	// proveEvery is the time without a commit after which one is tried, proveTimeout how long that
+	// may take.
 	proveEvery   = time.Second
 	proveTimeout = 3 * time.Second
 )
 
-// proof is the smallest commit that has to reach the disk, and a synchronous standby, like any other. It changes no table.
+// proof is the smallest commit that has to reach the disk, and a synchronous standby, like any
+// other. It changes no table.
 const proof = `select pg_catalog.pg_logical_emit_message(true, 'maestro', '')`
 
 // health is what is known of the server's.
@@ -66,8 +68,8 @@ func (h *health) idle() bool {
 	return time.Since(h.committed) >= proveEvery
 }
 
-// Writable is nil as long as Postgres answers and takes writes, as it was seen half a second ago. While it is not, another
-// worker may do better.
+// Writable is nil as long as Postgres answers and takes writes, as it was seen half a second ago.
+// While it is not, another worker may do better.
 func (s *Postgres) Writable() error {
 	h := &s.pools.health
 	h.mu.Lock()
@@ -75,12 +77,14 @@ func (s *Postgres) Writable() error {
 	return h.writable
 }
 
-// WritableAgain returns a channel that is closed when Postgres next takes writes after a time in which it did not, as seen by
-// the look that [Postgres.Writable] tells of. Whoever waits to try again need not wait longer.
+// WritableAgain returns a channel that is closed when Postgres next takes writes after a time in
+// which it did not, as seen by the look that [Postgres.Writable] tells of. Whoever waits to try
+// again need not wait longer.
 func (s *Postgres) WritableAgain() <-chan struct{} { return s.pools.health.again() }
 
-// Health is nil if this store could commit a moment ago. Where nothing is committed it tries, once a second. The error tells
-// what is in the way: Postgres is away or takes no writes, a commit does not come to its end, or all connections are busy.
+// Health is nil if this store could commit a moment ago. Where nothing is committed it tries, once
+// a second. The error tells what is in the way: Postgres is away or takes no writes, a commit does
+// not come to its end, or all connections are busy.
 func (s *Postgres) Health() error {
 	h := &s.pools.health
 	h.mu.Lock()
@@ -152,8 +156,9 @@ func (p *pools) proveOnce(ctx context.Context) error {
 	return nil
 }
 
-// Prove commits the smallest thing there is, and returns when that was acknowledged. What was visible before it then is as
-// lasting as any commit, also what somebody committed whose wait for a standby was cut short.
+// Prove commits the smallest thing there is, and returns when that was acknowledged. What was
+// visible before it then is as lasting as any commit, also what somebody committed whose wait for a
+// standby was cut short.
 func (s *Postgres) Prove(ctx context.Context) error { return s.pools.proveOnce(ctx) }
 
 // pause waits, and tells whether ctx goes on.

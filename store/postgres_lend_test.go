@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A projection that does something to its transaction is refused with nothing kept, also if it says that all is well.
+// A projection that does something to its transaction is refused with nothing kept, also if it says
+// that all is well.
 func TestATransactionInHandIsTheOneThatIsCommitted(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -149,7 +150,8 @@ func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
 	require.Positive(t, hooked)
 }
 
-// So is what queued SQL leaves there. It goes along with commits of others only where it leaves nothing.
+// So is what queued SQL leaves there. It goes along with commits of others only where it leaves
+// nothing.
 func TestQueuedSQLLeavesNothingInTheSession(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
@@ -203,8 +205,8 @@ func noteLevels(t *testing.T, pool *pgxpool.Pool) {
 	require.NoError(t, err)
 }
 
-// A function that a queued statement calls may change the session, which nobody sees from here. Neither that commit nor those that
-// come after it in the session are less durable.
+// A function that a queued statement calls may change the session, which nobody sees from here.
+// Neither that commit nor those that come after it in the session are less durable.
 func TestAFunctionCannotMakeCommitsLessDurable(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) {
@@ -246,7 +248,8 @@ func TestDurabilityIsThatOfAFreshSessionOfNow(t *testing.T) {
 	}, 10*time.Second, 50*time.Millisecond)
 }
 
-// A commit is flushed as a fresh session flushes, whatever a projection has set for its transaction.
+// A commit is flushed as a fresh session flushes, whatever a projection has set for its
+// transaction.
 func TestAProjectionCannotMakeACommitLessDurable(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "on" })

@@ -13,8 +13,9 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// loadStatement reads what queries ask for. The inner queries cannot be merged into the outer one (offset, order by), so that each
-// aggregate is looked up by its key whatever the planner knows, or does not know, of the tables.
+// loadStatement reads what queries ask for. The inner queries cannot be merged into the outer one
+// (offset, order by), so that each aggregate is looked up by its key whatever the planner knows, or
+// does not know, of the tables.
 const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
 	from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], $7::bigint[]) with ordinality
 		as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, most, n)
@@ -64,7 +65,8 @@ func queryArrays(partition int, queries []Query) []any {
 	return []any{partition, types, ids, above, upTo, versions, most}
 }
 
-// readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot), a version and a body.
+// readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot),
+// a version and a body.
 func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 	defer rows.Close()
 	histories := make([]History, len(queries))
@@ -96,8 +98,9 @@ func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 	return histories, rows.Err()
 }
 
-// sortBySequence has nothing to do as long as Postgres reads the events of an aggregate by their index, but SQL does not
-// promise the order of a union, and an order by would sort every body once more.
+// sortBySequence has nothing to do as long as Postgres reads the events of an aggregate by their
+// index, but SQL does not promise the order of a union, and an order by would sort every body once
+// more.
 func sortBySequence(events []aggregate.Recorded) {
 	bySequence := func(a, b aggregate.Recorded) int { return cmp.Compare(a.Sequence, b.Sequence) }
 	if !slices.IsSortedFunc(events, bySequence) {

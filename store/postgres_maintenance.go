@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// What may be under way, as the mark in the settings names it. A person who restores a backup may set
-// any other mark.
+// What may be under way, as the mark in the settings names it. A person who restores a backup may
+// set any other mark.
 const (
 	repartitioning = "repartition"
 	republishing   = "republish"
@@ -77,9 +77,9 @@ func existing(ctx context.Context, pool *pgxpool.Pool, o Options) (found setting
 //
 // It calls check first, whose error leaves everything as it was. Then it sets the mark that keeps
 // workers out, makes owner the owner of all partitions, so that whoever had one can commit nothing
-// more, and forgets what is known to be published. It calls rebuild with the log and the rows of all
-// partitions, and takes the mark away when rebuild has succeeded. Until then nobody can open the
-// namespace, and the next call begins anew.
+// more, and forgets what is known to be published. It calls rebuild with the log and the rows of
+// all partitions, and takes the mark away when rebuild has succeeded. Until then nobody can open
+// the namespace, and the next call begins anew.
 func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string, check func(context.Context) error,
 	rebuild func(context.Context, *Postgres, []Partition) error,
 ) error {

@@ -6,12 +6,14 @@ import (
 	"sync"
 )
 
-// Queued SQL goes along with commits of others, in a session that others have next. So only those statements do that neither end the
-// transaction nor leave anything in the session. All others get a transaction of their own, step by step, after which the session is made
-// as a fresh one: commands such as "set", "listen" and "create", code ("do", "call"), and queries that call what changes a session. What
-// functions do that a statement calls cannot be seen from here.
+// Queued SQL goes along with commits of others, in a session that others have next. So only those
+// statements do that neither end the transaction nor leave anything in the session. All others get
+// a transaction of their own, step by step, after which the session is made as a fresh one:
+// commands such as "set", "listen" and "create", code ("do", "call"), and queries that call what
+// changes a session. What functions do that a statement calls cannot be seen from here.
 
-// leavesSomething finds in a query what outlives its transaction: settings, locks of the session, temporary tables.
+// leavesSomething finds in a query what outlives its transaction: settings, locks of the session,
+// temporary tables.
 var leavesSomething = regexp.MustCompile(`(?i)\bset_config\b|\bpg_settings\b|\bpg_(try_)?advisory_lock|\binto\s+temp(orary)?\s`)
 
 // goesAlong tells whether a statement may share the transaction and the session with others.

@@ -11,11 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Migrate creates a namespace or brings it up to date. Many may do so at the same moment, also through a connection pooler in
-// transaction mode (PgBouncer). The role needs to create the schema, or to own it where it exists.
+// Migrate creates a namespace or brings it up to date. Many may do so at the same moment, also
+// through a connection pooler in transaction mode (PgBouncer). The role needs to create the schema,
+// or to own it where it exists.
 //
-// A step that waits for a lock makes everybody wait who comes after it. So it gives up soon, says so in the log, and tries again
-// until ctx ends. A namespace with a newer schema stays as it is: see [SchemaError].
+// A step that waits for a lock makes everybody wait who comes after it. So it gives up soon, says
+// so in the log, and tries again until ctx ends. A namespace with a newer schema stays as it is:
+// see [SchemaError].
 func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	o = o.withDefaults()
 	found, err := prepare(ctx, pool, o)
@@ -25,7 +27,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	return found.check(o)
 }
 
-// prepare returns the settings of a namespace, which it creates or brings up to date first where that is needed.
+// prepare returns the settings of a namespace, which it creates or brings up to date first where
+// that is needed.
 func prepare(ctx context.Context, pool *pgxpool.Pool, o Options) (settings, error) {
 	if err := o.check(); err != nil {
 		return settings{}, err
@@ -56,8 +59,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, o Options, found settings,
 	return err
 }
 
-// The wait for a lock begins short, because commits wait behind it. It grows, because Postgres sends autovacuum away only for who
-// has waited for a second.
+// The wait for a lock begins short, because commits wait behind it. It grows, because Postgres
+// sends autovacuum away only for who has waited for a second.
 const (
 	shortestLockTimeout = 250 * time.Millisecond
 	longestLockTimeout  = 2 * time.Second
@@ -95,8 +98,8 @@ func (t *turn) comes(ctx context.Context, o Options, err error) bool {
 	}
 }
 
-// MigrationSQL returns the SQL that creates a namespace from nothing, as one transaction, for those who want to read it
-// or run it themselves.
+// MigrationSQL returns the SQL that creates a namespace from nothing, as one transaction, for those
+// who want to read it or run it themselves.
 func MigrationSQL(o Options) (string, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {

@@ -14,10 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// pools are the connections of a store. All are made from a copy of one configuration, and all belong to one server: when
-// that changes, all of them are closed.
+// pools are the connections of a store. All are made from a copy of one configuration, and all
+// belong to one server: when that changes, all of them are closed.
 type pools struct {
-	// work is for commits and reads. What users have in hand runs here, so all of it may be busy for long.
+	// work is for commits and reads. What users have in hand runs here, so all of it may be busy
+	// for long.
 	work *pgxpool.Pool
 	// control is for ownership: no SQL of users runs there.
 	control *pgxpool.Pool
@@ -28,7 +29,8 @@ type pools struct {
 	links  links
 	server current
 	health health
-	// durability is what a fresh session has for synchronous_commit, as of the pulse's last new connection.
+	// durability is what a fresh session has for synchronous_commit, as of the pulse's last new
+	// connection.
 	durability atomic.Pointer[string]
 	stop       func()
 }
@@ -36,9 +38,11 @@ type pools struct {
 const (
 	controlConnections = 2
 	pulseConnections   = 1
-	// pulseLifetime is how long a connection of the pulse may last. A new one shows where the name of the service leads now.
+	// pulseLifetime is how long a connection of the pulse may last. A new one shows where the name
+	// of the service leads now.
 	pulseLifetime = 10 * time.Second
-	// pingTimeout bounds the look at a connection that has been idle: a network that forgets connections does not say so.
+	// pingTimeout bounds the look at a connection that has been idle: a network that forgets
+	// connections does not say so.
 	pingTimeout = 2 * time.Second
 	// closeGrace is how long work may go on after Close.
 	closeGrace = 5 * time.Second
@@ -114,7 +118,8 @@ var parameters = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// setParameters sets what a session begins with. It goes before what is set for the role or the database.
+// setParameters sets what a session begins with. It goes before what is set for the role or the
+// database.
 func setParameters(params map[string]string, name string) {
 	for parameter, value := range parameters {
 		for given := range params {
@@ -129,7 +134,8 @@ func setParameters(params map[string]string, name string) {
 	}
 }
 
-// checkParameters refuses a session that is not as we need it, as the server reports it. A pooler may report nothing.
+// checkParameters refuses a session that is not as we need it, as the server reports it. A pooler
+// may report nothing.
 func checkParameters(reported func(name string) string) error {
 	if encoding := reported("server_encoding"); encoding != "" && encoding != "UTF8" {
 		return fmt.Errorf("the database's encoding is %s, expected UTF8, since texts may hold any character: "+
@@ -144,8 +150,9 @@ func checkParameters(reported func(name string) string) error {
 	return nil
 }
 
-// noteDurability has each new connection tell what a fresh session has for synchronous_commit. Behind a pooler a session may be one that
-// others have changed, so it is reset first, unless a hook of the pool's sets it.
+// noteDurability has each new connection tell what a fresh session has for synchronous_commit.
+// Behind a pooler a session may be one that others have changed, so it is reset first, unless a
+// hook of the pool's sets it.
 func (p *pools) noteDurability(c *pgxpool.Config, hooked bool) {
 	sql := `select pg_catalog.current_setting('synchronous_commit')`
 	if !hooked {

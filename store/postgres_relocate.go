@@ -21,10 +21,11 @@ type relocation struct {
 // columns are those of the log but for their place.
 var columns = strings.TrimPrefix(logColumns, "position, ")
 
-// The steps after the partitions of all aggregates are known. Only the big table is written anew; nothing of the other
-// tables can collide on its way. An event's place follows from the greatest time so far in its old partition, since
-// times go back there after a clock was wrong, and a time from the future is none. A receipt with events goes where the
-// last of them goes; its own time is of another clock.
+// The steps after the partitions of all aggregates are known. Only the big table is written anew;
+// nothing of the other tables can collide on its way. An event's place follows from the greatest
+// time so far in its old partition, since times go back there after a clock was wrong, and a time
+// from the future is none. A receipt with events goes where the last of them goes; its own time is
+// of another clock.
 var relocate = []string{
 	`create temp table relocated on commit drop as
 		select a.partition, pg_catalog.row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
@@ -102,13 +103,14 @@ func (r *relocation) lock(ctx context.Context, timeout string) error {
 		maestro.dead_letters`)
 }
 
-// placeAggregates makes the table of the aggregates with their new partitions. The hash is that of package wire, so the
-// aggregates come here and go back, some at a time.
+// placeAggregates makes the table of the aggregates with their new partitions. The hash is that of
+// package wire, so the aggregates come here and go back, some at a time.
 func (r *relocation) placeAggregates(ctx context.Context) error {
 	for _, sql := range []string{
 		`create temp table relocated_aggregates (aggregate_type text collate "C", aggregate_id text collate "C", partition smallint)
 			on commit drop`,
-		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or nothing of the kind.
+		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or nothing
+		// of the kind.
 		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.log
 			union select aggregate_type, aggregate_id from maestro.snapshots
 			union select aggregate_type, aggregate_id from maestro.receipts

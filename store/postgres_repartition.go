@@ -9,21 +9,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Repartition changes the number of a namespace's partitions to that of the options, while nobody works on it.
+// Repartition changes the number of a namespace's partitions to that of the options, while nobody
+// works on it.
 //
-// It calls drain with the log as it is, whose error leaves everything as it was; then it gives all rows the partition of
-// their aggregate, in one transaction; then it calls rebuild with the log as it has become. Until rebuild has succeeded,
-// nobody can open the namespace: the next call with the same number goes on there. Nothing is done where the namespace has
-// that number already.
+// It calls drain with the log as it is, whose error leaves everything as it was; then it gives all
+// rows the partition of their aggregate, in one transaction; then it calls rebuild with the log as
+// it has become. Until rebuild has succeeded, nobody can open the namespace: the next call with the
+// same number goes on there. Nothing is done where the namespace has that number already.
 //
-// Within each new partition events stand in the order of their times, then of their old partition and position, and
-// positions count from 1 again. Where times go back in an old partition, or are more than a minute in the future, the
-// greatest one so far that is not counts: the events of an aggregate keep their order. Cursors begin anew, with higher
-// epochs than before, so that whoever had opened the namespace earlier can commit nothing more. A receipt's position is
-// that of the command's last event, or of the new partition's last event at that time where the command had none.
+// Within each new partition events stand in the order of their times, then of their old partition
+// and position, and positions count from 1 again. Where times go back in an old partition, or are
+// more than a minute in the future, the greatest one so far that is not counts: the events of an
+// aggregate keep their order. Cursors begin anew, with higher epochs than before, so that whoever
+// had opened the namespace earlier can commit nothing more. A receipt's position is that of the
+// command's last event, or of the new partition's last event at that time where the command had
+// none.
 //
-// Postgres holds the log three times until it is done: as it was, sorted, and as it will be. Like [Migrate] it takes a session of
-// its own.
+// Postgres holds the log three times until it is done: as it was, sorted, and as it will be. Like
+// [Migrate] it takes a session of its own.
 func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebuild func(context.Context, *Postgres) error) error {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {

@@ -88,7 +88,8 @@ func TestWorkGoesOnAfterRepartition(t *testing.T) {
 	require.ErrorContains(t, err, `namespace "maestro" has 2 partitions, not 4`)
 }
 
-// Each call is ended one statement later than the one before it, in front of the statement or in the middle of it.
+// Each call is ended one statement later than the one before it, in front of the statement or in
+// the middle of it.
 func TestRepartitionMayBeKilledAtEveryStatement(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{0, time.Millisecond} {
@@ -278,8 +279,8 @@ func TestRepartitionKeepsTheOrderOfAnOddHistory(t *testing.T) {
 	r.checkPositions(3)
 }
 
-// A time from the future is none: what comes after it in its old partition is not put behind everything that the others
-// will ever have, and the new partition does not go on from there.
+// A time from the future is none: what comes after it in its old partition is not put behind
+// everything that the others will ever have, and the new partition does not go on from there.
 func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
 	t.Parallel()
 	r := newRepartitioned(t, newPool(t), store.Options{})
@@ -351,8 +352,9 @@ func (r *repartitioned) exec(sql string, args ...any) {
 
 var someTime = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// fill commits what can happen to 60 aggregates: commands with several events, with none, rejected ones, snapshots and dead
-// letters. In each round all aggregates have the same times, whatever their partition.
+// fill commits what can happen to 60 aggregates: commands with several events, with none, rejected
+// ones, snapshots and dead letters. In each round all aggregates have the same times, whatever
+// their partition.
 func (r *repartitioned) fill(s *store.Postgres) {
 	r.Helper()
 	for round := range int64(4) {

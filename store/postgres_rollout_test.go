@@ -19,7 +19,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// expand is a migration as a later release would have it: what the older program uses stays, the newer one's stands beside it.
+// expand is a migration as a later release would have it: what the older program uses stays, the
+// newer one's stands beside it.
 const expand = `-- least program: 1
 alter table {{.schema}}.partitions add column moved_by text not null default 'advance';
 create function {{.schema}}.advance_2(
@@ -161,7 +162,8 @@ func TestAMigrationEndsWithItsContext(t *testing.T) {
 	require.NoError(t, reader.Rollback(t.Context()))
 }
 
-// A pooler in transaction mode gives each transaction the session that is free: a lock of the session stays behind in it.
+// A pooler in transaction mode gives each transaction the session that is free: a lock of the
+// session stays behind in it.
 func TestManyOpenAnEmptyDatabaseAtOnceBehindAPooler(t *testing.T) {
 	t.Parallel()
 	direct, err := url.Parse(localpg.Database(t))

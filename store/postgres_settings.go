@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// settings are what a namespace was created with, its schema's version, and what is under way that keeps workers out.
+// settings are what a namespace was created with, its schema's version, and what is under way that
+// keeps workers out.
 type settings struct {
 	version, leastProgram       int
 	partitions, eventPartitions int
@@ -43,8 +44,8 @@ func (found settings) usable(o Options) error {
 	return found.unfinished(o.Namespace)
 }
 
-// check tells whether the namespace is what the options ask for, and one that this program can use. A newer schema is, if its last
-// step says so.
+// check tells whether the namespace is what the options ask for, and one that this program can use.
+// A newer schema is, if its last step says so.
 func (found settings) check(o Options) error {
 	switch known := len(o.schema()); {
 	case found.leastProgram > known:

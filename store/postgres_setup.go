@@ -10,17 +10,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its SQL there, and makes
-// a view for readers of each table and view that it finds there afterwards. All of it is one transaction, and nobody
-// else does the same meanwhile. It runs again at each start, so the model's SQL must be able to: "create table if not
-// exists".
+// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its
+// SQL there, and makes a view for readers of each table and view that it finds there afterwards.
+// All of it is one transaction, and nobody else does the same meanwhile. It runs again at each
+// start, so the model's SQL must be able to: "create table if not exists".
 //
-// A schema of that name that is not the model's own is an error, and is left as it is. So is a role that may not create schemas; the error
-// then says what a person who may has to do.
+// A schema of that name that is not the model's own is an error, and is left as it is. So is a role
+// that may not create schemas; the error then says what a person who may has to do.
 //
-// Even "create index if not exists" waits for those who write to its table. A process that was frozen in the middle of its
-// projections would hold it up for good: after a second the sessions that are in the middle of a commit are ended, as
-// [Postgres.Acquire] does. Any other session that holds a lock in the way makes it an error after half a minute.
+// Even "create index if not exists" waits for those who write to its table. A process that was
+// frozen in the middle of its projections would hold it up for good: after a second the sessions
+// that are in the middle of a commit are ended, as [Postgres.Acquire] does. Any other session that
+// holds a lock in the way makes it an error after half a minute.
 func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
 	if err := m.Check(s.namespace); err != nil {
 		return err
@@ -31,8 +32,8 @@ func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
 	}))
 }
 
-// evicting works with a short limit to each wait for a lock. If that is not enough it ends the sessions that are in the
-// middle of a commit, and works once more with a long limit.
+// evicting works with a short limit to each wait for a lock. If that is not enough it ends the
+// sessions that are in the middle of a commit, and works once more with a long limit.
 func (s *Postgres) evicting(ctx context.Context, work func(lockTimeout string) error) error {
 	err := work("1s")
 	if isLocked(err) {
@@ -67,8 +68,8 @@ func recordSQL(namespace string, m *ReadModel) string {
 		pgx.Identifier{namespace, "projections"}.Sanitize(), literal(m.Name), m.Version, strings.Join(aggregates, ", "))
 }
 
-// ReadModels returns the newest version of each read model that somebody has set up in the namespace, by name. They
-// have no SQL.
+// ReadModels returns the newest version of each read model that somebody has set up in the
+// namespace, by name. They have no SQL.
 func (s *Postgres) ReadModels(ctx context.Context) ([]ReadModel, error) {
 	rows, _ := s.control.Query(ctx, qualify(s.namespace, `select distinct on (name) name, version, aggregates from maestro.projections
 		order by name, version desc`)) // its error is that of the rows
@@ -98,8 +99,8 @@ func claimSQL(schema, comment string) string {
 		end`, "$schema", schema, "$comment", comment)
 }
 
-// viewsSQL makes the views for readers. A view that shows its table as it is already is not made again, because that would wait for
-// everybody who reads it.
+// viewsSQL makes the views for readers. A view that shows its table as it is already is not made
+// again, because that would wait for everybody who reads it.
 func viewsSQL(namespace string, m *ReadModel) string {
 	return do(`
 		declare

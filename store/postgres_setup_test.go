@@ -135,7 +135,8 @@ func TestTwoReadModelsMayNotHaveTablesOfOneName(t *testing.T) {
 	require.ErrorContains(t, s.Setup(t.Context(), model("b", `create table t (n int)`)), `view "maestro_read.t" shows a table of schema "maestro_a_1"`)
 }
 
-// The view and what was granted on it stay; it shows the tables of the version that was set up last.
+// The view and what was granted on it stay; it shows the tables of the version that was set up
+// last.
 func TestReadersKeepTheirViewOverVersions(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -195,7 +196,8 @@ func TestARoleThatMayNotCreateSchemasSaysWhatToDo(t *testing.T) {
 	require.NoError(t, s.Setup(t.Context(), m))
 }
 
-// "create table if not exists" fails when two do it at the same moment; workers start at the same moment.
+// "create table if not exists" fails when two do it at the same moment; workers start at the same
+// moment.
 func TestManySetUpAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 16 })

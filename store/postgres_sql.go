@@ -10,8 +10,9 @@ import (
 // lockTimeout holds for the rest of the transaction.
 const lockTimeout = `select pg_catalog.set_config('lock_timeout', '1s', true)`
 
-// What holds for the SQL of projections, for the rest of the transaction: where it finds its tables, whose turn it is, and that a lock
-// which one partition's statement waits for does not hold up the others in the transaction.
+// What holds for the SQL of projections, for the rest of the transaction: where it finds its
+// tables, whose turn it is, and that a lock which one partition's statement waits for does not hold
+// up the others in the transaction.
 const (
 	setPath   = `select pg_catalog.set_config('search_path', $1, true)`
 	takeLock  = `select pg_catalog.pg_advisory_xact_lock($1)`
@@ -23,8 +24,9 @@ const setDurability = `select pg_catalog.set_config('` + durabilitySetting + `',
 
 const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
 
-// statements are the SQL of one namespace. Calls of Postgres's functions name their schema: Postgres takes the function that fits best, and
-// one that somebody else made in schema public for just these types would be it. Where unnest has several arguments it is none, but syntax.
+// statements are the SQL of one namespace. Calls of Postgres's functions name their schema:
+// Postgres takes the function that fits best, and one that somebody else made in schema public for
+// just these types would be it. Where unnest has several arguments it is none, but syntax.
 type statements struct {
 	partition, rows, acquire, evict            string
 	advance, receipts, events, snapshots, dead string
@@ -43,27 +45,30 @@ const logColumns = `position, aggregate_type, aggregate_id, sequence, type, vers
 func newStatements(namespace string) statements {
 	in := func(sql string) string { return qualify(namespace, sql) }
 	return statements{
-		// Whoever has opened the namespace with another number of partitions finds none, and without its row commits nothing.
+		// Whoever has opened the namespace with another number of partitions finds none, and
+		// without its row commits nothing.
 		partition: in(`select ` + partitionColumns + ` from maestro.partitions
 			where partition = $1 and exists (select from maestro.settings where partitions = $2)
 				and pg_catalog.current_setting('transaction_read_only') = 'off'`),
 		rows: in(`select ` + partitionColumns + ` from maestro.partitions
 			where exists (select from maestro.settings where partitions = $1) order by partition`),
-		// The lock on the settings makes whoever sets the mark wait for this, and this see the mark.
-		// A time from the future does not stay: the next owner would go on from there.
+		// The lock on the settings makes whoever sets the mark wait for this, and this see the
+		// mark. A time from the future does not stay: the next owner would go on from there.
 		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1,
 				recorded_at = case when recorded_at > pg_catalog.clock_timestamp() + interval '1 minute'
 					then pg_catalog.clock_timestamp() + interval '1 minute' else recorded_at end
 			where partition = $1 and exists (select from maestro.settings where partitions = $3 and maintenance = '' for share)
 			returning ` + partitionColumns),
-		// xmax of the row that others see is the transaction that is changing it. Null stands for all partitions.
+		// xmax of the row that others see is the transaction that is changing it. Null stands for
+		// all partitions.
 		evict: in(`select pg_catalog.pg_terminate_backend(l.pid) from maestro.partitions p
 			join pg_catalog.pg_locks l on l.locktype = 'transactionid' and l.transactionid = p.xmax
 				and l.mode = 'ExclusiveLock' and l.granted
 			where p.partition = $1 or $1 is null`),
 
 		advance: in(advanceStatement),
-		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10% quicker.
+		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10%
+		// quicker.
 		lend:     in(`select maestro.lend($1, $2)`),
 		takeBack: in(`select maestro.take_back($1, $2)`),
 		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
@@ -93,8 +98,8 @@ func newStatements(namespace string) statements {
 					and r.command_id = q.command_id
 				offset 0
 			) r`),
-		// By their place in the table, so that no plan can read all of it. With event partitions a place is one in each table,
-		// hence the second condition.
+		// By their place in the table, so that no plan can read all of it. With event partitions a
+		// place is one in each table, hence the second condition.
 		prune: in(`delete from maestro.receipts where ` + isOld + ` and ctid = any (array(
 			select ctid from maestro.receipts where ` + isOld + ` order by at limit $3))`),
 		redate: in(`update maestro.receipts set at = pg_catalog.now() where ` + isNotYet + ` and ctid = any (array(
@@ -102,8 +107,8 @@ func newStatements(namespace string) statements {
 	}
 }
 
-// pageOf reads events in an order, up to a number of them, and not beyond the event with which they have PageBytes. The
-// length of a body is known without reading it.
+// pageOf reads events in an order, up to a number of them, and not beyond the event with which they
+// have PageBytes. The length of a body is known without reading it.
 func pageOf(from, order, limit string) string {
 	return `select ` + eventColumns + ` from (
 			select *, pg_catalog.sum(pg_catalog.octet_length(body)) over (order by ` + order + ` rows unbounded preceding) as upto

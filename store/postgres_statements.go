@@ -11,12 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The SQL of a projection names its tables without a schema. Postgres finds them when it prepares the statement, which would be before the
-// transaction says what the search path is. So each connection prepares each statement beforehand, where that is said, and knows it by its
-// schema and text: one text of two projections is two statements. When a statement runs, the search path is the same as when it was
-// prepared; with another one, Postgres would analyse it anew each time.
+// The SQL of a projection names its tables without a schema. Postgres finds them when it prepares
+// the statement, which would be before the transaction says what the search path is. So each
+// connection prepares each statement beforehand, where that is said, and knows it by its schema and
+// text: one text of two projections is two statements. When a statement runs, the search path is
+// the same as when it was prepared; with another one, Postgres would analyse it anew each time.
 
-// maxPrepared is how many statements a connection keeps, so that a projection which puts values into its SQL does not fill Postgres.
+// maxPrepared is how many statements a connection keeps, so that a projection which puts values
+// into its SQL does not fill Postgres.
 const maxPrepared = 256
 
 // What keeps statements from going along with their commit, which is then made step by step.
@@ -25,8 +27,9 @@ var (
 	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share, or change the session")
 )
 
-// queueStatements puts what projections want into a batch behind the commits, one read model after the other, and makes it known to the
-// connection. It returns whose each of the queries is, after the first.
+// queueStatements puts what projections want into a batch behind the commits, one read model after
+// the other, and makes it known to the connection. It returns whose each of the queries is, after
+// the first.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) (whose []*ReadModel, err error) {
 	models := modelsIn(group)
 	if len(models) == 0 {
@@ -54,7 +57,8 @@ func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *p
 	return append(whose, models[len(models)-1]), nil
 }
 
-// modelsIn are the read models whose statements go along with commits, in the order in which they come.
+// modelsIn are the read models whose statements go along with commits, in the order in which they
+// come.
 func modelsIn(group []*Commit) (models []*ReadModel) {
 	for _, c := range group {
 		for _, statement := range c.Statements {

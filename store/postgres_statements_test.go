@@ -175,7 +175,8 @@ func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	require.Equal(t, []int{1}, totals(t, c.pool))
 }
 
-// A violation in a statement is not taken for one of ours, and a refused commit says why although it has statements.
+// A violation in a statement is not taken for one of ours, and a refused commit says why although
+// it has statements.
 func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -194,7 +195,8 @@ func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
 
-// Whatever the pool does with statements, they find the read model's tables, and the session's search path stays as it was.
+// Whatever the pool does with statements, they find the read model's tables, and the session's
+// search path stays as it was.
 func TestStatementsFindTheirReadModel(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,

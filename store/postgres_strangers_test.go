@@ -14,8 +14,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// strangers are functions of another user that fit calls of Postgres's own better than Postgres's own do, because those take any type, have
-// defaults, or take a type that a literal is not preferred for. Each leaves a trace that outlives its transaction, and fails.
+// strangers are functions of another user that fit calls of Postgres's own better than Postgres's
+// own do, because those take any type, have defaults, or take a type that a literal is not
+// preferred for. Each leaves a trace that outlives its transaction, and fails.
 var strangers = map[string]string{
 	"unnest(smallint[])":          "setof smallint",
 	"unnest(integer[])":           "setof integer",
@@ -99,7 +100,8 @@ func TestFunctionsOfStrangersDoNotRun(t *testing.T) {
 	require.False(t, ran())
 }
 
-// evictedBySuccessor has a partition taken over while a session stands still in the middle of a commit.
+// evictedBySuccessor has a partition taken over while a session stands still in the middle of a
+// commit.
 func evictedBySuccessor(t *testing.T, s *store.Postgres, pool *pgxpool.Pool) {
 	t.Helper()
 	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)

@@ -10,16 +10,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ReadModel is one version of a projection. Its tables live in a schema of their own, whose name is made of the namespace, the
-// projection and the version.
+// ReadModel is one version of a projection. Its tables live in a schema of their own, whose name is
+// made of the namespace, the projection and the version.
 type ReadModel struct {
 	// Name and Version are the projection's.
 	Name    string
 	Version int
-	// Using are other schemas whose tables, functions and types its SQL may name without their schema.
+	// Using are other schemas whose tables, functions and types its SQL may name without their
+	// schema.
 	Using []string
-	// SortedBy, if there are any, are the arguments of its statements, counted from 1, that say which row a statement writes. Statements are
-	// sent in the order of these keys.
+	// SortedBy, if there are any, are the arguments of its statements, counted from 1, that say
+	// which row a statement writes. Statements are sent in the order of these keys.
 	SortedBy []int
 	// Aggregates are the types whose events it takes.
 	Aggregates []string
@@ -50,7 +51,8 @@ func ReadSchema(namespace string) string { return namespace + "_read" }
 // maxName is the longest name that Postgres keeps, in bytes.
 const maxName = 63
 
-// Check tells what is wrong with a read model in a namespace. The namespace may be empty where it is not known yet.
+// Check tells what is wrong with a read model in a namespace. The namespace may be empty where it
+// is not known yet.
 func (m *ReadModel) Check(namespace string) error {
 	var errs []error
 	if m.Version < 1 {
@@ -80,7 +82,8 @@ func (m *ReadModel) Check(namespace string) error {
 // ourComment is how the comments on all schemas of read models begin.
 const ourComment = "Maestro: "
 
-// comment is what the schema's comment says, so that nobody takes another schema of the same name for it.
+// comment is what the schema's comment says, so that nobody takes another schema of the same name
+// for it.
 func (m *ReadModel) comment(namespace string) string {
 	return fmt.Sprintf("%s%d", m.commentOfAny(namespace), m.Version)
 }
@@ -95,7 +98,8 @@ func commentOfReaders(namespace string) string {
 	return fmt.Sprintf(ourComment+"namespace %q, views for readers", namespace)
 }
 
-// path is the search path of the read model's SQL. The log's schema is not in it, so no name of a table can mean the log.
+// path is the search path of the read model's SQL. The log's schema is not in it, so no name of a
+// table can mean the log.
 func (m *ReadModel) path(namespace string) string {
 	var path strings.Builder
 	for _, schema := range append([]string{m.Schema(namespace)}, m.Using...) {

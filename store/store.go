@@ -9,33 +9,37 @@ import (
 
 // Store is an event log divided into a fixed number of partitions. It is safe for concurrent use.
 //
-// Errors are those of errors.go; [Judge] tells what each leads to, and whether the same call may succeed later.
+// Errors are those of errors.go; [Judge] tells what each leads to, and whether the same call may
+// succeed later.
 type Store interface {
 	// Partitions is the number of partitions, fixed when the namespace was created.
 	Partitions() int
-	// Acquire makes owner the partition's owner: its epoch goes up by one, so that commits of an earlier owner are
-	// refused from now on.
+	// Acquire makes owner the partition's owner: its epoch goes up by one, so that commits of an
+	// earlier owner are refused from now on.
 	Acquire(ctx context.Context, partition int, owner string) (Partition, error)
 	// Partition returns the partition's row as it is.
 	Partition(ctx context.Context, partition int) (Partition, error)
 	// Rows returns the rows of all partitions, in their order.
 	Rows(ctx context.Context) ([]Partition, error)
-	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the partition has another epoch,
-	// [ErrConflict] when it has another layout or position or an aggregate another sequence, [ErrDuplicate] when a receipt of one
-	// of the commands exists, a [*StatementError], or a [*Fault] around whatever error a handler returned.
+	// Commit makes a batch permanent, whole or not at all. It returns [ErrFenced] when the
+	// partition has another epoch, [ErrConflict] when it has another layout or position or an
+	// aggregate another sequence, [ErrDuplicate] when a receipt of one of the commands exists, a
+	// [*StatementError], or a [*Fault] around whatever error a handler returned.
 	Commit(ctx context.Context, c *Commit) error
 	// Load reads the histories of aggregates of one partition, one for each query, in its order.
 	Load(ctx context.Context, partition int, queries []Query) ([]History, error)
-	// Events reads the events of one aggregate with sequences above the given one, in order, at most limit. A page may
-	// end before that, with the event that brings it to [PageBytes].
+	// Events reads the events of one aggregate with sequences above the given one, in order, at
+	// most limit. A page may end before that, with the event that brings it to [PageBytes].
 	Events(ctx context.Context, partition int, key Key, above int64, limit int) ([]Event, error)
-	// Log reads the events of a partition with positions above the given one, in order, at most limit, in the same
-	// pages.
+	// Log reads the events of a partition with positions above the given one, in order, at most
+	// limit, in the same pages.
 	Log(ctx context.Context, partition int, above int64, limit int) ([]Event, error)
-	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are older than the one that is
-	// there, and those of a sequence that the log does not have. It needs no ownership: a sequence has one state.
+	// SaveSnapshots stores snapshots of aggregates of one partition. It leaves out those that are
+	// older than the one that is there, and those of a sequence that the log does not have. It
+	// needs no ownership: a sequence has one state.
 	SaveSnapshots(ctx context.Context, partition int, snapshots []Snapshot) error
-	// Receipts finds the receipts of commands of one partition; a command without one is absent from the result.
+	// Receipts finds the receipts of commands of one partition; a command without one is absent
+	// from the result.
 	Receipts(ctx context.Context, partition int, commands []CommandKey) (map[CommandKey]Receipt, error)
 }
 
@@ -56,17 +60,18 @@ type Partition struct {
 	// Owner is the name of the last that acquired it, Epoch how often that happened.
 	Owner string
 	Epoch int64
-	// Layout goes up by one with each change of which projections are kept in the partition's commits.
+	// Layout goes up by one with each change of which projections are kept in the partition's
+	// commits.
 	Layout int64
-	// Position is that of the last committed event, 0 before the first; Published that of the last event known to be
-	// in the event stream.
+	// Position is that of the last committed event, 0 before the first; Published that of the last
+	// event known to be in the event stream.
 	Position, Published int64
 	// Cursor is how far the command stream has been handled.
 	Cursor Cursor
 	// EventStream is the creation time of the event stream that Published speaks of.
 	EventStream time.Time
-	// Time is the time of the last committed event. Whoever acquires the partition finds it no more than a minute
-	// beyond Clock.
+	// Time is the time of the last committed event. Whoever acquires the partition finds it no more
+	// than a minute beyond Clock.
 	Time time.Time
 	// Clock is what the store's clock said when the row was read.
 	Clock time.Time
@@ -84,7 +89,8 @@ type Cursor struct {
 
 // Commit is a batch of evaluated commands of one partition.
 type Commit struct {
-	// Partition, Epoch, Layout and Position are where the owner stands: the commit is refused if the log is elsewhere.
+	// Partition, Epoch, Layout and Position are where the owner stands: the commit is refused if
+	// the log is elsewhere.
 	Partition int
 	Epoch     int64
 	Layout    int64
@@ -93,19 +99,23 @@ type Commit struct {
 	Cursor      Cursor
 	Published   int64
 	EventStream time.Time
-	// Events have positions Position+1, Position+2 ... without a gap, and times that rise with them.
+	// Events have positions Position+1, Position+2 ... without a gap, and times that rise with
+	// them.
 	Events      []Event
 	Receipts    []Receipt
 	DeadLetters []DeadLetter
-	// Statements are SQL of projections that goes along in the same exchange and runs after everything else was written, one read model
-	// after the other, in its order and in the read model's search path. What it returns is not read. One that fails undoes the commit,
-	// with a [*StatementError].
+	// Statements are SQL of projections that goes along in the same exchange and runs after
+	// everything else was written, one read model after the other, in its order and in the read
+	// model's search path. What it returns is not read. One that fails undoes the commit, with a
+	// [*StatementError].
 	Statements []Statement
-	// Patience, if not 0, bounds what Statements and Handlers take together. The commit is then made step by step, so that an error
-	// says which of them was late. The in-memory store has no use for it.
+	// Patience, if not 0, bounds what Statements and Handlers take together. The commit is then
+	// made step by step, so that an error says which of them was late. The in-memory store has no
+	// use for it.
 	Patience time.Duration
-	// Handlers run in the transaction after that, one after the other, each in its read model's search path; the error of one undoes the
-	// commit. The in-memory store has no transaction to give: it runs neither statements nor handlers.
+	// Handlers run in the transaction after that, one after the other, each in its read model's
+	// search path; the error of one undoes the commit. The in-memory store has no transaction to
+	// give: it runs neither statements nor handlers.
 	Handlers []Handler
 	// Clock is what the store's clock said in the transaction. A successful Commit sets it.
 	Clock time.Time
@@ -120,17 +130,19 @@ type Event struct {
 	Aggregate Key
 	aggregate.Recorded
 	Metadata Metadata
-	// RecordedAt is a hybrid logical clock's time with microseconds. It rises with Position, but goes back once after a
-	// time that was more than a minute in the future. Order is by Position.
+	// RecordedAt is a hybrid logical clock's time with microseconds. It rises with Position, but
+	// goes back once after a time that was more than a minute in the future. Order is by Position.
 	RecordedAt time.Time
-	// BodyInLog says of an event of the event stream that its Body is empty there, because it did not fit
-	// into a message: the log has it.
+	// BodyInLog says of an event of the event stream that its Body is empty there, because it did
+	// not fit into a message: the log has it.
 	BodyInLog bool
-	// Value is the event as the user's Go type, where it was just decided. The store neither keeps nor sets it.
+	// Value is the event as the user's Go type, where it was just decided. The store neither keeps
+	// nor sets it.
 	Value any
 }
 
-// Metadata is what an event remembers of the command that led to it. It is stored as JSON with these names.
+// Metadata is what an event remembers of the command that led to it. It is stored as JSON with
+// these names.
 type Metadata struct {
 	CommandID     string `json:"command_id"`
 	CorrelationID string `json:"correlation_id,omitempty"`
@@ -151,10 +163,11 @@ type Query struct {
 	Most int
 	// SnapshotVersion is the version of the snapshot that may stand in for events; 0 wants none.
 	SnapshotVersion int
-	// Restore, if not nil, gets the snapshot. If it cannot be used, which its error says, the history has no snapshot and all events.
+	// Restore, if not nil, gets the snapshot. If it cannot be used, which its error says, the
+	// history has no snapshot and all events.
 	Restore func(aggregate.Snapshot) error
-	// Each, if not nil, gets every event as it comes, while others are still on their way, and in whatever order they come. What it was
-	// given counts only if no error follows.
+	// Each, if not nil, gets every event as it comes, while others are still on their way, and in
+	// whatever order they come. What it was given counts only if no error follows.
 	Each func(aggregate.Recorded)
 }
 
@@ -164,9 +177,9 @@ type History struct {
 	Events   []aggregate.Recorded
 }
 
-// PageBytes bounds what is read at a time, in bytes of bodies: a page of events ends where it has come to so many,
-// whatever the limit to their number, and a load that has more is a [*LargeError]. One event more may always be read,
-// and one snapshot.
+// PageBytes bounds what is read at a time, in bytes of bodies: a page of events ends where it has
+// come to so many, whatever the limit to their number, and a load that has more is a [*LargeError].
+// One event more may always be read, and one snapshot.
 const PageBytes = 8 << 20
 
 // size adds up what a load has read.
@@ -193,11 +206,13 @@ func (h *History) add(q Query, r aggregate.Recorded) {
 	}
 }
 
-// DeadLetter is a command of the durable stream that could not be handled, kept for a person to look at.
+// DeadLetter is a command of the durable stream that could not be handled, kept for a person to
+// look at.
 type DeadLetter struct {
 	// ID is a UUID that rises with time.
 	ID string
-	// Subject, Headers and Body are the message; Sequence its place in the command stream, 0 if it was not stored there.
+	// Subject, Headers and Body are the message; Sequence its place in the command stream, 0 if it
+	// was not stored there.
 	Subject  string
 	Headers  map[string][]string
 	Body     []byte

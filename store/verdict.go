@@ -36,15 +36,17 @@ type Verdict uint8
 const (
 	// Wait is for a fault of the moment: the same is tried again a little later.
 	Wait Verdict = iota
-	// Evict is Wait on another connection, because this one has something wrong with it. The store closes it.
+	// Evict is Wait on another connection, because this one has something wrong with it. The store
+	// closes it.
 	Evict
-	// Repair is for something that is wrong around a projection, such as a missing table: a person has to repair it, and
-	// until then commands wait, loudly. Where the projection works for others meanwhile, it is the one command's fault.
+	// Repair is for something that is wrong around a projection, such as a missing table: a person
+	// has to repair it, and until then commands wait, loudly. Where the projection works for others
+	// meanwhile, it is the one command's fault.
 	Repair
 	// Slow is for a projection that took longer than it may: fewer commands are tried at a time.
 	Slow
-	// Halve is for a command that cannot be stored, where Postgres does not say which: fewer are tried at a time, down to
-	// the one, which is refused.
+	// Halve is for a command that cannot be stored, where Postgres does not say which: fewer are
+	// tried at a time, down to the one, which is refused.
 	Halve
 	// Refuse is for the command whose projection failed.
 	Refuse
@@ -59,7 +61,8 @@ func (v Verdict) String() string {
 // Passes tells whether the same call may succeed later.
 func (v Verdict) Passes() bool { return v <= Slow }
 
-// judge is the table from an error's origin, SQLSTATE ("" for none) and connection to what it leads to. Texts decide nothing.
+// judge is the table from an error's origin, SQLSTATE ("" for none) and connection to what it leads
+// to. Texts decide nothing.
 func judge(from Origin, state string, is Condition) Verdict {
 	user := from == UserSQL || from == UserCode
 	switch {
@@ -85,8 +88,9 @@ func judge(from Origin, state string, is Condition) Verdict {
 	return table["*"]
 }
 
-// ownStates are the verdicts on Maestro's own SQL, by SQLSTATE or its class. It refuses nobody, unless there is data that Postgres
-// does not take: what else is wrong is wrong for all. Source of the codes: PostgreSQL's documentation, appendix A.
+// ownStates are the verdicts on Maestro's own SQL, by SQLSTATE or its class. It refuses nobody,
+// unless there is data that Postgres does not take: what else is wrong is wrong for all. Source of
+// the codes: PostgreSQL's documentation, appendix A.
 var ownStates = map[string]Verdict{
 	"":   Halve, // no server said it: what could not be sent
 	"*":  Wait,  // what is unknown
@@ -141,8 +145,9 @@ var ownStates = map[string]Verdict{
 	"42P05":    Evict, // duplicate prepared statement: a pooler has given us another's session
 }
 
-// userStates are the verdicts on a projection's SQL, over a connection that is alive. It comes after the fence has written, in the same
-// transaction, so it cannot be the server that takes no writes. A session that a server ends is not alive, whatever its last code.
+// userStates are the verdicts on a projection's SQL, over a connection that is alive. It comes
+// after the fence has written, in the same transaction, so it cannot be the server that takes no
+// writes. A session that a server ends is not alive, whatever its last code.
 var userStates = map[string]Verdict{
 	"":   Refuse, // no server said it: what could not be sent
 	"*":  Refuse, // what is unknown

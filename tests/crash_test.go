@@ -39,8 +39,8 @@ func TestWorkersEndAtAnyMoment(t *testing.T) {
 	}
 }
 
-// A worker that stood still, as a virtual machine that is moved does, has lost its partitions to another. It commits nothing
-// of what it had in hand, and takes its share again.
+// A worker that stood still, as a virtual machine that is moved does, has lost its partitions to
+// another. It commits nothing of what it had in hand, and takes its share again.
 func TestAFrozenWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)

@@ -1,6 +1,6 @@
-// Package tests drives the whole path from outside: worker processes on real servers, clients that send commands to them,
-// and checkers that compare what came out, in Postgres and in the event stream, with what should have. What holds for every
-// test is in check_test.go.
+// Package tests drives the whole path from outside: worker processes on real servers, clients that
+// send commands to them, and checkers that compare what came out, in Postgres and in the event
+// stream, with what should have. What holds for every test is in check_test.go.
 package tests
 
 import (
@@ -43,7 +43,8 @@ func run(m *testing.M) int {
 // scratch is a folder for what all tests of the binary share.
 var scratch string
 
-// programs builds worker and publisher as users get them, once, with the race detector where the tests have it.
+// programs builds worker and publisher as users get them, once, with the race detector where the
+// tests have it.
 var programs = sync.OnceValues(func() (dir string, err error) {
 	dir = filepath.Join(scratch, "bin")
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
@@ -67,8 +68,8 @@ func program(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// many is how many of something a test has that need not be so many to be a test. With the race detector all takes
-// several times as long.
+// many is how many of something a test has that need not be so many to be a test. With the race
+// detector all takes several times as long.
 func many(n int) int {
 	if raceDetector {
 		return n / 4

@@ -27,7 +27,8 @@ func ownServers(t *testing.T) (servers, *system) {
 	return servers{broker, postgres}, newSystemOn(t, broker, postgres.URL())
 }
 
-// Whatever happens to the servers in the middle of an import: nothing is lost, nothing comes twice, the order stays.
+// Whatever happens to the servers in the middle of an import: nothing is lost, nothing comes twice,
+// the order stays.
 func TestServersFailInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for what, strike := range map[string]func(servers, *system) error{
@@ -58,7 +59,8 @@ func TestServersFailInTheMiddle(t *testing.T) {
 	}
 }
 
-// What was stored is handled though nobody sends it again, however often the way from the stream breaks.
+// What was stored is handled though nobody sends it again, however often the way from the stream
+// breaks.
 func TestStoredCommandsOutliveBrokenConnections(t *testing.T) {
 	t.Parallel()
 	broker := localnats.ForTest(t)

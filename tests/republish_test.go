@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The event stream is made anew from the log, whatever is left of it and however often that is interrupted.
+// The event stream is made anew from the log, whatever is left of it and however often that is
+// interrupted.
 func TestTheEventStreamIsRebuilt(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)

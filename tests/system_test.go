@@ -22,7 +22,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// system is a namespace of its own on some servers, with the connections that a test looks at it through.
+// system is a namespace of its own on some servers, with the connections that a test looks at it
+// through.
 type system struct {
 	*testing.T
 	ctx        context.Context //nolint:containedctx // the test's own, with an end

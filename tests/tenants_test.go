@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// Two namespaces share their servers with each other, and with tables and streams that are none of theirs.
+// Two namespaces share their servers with each other, and with tables and streams that are none of
+// theirs.
 func TestNamespacesShareServersWithOthers(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()
@@ -100,8 +101,8 @@ func TestWorkersStartAtOnce(t *testing.T) {
 	s.check()
 }
 
-// A password and a role that may not create schemas, once its schemas are there: all that a database administrator may
-// grant.
+// A password and a role that may not create schemas, once its schemas are there: all that a
+// database administrator may grant.
 func TestARoleWithASchemaOfItsOwnIsEnough(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()

@@ -28,8 +28,8 @@ func (s *system) publisher(stdin io.Reader, args ...string) *process {
 	return p
 }
 
-// imported is what an import said of itself. Again is how many commands it sent once more, because an answer did not come
-// from a busy system: each may have been answered as a duplicate.
+// imported is what an import said of itself. Again is how many commands it sent once more, because
+// an answer did not come from a busy system: each may have been answered as a duplicate.
 type imported struct {
 	client.Summary
 	again int
@@ -97,7 +97,8 @@ func TestGeneratedDeclarationsEndAsTheyShould(t *testing.T) {
 	s.checkAgainst(m)
 }
 
-// The real log, two years of a university, ends as an independent model says. It is not part of the project.
+// The real log, two years of a university, ends as an independent model says. It is not part of the
+// project.
 func TestTheRealLogEndsAsItShould(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(cmp.Or(os.Getenv("MAESTRO_SHARED"), "../../shared"), "data", "declarations.ndjson.gz")

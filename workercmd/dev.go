@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// startDev starts the servers of --dev: a nats-server inside the process and, where no database is given, a Postgres
-// beside it. Without a data folder all that they keep ends with the process.
+// startDev starts the servers of --dev: a nats-server inside the process and, where no database is
+// given, a Postgres beside it. Without a data folder all that they keep ends with the process.
 func (r *runCommand) startDev(ctx context.Context, logger *slog.Logger) (stop func(), err error) {
 	if r.NATS.URL != "" {
 		return nil, errors.New("--dev brings its own NATS: leave --nats-url (NATS_URL) out, or --dev")
@@ -54,8 +54,8 @@ func startNATS(dir string, logger *slog.Logger) (*localnats.Server, error) {
 	return localnats.Start(localnats.Options{Dir: dir, Logger: logger})
 }
 
-// startPostgres starts a Postgres of the programs on this machine. Where there are none the log is in memory, and a
-// warning says what that leaves out.
+// startPostgres starts a Postgres of the programs on this machine. Where there are none the log is
+// in memory, and a warning says what that leaves out.
 func startPostgres(ctx context.Context, dataDir string, logger *slog.Logger) (url string, stop func(), err error) {
 	options := localpg.Options{Unsafe: dataDir == ""}
 	if dataDir != "" {

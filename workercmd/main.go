@@ -1,5 +1,6 @@
-// Package workercmd is the worker program: give it your aggregates and projections, and it is a whole worker with
-// commands, flags, environment variables, --dev, metrics, probes, tracing and a clean stop.
+// Package workercmd is the worker program: give it your aggregates and projections, and it is a
+// whole worker with commands, flags, environment variables, --dev, metrics, probes, tracing and a
+// clean stop.
 //
 //	func main() {
 //		workercmd.Main(workercmd.Program{
@@ -8,10 +9,12 @@
 //		})
 //	}
 //
-// The program's commands are run (the default), migrate, republish and repartition; --help lists their flags. The
-// program cmd/worker in this repository is made the same way, with the examples as its aggregates.
+// The program's commands are run (the default), migrate, republish and repartition; --help lists
+// their flags. The program cmd/worker in this repository is made the same way, with the examples as
+// its aggregates.
 //
-// The package holds no rule of the engine. Programs that wire a worker by themselves use package maestro instead.
+// The package holds no rule of the engine. Programs that wire a worker by themselves use package
+// maestro instead.
 package workercmd
 
 import (
@@ -43,8 +46,8 @@ type Program struct {
 	// Projections are the read models that the worker keeps.
 	Projections []*projections.Projection
 	// Settings adds flags to the program: a pointer to a struct with the field tags of package
-	// github.com/alecthomas/kong, such as `env:"PRICE_LIST" help:"..."`. The fields have their values
-	// when Configure is called.
+	// github.com/alecthomas/kong, such as `env:"PRICE_LIST" help:"..."`. The fields have their
+	// values when Configure is called.
 	Settings any
 	// Configure changes the worker's configuration after the flags were read and before the worker
 	// starts. An error ends the program.
@@ -57,9 +60,9 @@ type Program struct {
 type Command struct {
 	// Name is what is typed, Help one line about the command.
 	Name, Help string
-	// Run is a pointer to a struct with a method Run that returns an error. Its fields are the command's
-	// flags and arguments, with the tags of package github.com/alecthomas/kong. The method may take a
-	// context.Context, which ends with the first SIGINT or SIGTERM.
+	// Run is a pointer to a struct with a method Run that returns an error. Its fields are the
+	// command's flags and arguments, with the tags of package github.com/alecthomas/kong. The
+	// method may take a context.Context, which ends with the first SIGINT or SIGTERM.
 	Run any
 }
 
@@ -71,11 +74,12 @@ type commandLine struct {
 	Version     kong.VersionFlag   `help:"Print the version."`
 }
 
-// Main runs the program with the arguments of the process and ends the process: with status 0 when the work is done, 1
-// when it failed, 2 for wrong usage. SIGINT and SIGTERM stop the program in order, a second signal at once.
+// Main runs the program with the arguments of the process and ends the process: with status 0 when
+// the work is done, 1 when it failed, 2 for wrong usage. SIGINT and SIGTERM stop the program in
+// order, a second signal at once.
 //
-// Call Main first in your main function, because on Linux it executes the program once more, under the same process id,
-// to give all its threads a larger timer slack.
+// Call Main first in your main function, because on Linux it executes the program once more, under
+// the same process id, to give all its threads a larger timer slack.
 func Main(p Program) {
 	timerslack.Raise(time.Millisecond) // nothing here waits for so short a time
 	os.Exit(p.run(os.Args))

@@ -59,8 +59,9 @@ func (r *runCommand) Run(ctx context.Context, p *Program) error {
 	return nil // the signal came while the worker was starting
 }
 
-// maxReserve bounds the memory that garbage may take before it is collected; with a small cache, that bounds it. The collector then runs
-// every 10,000 commands or so. Four times as much saves no processor time, and new memory costs more than memory that is used again.
+// maxReserve bounds the memory that garbage may take before it is collected; with a small cache,
+// that bounds it. The collector then runs every 10,000 commands or so. Four times as much saves no
+// processor time, and new memory costs more than memory that is used again.
 const maxReserve = 64 << 20
 
 func (r *runCommand) run(ctx context.Context, p *Program) error {

@@ -74,7 +74,8 @@ func (b broker) connect(logger *slog.Logger) (*nats.Conn, error) {
 		nats.ErrorHandler(reporter(logger)))
 }
 
-// reporter passes on what the server complains about. A user who lacks a permission would otherwise wait without a word.
+// reporter passes on what the server complains about. A user who lacks a permission would otherwise
+// wait without a word.
 func reporter(logger *slog.Logger) nats.ErrHandler {
 	return func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if errors.Is(err, nats.ErrPermissionViolation) {

@@ -1,9 +1,10 @@
-// Command publisher is Maestro on the command line: it sends commands, reads states and histories, imports files and
-// watches events.
+// Command publisher is Maestro on the command line: it sends commands, reads states and histories,
+// imports files and watches events.
 //
 //	publisher request counter 42 increment '{"by": 1}'
 //
-// It knows NATS alone, as every client does. Exit status: 0 done, 1 rejected or failed, 2 wrong usage.
+// It knows NATS alone, as every client does. Exit status: 0 done, 1 rejected or failed, 2 wrong
+// usage.
 package main
 
 import (

@@ -1,10 +1,10 @@
-// Command worker runs a Maestro worker with the example aggregates: it handles the commands of a NATS server, commits
-// their events to Postgres and publishes them.
+// Command worker runs a Maestro worker with the example aggregates: it handles the commands of a
+// NATS server, commits their events to Postgres and publishes them.
 //
 //	go run ./cmd/worker --dev
 //
-// is a whole system in one process, for trials. A worker of your own is such a program, with your aggregates in place
-// of the examples: see package workercmd.
+// is a whole system in one process, for trials. A worker of your own is such a program, with your
+// aggregates in place of the examples: see package workercmd.
 package main
 
 import (

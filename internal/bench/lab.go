@@ -70,8 +70,9 @@ func newCollector() *httptest.Server {
 // settings are what docs/operations.md asks of a Postgres that is to be quick.
 var settings = []string{"shared_buffers=6GB", "min_wal_size=7GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
 
-// age makes a new cluster one that has worked for a while: it has files of the write-ahead log to use again, and need not make them. There
-// are enough for five minutes of work. A new one would be filled with zeros first, and all commits wait for that.
+// age makes a new cluster one that has worked for a while: it has files of the write-ahead log to
+// use again, and need not make them. There are enough for five minutes of work. A new one would be
+// filled with zeros first, and all commits wait for that.
 func (l *lab) age(ctx context.Context) error {
 	const files = 400 // of 16 MiB
 	if _, err := l.pool.Exec(ctx, `create table pad (n int)`); err != nil {
@@ -92,7 +93,8 @@ func (l *lab) age(ctx context.Context) error {
 	return err
 }
 
-// startBroker starts a nats-server and connects to it. After an error, leave stops what has been started.
+// startBroker starts a nats-server and connects to it. After an error, leave stops what has been
+// started.
 func (l *lab) startBroker(ctx context.Context) error {
 	dir, err := os.MkdirTemp(l.dir, "jetstream-*")
 	if err != nil {
@@ -108,7 +110,8 @@ func (l *lab) startBroker(ctx context.Context) error {
 	return err
 }
 
-// beside is the same lab with another nats-server, until leave is called: what a server keeps of one side is no burden to the other.
+// beside is the same lab with another nats-server, until leave is called: what a server keeps of
+// one side is no burden to the other.
 func (l *lab) beside(ctx context.Context) (*lab, error) {
 	other := *l
 	other.nats, other.conn, other.js = nil, nil, nil

@@ -102,7 +102,8 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// resident is the memory that the process has from the operating system; 0 where that cannot be read.
+// resident is the memory that the process has from the operating system; 0 where that cannot be
+// read.
 func resident() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -35,7 +35,8 @@ type worker struct {
 	lines *json.Decoder
 }
 
-// usage is what a worker process takes: bytes, after a collection of its garbage, and processor time since its start.
+// usage is what a worker process takes: bytes, after a collection of its garbage, and processor
+// time since its start.
 type usage struct {
 	Heap     int64         `json:"heap"`
 	Resident int64         `json:"resident"`

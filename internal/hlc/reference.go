@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// Reference is what a process knows of the store's time. It is kept as the difference from the machine's monotonic
-// clock, so a wall clock that jumps does not matter to it. It is safe for concurrent use.
+// Reference is what a process knows of the store's time. It is kept as the difference from the
+// machine's monotonic clock, so a wall clock that jumps does not matter to it. It is safe for
+// concurrent use.
 type Reference struct {
 	began time.Time
 	wall  func(time.Time) time.Time
-	// offset is what the store's clock said when this process began, in microseconds since 1970; 0 while nothing is
-	// known.
+	// offset is what the store's clock said when this process began, in microseconds since 1970; 0
+	// while nothing is known.
 	offset atomic.Int64
 }
 
@@ -26,9 +27,9 @@ func NewWithWall(wall func(t time.Time) time.Time) *Reference {
 // Clock returns a clock of its own: no other clock follows what it observes.
 func (r *Reference) Clock() Clock { return Clock{reference: r} }
 
-// Saw notes what the store's clock said in an exchange that began at the moment sent and has just ended. The zero
-// moment stands for an unknown one. What is known changes only as far as the exchange contradicts it, so one that took
-// long does no harm.
+// Saw notes what the store's clock said in an exchange that began at the moment sent and has just
+// ended. The zero moment stands for an unknown one. What is known changes only as far as the
+// exchange contradicts it, so one that took long does no harm.
 func (r *Reference) Saw(store, sent time.Time) {
 	if store.IsZero() {
 		return

@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// attempt is one evaluation of a batch: the commit it wants, and what to tell everybody once that is made.
+// attempt is one evaluation of a batch: the commit it wants, and what to tell everybody once that
+// is made.
 type attempt struct {
 	lane *Lane
 	// tasks are those that are evaluated, rest those of the batch whose turn has not come.
@@ -23,10 +24,12 @@ type attempt struct {
 	results    []Result
 	readErrors []error
 	taskOf     []int
-	// queue is where projections put SQL that goes along with the commit, queuedBy where each of its statements comes from.
+	// queue is where projections put SQL that goes along with the commit, queuedBy where each of
+	// its statements comes from.
 	queue    pgx.Batch
 	queuedBy []origin
-	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not be loaded.
+	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not
+	// be loaded.
 	now    map[store.Key]aggregate.Instance
 	broken map[store.Key]error
 	// unread are the aggregates that were not loaded in time.
@@ -38,7 +41,8 @@ type attempt struct {
 	failing *projectionError
 	// projecting is what projections with the transaction in hand took.
 	projecting time.Duration
-	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands of this batch led to.
+	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands
+	// of this batch led to.
 	receipts  map[store.CommandKey]store.Receipt
 	after     map[store.CommandKey]aggregate.Instance
 	found     int
@@ -84,7 +88,8 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	return a, nil
 }
 
-// leaveUnread leaves out the tasks whose aggregates were not loaded, and of the backlog also what comes behind one: it stays in order.
+// leaveUnread leaves out the tasks whose aggregates were not loaded, and of the backlog also what
+// comes behind one: it stays in order.
 func (a *attempt) leaveUnread() {
 	if len(a.unread) == 0 {
 		return
@@ -170,7 +175,8 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 	return nil
 }
 
-// execute runs the command on the aggregate as it stands. The instance it returns is nil where there is none to speak of.
+// execute runs the command on the aggregate as it stands. The instance it returns is nil where
+// there is none to speak of.
 func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []aggregate.Decided, *Refusal) {
 	if c.Refusal != nil {
 		instance, _ := a.instance(c.Key)
@@ -214,7 +220,8 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 	return nil, Fail(CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
 }
 
-// accept adds the command's events and receipt to the commit, and nothing if a projection refuses one of the events.
+// accept adds the command's events and receipt to the commit, and nothing if a projection refuses
+// one of the events.
 func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at hlc.Reading) *Refusal {
 	first := len(a.commit.Events)
 	for _, d := range decided {
@@ -243,7 +250,8 @@ func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []a
 	return nil
 }
 
-// refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on the durable stream.
+// refuse adds the receipt of a command that did not take effect, and a dead letter if it failed on
+// the durable stream.
 func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, now hlc.Reading) {
 	outcome := a.outcomeOf(c, at)
 	outcome.Status, outcome.Error = r.Status, r.error()

@@ -20,7 +20,8 @@ import (
 
 const benchBatch = 64
 
-// BenchmarkBatch is a batch of 64 commands in memory: unobserved, with metrics, and with every command recorded.
+// BenchmarkBatch is a batch of 64 commands in memory: unobserved, with metrics, and with every
+// command recorded.
 //
 //	go test -run '^$' -bench Batch -benchmem ./internal/lane
 func BenchmarkBatch(b *testing.B) {

@@ -6,9 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// Budget is memory that several holders share, in bytes. Half of it is for whoever comes first. The other half is
-// divided among the holders in equal parts, so that none of them keeps the others out. Whoever holds nothing may take
-// more than there is: it then goes alone. A nil Budget, or one of 0 bytes, has no limit. It is safe for concurrent use.
+// Budget is memory that several holders share, in bytes. Half of it is for whoever comes first. The
+// other half is divided among the holders in equal parts, so that none of them keeps the others
+// out. Whoever holds nothing may take more than there is: it then goes alone. A nil Budget, or one
+// of 0 bytes, has no limit. It is safe for concurrent use.
 type Budget struct {
 	bytes int64
 
@@ -87,7 +88,8 @@ func (h *Holder) try(n int64) bool {
 	return true
 }
 
-// room tells whether it makes sense to prepare something that is to be held: one byte at least is there.
+// room tells whether it makes sense to prepare something that is to be held: one byte at least is
+// there.
 func (h *Holder) room() bool {
 	if !h.Try(1) {
 		return false
@@ -96,7 +98,8 @@ func (h *Holder) room() bool {
 	return true
 }
 
-// Take takes n bytes, and waits for them until ctx ends or done is closed. It tells whether it has them.
+// Take takes n bytes, and waits for them until ctx ends or done is closed. It tells whether it has
+// them.
 func (h *Holder) Take(ctx context.Context, done <-chan struct{}, n int64) bool {
 	for {
 		freed, taken := h.tryOr(n)
@@ -149,7 +152,8 @@ func (b *Budget) wake() {
 	}
 }
 
-// shares are what each aggregate has of a lane's queue, by a hash of its key: how many requests, and how many bytes.
+// shares are what each aggregate has of a lane's queue, by a hash of its key: how many requests,
+// and how many bytes.
 type shares [256]struct {
 	requests atomic.Int32
 	bytes    atomic.Int64

@@ -62,8 +62,8 @@ func sized(id, command string, bytes int) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Note: strings.Repeat("x", bytes)})}
 }
 
-// What waits for a lane that stands still stays within the budget, requests and backlog each have their part, and so
-// has an aggregate.
+// What waits for a lane that stands still stays within the budget, requests and backlog each have
+// their part, and so has an aggregate.
 func TestWhatWaitsStaysWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	const size, most = 10_000, 400_000
@@ -157,8 +157,8 @@ func TestSnapshotsThatWaitStayWithinTheBudget(t *testing.T) {
 	}, waitFor, tick)
 }
 
-// An aggregate with more events than are read at a time is read page by page: in its lane, at a sequence, and for a
-// duplicate.
+// An aggregate with more events than are read at a time is read page by page: in its lane, at a
+// sequence, and for a duplicate.
 func TestALongHistoryIsReadWithinTheBudget(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		const size, events = 500_000, 3 * store.PageBytes / 500_000

@@ -7,21 +7,26 @@ import (
 
 // Budgets are the times that a lane works within. A zero value stands for its default.
 type Budgets struct {
-	// Attempt bounds each exchange with the store: a load, a commit with all that projections do in it. The default is 30 s.
+	// Attempt bounds each exchange with the store: a load, a commit with all that projections do in
+	// it. The default is 30 s.
 	Attempt time.Duration
-	// Turn is what a batch takes of the user's code, roughly: a batch ends when it has been evaluated for so long, and is made smaller
-	// when its projections take longer. The default is 1 s.
+	// Turn is what a batch takes of the user's code, roughly: a batch ends when it has been
+	// evaluated for so long, and is made smaller when its projections take longer. The default is 1
+	// s.
 	Turn time.Duration
-	// Projections bounds what the projections of one commit may take. The default is 10 s. A command that takes longer alone is tried
-	// again, and given up in the end.
+	// Projections bounds what the projections of one commit may take. The default is 10 s. A
+	// command that takes longer alone is tried again, and given up in the end.
 	Projections time.Duration
-	// Spread is the time over which a command is tried before it is given up, where Postgres was slow meanwhile. The default is 5 min.
+	// Spread is the time over which a command is tried before it is given up, where Postgres was
+	// slow meanwhile. The default is 5 min.
 	Spread time.Duration
 	// Recent is how long it counts that Postgres was slow. The default is 1 min.
 	Recent time.Duration
-	// Rarely is how often a command of the partition may be given up where Postgres was slow recently. The default is 10 min.
+	// Rarely is how often a command of the partition may be given up where Postgres was slow
+	// recently. The default is 10 min.
 	Rarely time.Duration
-	// Silence is the time after which a handler that does not come back is named in the log. The default is 20 s.
+	// Silence is the time after which a handler that does not come back is named in the log. The
+	// default is 20 s.
 	Silence time.Duration
 }
 
@@ -36,5 +41,6 @@ func (b Budgets) withDefaults() Budgets {
 	return b
 }
 
-// quick is what a commit without anything in it takes at most where Postgres is not to blame for what is slow.
+// quick is what a commit without anything in it takes at most where Postgres is not to blame for
+// what is slow.
 func (b Budgets) quick() time.Duration { return b.Projections / 10 }

@@ -14,11 +14,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal share, and may have more as long as
-// others leave some of theirs. It is safe for concurrent use.
+// Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal
+// share, and may have more as long as others leave some of theirs. It is safe for concurrent use.
 type Memory struct {
-	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a time, and the
-	// snapshots that wait to be stored. Nil stands for no limit.
+	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a
+	// time, and the snapshots that wait to be stored. Nil stands for no limit.
 	Intake, Reads *Budget
 
 	bytes int64
@@ -30,12 +30,14 @@ type Memory struct {
 	loading, folding, saving *Holder
 }
 
-// NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands for no such time.
+// NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands
+// for no such time.
 func NewMemory(bytes int64, idle time.Duration) *Memory {
 	return (&Memory{bytes: bytes, idle: idle, folds: make(chan struct{}, maxFolds)}).Bounded(0, 0)
 }
 
-// Bounded sets the budgets, in bytes; 0 stands for no limit. It must be called before anybody uses the memory.
+// Bounded sets the budgets, in bytes; 0 stands for no limit. It must be called before anybody uses
+// the memory.
 func (m *Memory) Bounded(intake, reads int64) *Memory {
 	m.Intake, m.Reads = NewBudget(intake), NewBudget(reads)
 	m.loading, m.folding, m.saving = m.Reads.Holder(), m.Reads.Holder(), m.Reads.Holder()
@@ -64,8 +66,8 @@ type cached struct {
 	snapshot int64 // the sequence of the last snapshot
 }
 
-// entryBytes is what the cache takes for an aggregate besides the aggregate: the entry, its place in the map, and the subject
-// that the key is cut from.
+// entryBytes is what the cache takes for an aggregate besides the aggregate: the entry, its place
+// in the map, and the subject that the key is cut from.
 const entryBytes = 256
 
 // cache keeps aggregates between batches, those used least recently at its end.
@@ -128,11 +130,12 @@ func (l *Lane) useMemory() {
 	l.cache.told = l.cache.bytes
 }
 
-// borrows tells whether the lane has more than its share, and more than the last aggregate, which the next command would have to load
-// again.
+// borrows tells whether the lane has more than its share, and more than the last aggregate, which
+// the next command would have to load again.
 func (l *Lane) borrows() bool { return l.cache.bytes > l.Memory.share() && l.cache.lru.Len() > 1 }
 
-// shrink lets aggregates go that others have no room for, and those that nobody has asked for in a while.
+// shrink lets aggregates go that others have no room for, and those that nobody has asked for in a
+// while.
 func (l *Lane) shrink(now int64) {
 	for l.useMemory(); l.borrows() && l.Memory.used.Load() > l.Memory.bytes; l.useMemory() {
 		key, entry, _ := l.cache.lru.GetOldest()
@@ -160,7 +163,8 @@ func (l *Lane) letGo(key store.Key, entry cached) {
 	l.cache.bytes -= entry.bytes
 }
 
-// lookForIdle is how often a lane looks for idle aggregates when it has nothing else to do; never without a time.
+// lookForIdle is how often a lane looks for idle aggregates when it has nothing else to do; never
+// without a time.
 func (m *Memory) lookForIdle() (tick <-chan time.Time, stop func()) {
 	if m.idle <= 0 {
 		return nil, func() {}

@@ -40,7 +40,8 @@ func TestTheTimesOfEventsAreWithinAMinuteOfTheStores(t *testing.T) {
 	})
 }
 
-// A receipt is as old as the later one of the two clocks says, so that one which is behind has no id forgotten early.
+// A receipt is as old as the later one of the two clocks says, so that one which is behind has no
+// id forgotten early.
 func TestAReceiptIsAtLeastOfNow(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		before := time.Now()

@@ -21,7 +21,8 @@ const (
 
 // Command is a command on its way through a lane.
 type Command struct {
-	// Key and ID are zero where the message does not say them in a valid way; there is no receipt then.
+	// Key and ID are zero where the message does not say them in a valid way; there is no receipt
+	// then.
 	Key                     store.Key
 	ID                      string
 	Name                    string
@@ -36,8 +37,8 @@ type Command struct {
 	Deadline time.Time
 	// Refusal is set when the command cannot be evaluated: it then only gets this outcome.
 	Refusal *Refusal
-	// Cursor is the command's place in the command stream, zero for a request. Subject and Header are the message's, for
-	// a dead letter.
+	// Cursor is the command's place in the command stream, zero for a request. Subject and Header
+	// are the message's, for a dead letter.
 	Cursor  store.Cursor
 	Subject string
 	Header  map[string][]string
@@ -56,8 +57,8 @@ type Result struct {
 	Outcome store.Outcome
 	// Err is why the command was refused, nil if it was not or if the outcome is given again.
 	Err error
-	// Events are the command's where it wants them, Instance the aggregate right after it where it wants the state. The
-	// instance must not be changed.
+	// Events are the command's where it wants them, Instance the aggregate right after it where it
+	// wants the state. The instance must not be changed.
 	Events   []store.Event
 	Instance aggregate.Instance
 }
@@ -73,7 +74,8 @@ func (r *Result) show(want Return, events []store.Event, instance aggregate.Inst
 	}
 }
 
-// Answer is the outcome with the events or the state in it. A state that has no JSON does not undo the command.
+// Answer is the outcome with the events or the state in it. A state that has no JSON does not undo
+// the command.
 func (r *Result) Answer() store.Outcome {
 	o := r.Outcome
 	for _, e := range r.Events {
@@ -105,10 +107,11 @@ func (c *Command) metadata() store.Metadata {
 // Read looks at an aggregate in its turn.
 type Read struct {
 	Key store.Key
-	// Current makes sure that the lane still owns the partition; without it the answer may be stale.
+	// Current makes sure that the lane still owns the partition; without it the answer may be
+	// stale.
 	Current bool
-	// Look is called with the aggregate, which it must not keep or change. It may be called again when a batch is
-	// evaluated anew.
+	// Look is called with the aggregate, which it must not keep or change. It may be called again
+	// when a batch is evaluated anew.
 	Look func(aggregate.Instance) error
 	// Done gets Look's error, or that of the way there. It must not block.
 	Done func(error)

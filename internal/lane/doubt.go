@@ -8,18 +8,19 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Some failures leave it open whose fault they are. A commit with projections may take too long, be cancelled or lose its
-// connection because of what the projections do, or because of Postgres and the way to it. Such a failure is in doubt. The
-// commands of its batch are tried in smaller parts, down to one. That one is held while others go on, and is tried alone: where
-// Postgres is well right before and after each try, it is given up.
+// Some failures leave it open whose fault they are. A commit with projections may take too long, be
+// cancelled or lose its connection because of what the projections do, or because of Postgres and
+// the way to it. Such a failure is in doubt. The commands of its batch are tried in smaller parts,
+// down to one. That one is held while others go on, and is tried alone: where Postgres is well
+// right before and after each try, it is given up.
 
 // doubt is a failure in doubt.
 type doubt struct {
 	err     error
 	fault   *store.Fault
 	verdict store.Verdict
-	// projection is whose turn it was and task for which of the tasks; "" and severalTasks where that is not known. What became of the
-	// commit is not known either then.
+	// projection is whose turn it was and task for which of the tasks; "" and severalTasks where
+	// that is not known. What became of the commit is not known either then.
 	projection string
 	task       int
 	took       time.Duration // the attempt
@@ -41,11 +42,12 @@ func (l *Lane) doubtOf(err error) *doubt {
 	return nil
 }
 
-// isSlow tells whether a projection was too slow or was cancelled, and the transaction was rolled back for that. There is nothing to find
-// out then, and nothing to wait for.
+// isSlow tells whether a projection was too slow or was cancelled, and the transaction was rolled
+// back for that. There is nothing to find out then, and nothing to wait for.
 func (d *doubt) isSlow() bool { return d.projection != "" && d.verdict == store.Slow }
 
-// narrow makes the next batch smaller after a failure in doubt. What fails so alone is held, while others go on.
+// narrow makes the next batch smaller after a failure in doubt. What fails so alone is held, while
+// others go on.
 func (l *Lane) narrow(d *doubt, tasks []task) {
 	switch {
 	case d.task > 0 && d.fault.Condition == store.Expired:

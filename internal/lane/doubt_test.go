@@ -12,7 +12,8 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// What ends its own session, or is cancelled for a reason of its own, is given up, since Postgres is well. It is given up alone.
+// What ends its own session, or is cancelled for a reason of its own, is given up, since Postgres
+// is well. It is given up alone.
 func TestWhatFailsInDoubtIsGivenUp(t *testing.T) {
 	t.Parallel()
 	says := func(statements ...string) func(context.Context, pgx.Tx) error {

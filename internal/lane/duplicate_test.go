@@ -129,7 +129,8 @@ func (s *receiptReads) Receipts(ctx context.Context, partition int, keys []store
 	return s.Store.Receipts(ctx, partition, keys)
 }
 
-// A history that cannot be read for a moment is read again: the duplicate gets its state, a little later.
+// A history that cannot be read for a moment is read again: the duplicate gets its state, a little
+// later.
 func TestAStateIsWaitedForThroughAFaultOfTheMoment(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		first := newRigAt(t, s, acquired(t, s), nil).run().one(returning(lane.ReturnState, "1"))

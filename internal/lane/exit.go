@@ -9,8 +9,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Code of the user's may end the goroutine that calls it: runtime.Goexit does, and with it t.FailNow of a test. Nothing can
-// stop that, so the lane works in a goroutine that can be replaced.
+// Code of the user's may end the goroutine that calls it: runtime.Goexit does, and with it
+// t.FailNow of a test. Nothing can stop that, so the lane works in a goroutine that can be
+// replaced.
 
 // returns runs work in a goroutine, and tells whether it came to its end.
 func returns(work func() error) (is bool, err error) {
@@ -23,8 +24,9 @@ func returns(work func() error) (is bool, err error) {
 	return is, err
 }
 
-// hand is in whose code of the user's the lane is: in that of a task, by its place in what is tried, or of severalTasks. In a projection it
-// has a name, and while an aggregate is read it has a key instead of a task.
+// hand is in whose code of the user's the lane is: in that of a task, by its place in what is
+// tried, or of severalTasks. In a projection it has a name, and while an aggregate is read it has a
+// key instead of a task.
 type hand struct {
 	task       int
 	projection string

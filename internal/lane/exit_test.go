@@ -32,7 +32,8 @@ func TestADecideThatEndsItsGoroutineIsRefused(t *testing.T) {
 	})
 }
 
-// So is an aggregate whose history ends the goroutine that reads it: it cannot be read, and others can.
+// So is an aggregate whose history ends the goroutine that reads it: it cannot be read, and others
+// can.
 func TestAHistoryThatEndsTheGoroutineCannotBeRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		before := acquired(t, s)

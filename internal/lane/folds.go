@@ -11,8 +11,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// folds answers duplicates that want the state right after them, beside the lane: the history has to be read for that, however long it
-// is. There is one fold for all that want states of one aggregate at a time.
+// folds answers duplicates that want the state right after them, beside the lane: the history has
+// to be read for that, however long it is. There is one fold for all that want states of one
+// aggregate at a time.
 type folds struct {
 	lane  *Lane
 	ctx   context.Context //nolint:containedctx // the lane's
@@ -138,7 +139,8 @@ func (f *folds) fold(key store.Key, wanted *[]folding) {
 	}
 }
 
-// bring brings an aggregate on to a sequence. A fault of the moment is waited for, as long as a fold may take.
+// bring brings an aggregate on to a sequence. A fault of the moment is waited for, as long as a
+// fold may take.
 func (f *folds) bring(ctx context.Context, typ aggregate.Type, instance aggregate.Instance, sequence int64) error {
 	for pause := foldPause; ; pause = min(2*pause, maxFoldPause) {
 		err := f.lane.Memory.replayOn(ctx, f.lane.Store, typ, f.lane.partition, instance, sequence)

@@ -11,8 +11,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// hold keeps the tasks of one aggregate waiting, while the partition goes on with others: it cannot be loaded in time, or one of its
-// commands fails in doubt.
+// hold keeps the tasks of one aggregate waiting, while the partition goes on with others: it cannot
+// be loaded in time, or one of its commands fails in doubt.
 type hold struct {
 	until time.Time
 	waits backoff.BackOff
@@ -20,7 +20,8 @@ type hold struct {
 	trial *trial
 }
 
-// hold has the tasks of an aggregate wait: at first for the time first, later for up to three times as long.
+// hold has the tasks of an aggregate wait: at first for the time first, later for up to three times
+// as long.
 func (l *Lane) hold(key store.Key, first time.Duration, why error) *hold {
 	h := l.held[key]
 	if h == nil {
@@ -44,7 +45,8 @@ func (h *hold) suspect() {
 // release ends a hold.
 func (l *Lane) release(key store.Key) { delete(l.held, key) }
 
-// untilRetry is the time to the end of the first hold, or until memory that was lent may be wanted back; never without either.
+// untilRetry is the time to the end of the first hold, or until memory that was lent may be wanted
+// back; never without either.
 func (l *Lane) untilRetry() (retry <-chan time.Time, stop func()) {
 	var first time.Time
 	if l.borrows() {
@@ -62,7 +64,8 @@ func (l *Lane) untilRetry() (retry <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// dueAlone returns a command that is to be tried alone now. Holds of another kind end where it is time.
+// dueAlone returns a command that is to be tried alone now. Holds of another kind end where it is
+// time.
 func (l *Lane) dueAlone(now time.Time) (alone task, due bool) {
 	for key, h := range l.held {
 		switch {
@@ -79,7 +82,8 @@ func (l *Lane) dueAlone(now time.Time) (alone task, due bool) {
 	return task{}, false
 }
 
-// takeFirst takes the task of an aggregate whose turn is next: what is first in the backlog comes before requests.
+// takeFirst takes the task of an aggregate whose turn is next: what is first in the backlog comes
+// before requests.
 func (p *pending) takeFirst(key store.Key) (first task, some bool) {
 	of := func(t task) bool { return t.key() == key }
 	if len(p.backlog) > 0 && of(p.backlog[0]) {

@@ -17,16 +17,16 @@ var ErrBusy = errors.New("the partition's queue is full")
 // ErrFull says that the worker holds as many bytes of requests as it may. It is an [ErrBusy].
 var ErrFull = fmt.Errorf("%w: the worker holds as many bytes as it may", ErrBusy)
 
-// intake is where tasks wait for a lane. Requests and reads have a queue, and the durable commands of the backlog have another, so that
-// neither keeps the other out.
+// intake is where tasks wait for a lane. Requests and reads have a queue, and the durable commands
+// of the backlog have another, so that neither keeps the other out.
 type intake struct {
 	requests, backlog chan task
 	// shares count the requests that are not done with.
 	shares *shares
 	seed   maphash.Seed
 	most   int32 // requests of one aggregate
-	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of one aggregate may;
-	// 0 for no limit.
+	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of
+	// one aggregate may; 0 for no limit.
 	held      [2]*Holder
 	mostBytes int64
 }
@@ -56,8 +56,8 @@ func (i *intake) queue(t task) chan task {
 	return i.requests
 }
 
-// count adds to what the aggregate of a request has, and tells whether that is no more than its part of the queue and
-// of the bytes.
+// count adds to what the aggregate of a request has, and tells whether that is no more than its
+// part of the queue and of the bytes.
 func (i *intake) count(t task, n int32) bool {
 	if t.durable() {
 		return true
@@ -134,7 +134,8 @@ func (l *Lane) turnAway(t task, why error) error {
 	return why
 }
 
-// queued makes sure that somebody answers what was just queued: Run, or the caller if Run has ended meanwhile.
+// queued makes sure that somebody answers what was just queued: Run, or the caller if Run has ended
+// meanwhile.
 func (l *Lane) queued() error {
 	select {
 	case <-l.done:

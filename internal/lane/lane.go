@@ -36,16 +36,18 @@ type Projection interface {
 	Queued() bool
 	// Queue adds the SQL for an event to a batch.
 	Queue(into *pgx.Batch, event store.Event) error
-	// Project takes all events of a commit that the projection wants. A [*store.HandlerError] says on which of them it failed.
+	// Project takes all events of a commit that the projection wants. A [*store.HandlerError] says
+	// on which of them it failed.
 	Project(ctx context.Context, tx pgx.Tx, events []store.Event) error
 }
 
 // Publisher carries committed events out of the partition.
 type Publisher interface {
-	// Committed tells that the log has come to a position, and hands over the events that were just committed. It does not
-	// block.
+	// Committed tells that the log has come to a position, and hands over the events that were just
+	// committed. It does not block.
 	Committed(position int64, events []store.Event)
-	// Published is the position of the last event that is known to be in the event stream, and which stream that is.
+	// Published is the position of the last event that is known to be in the event stream, and
+	// which stream that is.
 	Published() (position int64, stream time.Time)
 	// Noticed tells now and then where the log was seen to be: others may have written to it.
 	Noticed(position int64)
@@ -61,11 +63,13 @@ type Config struct {
 	Logger *slog.Logger
 	// Waiting, if not nil, keeps lanes that wait for the same store from all saying so.
 	Waiting *telemetry.Seldom
-	// Worked, if not nil, tells the lanes of a worker for which projections the others have made commits.
+	// Worked, if not nil, tells the lanes of a worker for which projections the others have made
+	// commits.
 	Worked *Worked
 	// Metrics get what is to be counted; nil stands for nobody.
 	Metrics *telemetry.Metrics
-	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the aggregates' policies ask for.
+	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the
+	// aggregates' policies ask for.
 	Memory    *Memory
 	Snapshots *Snapshots
 	// MaxBatch is the most commands in a transaction.
@@ -104,16 +108,18 @@ type Lane struct {
 	folds         folds
 	waits         backoff.BackOff // between attempts that fail, nil after one that did not
 	checkReceipts bool
-	// unproven says that no commit was acknowledged since the log was read after a commit of unknown outcome; found, that the read
-	// found events of which the publisher does not know.
+	// unproven says that no commit was acknowledged since the log was read after a commit of
+	// unknown outcome; found, that the read found events of which the publisher does not know.
 	unproven, found bool
-	// timed says that queued SQL took too long: it is made step by step for now, so that its time is known.
+	// timed says that queued SQL took too long: it is made step by step for now, so that its time
+	// is known.
 	timed      bool
 	measures   measures
 	complained telemetry.Seldom // of what single commands cause
 }
 
-// New returns the lane of the partition in the state at, which its owner has just acquired. The publisher may be nil.
+// New returns the lane of the partition in the state at, which its owner has just acquired. The
+// publisher may be nil.
 func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
@@ -134,8 +140,8 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	return l
 }
 
-// Run handles tasks until ctx ends, then finishes the batch in hand and returns nil. It returns an error that wraps
-// [store.ErrFenced] when the partition has another owner.
+// Run handles tasks until ctx ends, then finishes the batch in hand and returns nil. It returns an
+// error that wraps [store.ErrFenced] when the partition has another owner.
 func (l *Lane) Run(ctx context.Context) error {
 	defer l.refuseRest()
 	defer l.intake.close()
@@ -197,8 +203,8 @@ func (l *Lane) rest(ctx context.Context, look <-chan time.Time) {
 	}
 }
 
-// refuseRest answers the tasks that nobody will come to any more. Durable commands need no answer: their next owner reads
-// them from the stream again.
+// refuseRest answers the tasks that nobody will come to any more. Durable commands need no answer:
+// their next owner reads them from the stream again.
 func (l *Lane) refuseRest() {
 	for {
 		select {

@@ -12,7 +12,8 @@ import (
 // queryCanceled is the SQLSTATE of what a time-out of Postgres, or a person, has ended.
 const queryCanceled = "57014"
 
-// isLate tells whether an exchange with the store took longer than it may, by our clock or by Postgres's.
+// isLate tells whether an exchange with the store took longer than it may, by our clock or by
+// Postgres's.
 func isLate(err error) bool {
 	if fault, is := errors.AsType[*store.Fault](err); is {
 		return fault.Condition == store.Expired || fault.Condition == store.Alive && fault.Origin == store.OwnSQL && isCanceled(fault.Err)

@@ -14,9 +14,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// load brings the batch's aggregates: in one round trip those that are not in memory, or in several where that takes too long. What
-// cannot be loaded in the time of a turn is unread, and the next turn goes on with it. What is read page by page waits for a turn in which
-// nothing else is ready, though not for two turns in a row.
+// load brings the batch's aggregates: in one round trip those that are not in memory, or in several
+// where that takes too long. What cannot be loaded in the time of a turn is unread, and the next
+// turn goes on with it. What is read page by page waits for a turn in which nothing else is ready,
+// though not for two turns in a row.
 func (a *attempt) load(ctx context.Context) error {
 	l := a.lane
 	whole, pages := a.missing()
@@ -42,7 +43,8 @@ func (a *attempt) load(ctx context.Context) error {
 	return a.loadPages(ctx, pages)
 }
 
-// missing are the aggregates that are not in memory: those that are loaded whole, and those that are loaded page by page.
+// missing are the aggregates that are not in memory: those that are loaded whole, and those that
+// are loaded page by page.
 func (a *attempt) missing() (whole, pages []store.Query) {
 	l := a.lane
 	for _, t := range a.tasks {
@@ -83,7 +85,8 @@ func (a *attempt) isReady(without []store.Query) bool {
 	})
 }
 
-// loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none, and fewer the next time.
+// loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none,
+// and fewer the next time.
 func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int, err error) {
 	l := a.lane
 	instances := make([]aggregate.Instance, len(queries))
@@ -166,8 +169,9 @@ func (a *attempt) breaks(key store.Key, err error) {
 		"aggregate", key.Type, "id", key.ID, "error", err)
 }
 
-// restorer restores an aggregate from its snapshot. One that cannot be read, because the state's form has changed and its version was
-// not raised, is said once: the events are read instead, and the next snapshot replaces it.
+// restorer restores an aggregate from its snapshot. One that cannot be read, because the state's
+// form has changed and its version was not raised, is said once: the events are read instead, and
+// the next snapshot replaces it.
 func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggregate.Snapshot) error {
 	return func(s aggregate.Snapshot) error {
 		l.hand = hand{key: key}
@@ -192,8 +196,9 @@ func (l *Lane) preparer(key store.Key, instance aggregate.Instance) func(aggrega
 // fold replays a history, whose snapshot was restored.
 func fold(into aggregate.Instance, h store.History) error { return into.Apply(h.Events...) }
 
-// again is the result of a command that has a receipt. What it wants beside the status, the events that were its own or the
-// aggregate right after it, is read from the log, or is in this very batch.
+// again is the result of a command that has a receipt. What it wants beside the status, the events
+// that were its own or the aggregate right after it, is read from the log, or is in this very
+// batch.
 func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt) (result Result, err error) {
 	result.Outcome = r.Outcome(a.commit.Partition)
 	typ, known := a.lane.Types[c.Key.Type]

@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// loads is how a lane loads: how many aggregates at once, and what it has of those that are too long for one exchange.
+// loads is how a lane loads: how many aggregates at once, and what it has of those that are too
+// long for one exchange.
 type loads struct {
 	atOnce int
 	limit  time.Duration // what the last exchange took that was late
@@ -52,7 +53,8 @@ func (l *loads) begin(key store.Key, instance aggregate.Instance, page int) {
 // forget drops what was loaded of aggregates, since others may have written.
 func (l *loads) forget() { clear(l.partly) }
 
-// loadPages reads pages of aggregates, by turns: of each one at least, and others as long as the turn lasts and nobody else waits.
+// loadPages reads pages of aggregates, by turns: of each one at least, and others as long as the
+// turn lasts and nobody else waits.
 func (a *attempt) loadPages(ctx context.Context, queries []store.Query) error {
 	l, start := a.lane, time.Now()
 	for n := len(queries); len(queries) > 0; n-- {
@@ -71,8 +73,8 @@ func (a *attempt) loadPages(ctx context.Context, queries []store.Query) error {
 	return nil
 }
 
-// loadPage reads a page of an aggregate, and returns the query if there is more of it. Where not even one event can be read in time, its
-// tasks wait while others go on.
+// loadPage reads a page of an aggregate, and returns the query if there is more of it. Where not
+// even one event can be read in time, its tasks wait while others go on.
 func (a *attempt) loadPage(ctx context.Context, q store.Query) (more *store.Query, err error) {
 	l := a.lane
 	done, err := l.Memory.loading.reading(ctx)
@@ -138,14 +140,15 @@ func (a *attempt) takePage(key store.Key, p *partial, h store.History, took time
 // corrupted are what Postgres says of a damaged page of a table or an index.
 var corrupted = []string{"XX001", "XX002"}
 
-// isUnreadable tells whether the store cannot show what it has: a value that is too large, or not what it should be.
+// isUnreadable tells whether the store cannot show what it has: a value that is too large, or not
+// what it should be.
 func isUnreadable(err error) bool {
 	server, is := errors.AsType[*pgconn.PgError](err)
 	return is && (slices.Contains(corrupted, server.Code) || strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "54"))
 }
 
-// Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0. The result is at a lower
-// sequence if the aggregate has not come that far.
+// Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0.
+// The result is at a lower sequence if the aggregate has not come that far.
 func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64,
 ) (aggregate.Instance, error) {
 	instance := typ.New(id)
@@ -155,7 +158,8 @@ func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partit
 	return instance, nil
 }
 
-// replayOn brings an aggregate on to a sequence, page by page, so that no more than a page is in memory.
+// replayOn brings an aggregate on to a sequence, page by page, so that no more than a page is in
+// memory.
 func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance,
 	sequence int64,
 ) error {

@@ -149,8 +149,8 @@ type rig struct {
 	stopped chan error // gets what Run returned, after the last snapshot was stored; then it is closed
 }
 
-// newRig makes a lane whose owner has just acquired the partition. It does not run yet: what is submitted meanwhile is one
-// batch.
+// newRig makes a lane whose owner has just acquired the partition. It does not run yet: what is
+// submitted meanwhile is one batch.
 func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
 	t.Helper()
 	at, err := s.Acquire(t.Context(), 0, t.Name())
@@ -291,7 +291,8 @@ func unmarshal(body []byte, into any) error { return json.Unmarshal(body, into) 
 // nobodyLooks is a read that is not interested in what it sees.
 func nobodyLooks(aggregate.Instance) error { return nil }
 
-// lineLog keeps what is logged: each line with the aggregate, the command and the projection that it names.
+// lineLog keeps what is logged: each line with the aggregate, the command and the projection that
+// it names.
 type lineLog struct {
 	mu    sync.Mutex
 	lines []string

@@ -16,7 +16,8 @@ import (
 // measures is what a lane counts.
 type measures struct {
 	on bool // somebody reads it
-	// counts are the commands of the batch by kind, few at a time; count adds them up where they are read.
+	// counts are the commands of the batch by kind, few at a time; count adds them up where they
+	// are read.
 	counts []kindCount
 	count  map[telemetry.Kind]func(int64)
 	gauges gauges
@@ -38,9 +39,11 @@ type gauges struct {
 type Stats struct {
 	// Position is that of the last committed event, as far as the lane knows.
 	Position int64
-	// Backlog is how many tasks wait: in the lane, and in the stream behind it as far as that is known.
+	// Backlog is how many tasks wait: in the lane, and in the stream behind it as far as that is
+	// known.
 	Backlog int64
-	// Oldest is when the stream stored the oldest durable command that has no outcome yet; zero without one.
+	// Oldest is when the stream stored the oldest durable command that has no outcome yet; zero
+	// without one.
 	Oldest time.Time
 	// Unpublished is how many events are committed and not known to be in the event stream.
 	Unpublished int64
@@ -48,7 +51,8 @@ type Stats struct {
 	Cached, CachedBytes int64
 	// Doing is what the lane is at.
 	Doing Doing
-	// Stalled is since when tasks have waited without one of them being finished; zero while none waits.
+	// Stalled is since when tasks have waited without one of them being finished; zero while none
+	// waits.
 	Stalled time.Time
 }
 
@@ -90,7 +94,8 @@ func (l *Lane) take(tasks []task) {
 	}
 }
 
-// measureWaiting notes what has come to the lane and not to its end, apart from what is in its queues.
+// measureWaiting notes what has come to the lane and not to its end, apart from what is in its
+// queues.
 func (l *Lane) measureWaiting(batch []task) {
 	g, p := &l.measures.gauges, &l.pending
 	waiting := len(batch) + len(p.requests) + len(p.backlog)

@@ -17,8 +17,9 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// An error of a projection decides by whose it is: what its Go code returns refuses the command, whatever it looks like, and so does what
-// it does to the transaction. The commands beside it go on.
+// An error of a projection decides by whose it is: what its Go code returns refuses the command,
+// whatever it looks like, and so does what it does to the transaction. The commands beside it go
+// on.
 func TestWhatAProjectionDoesWrongRefusesItsOwnCommandAlone(t *testing.T) {
 	t.Parallel()
 	raise := func(state string) func(context.Context, pgx.Tx) error {
@@ -82,8 +83,9 @@ func TestAProjectionMayAskForAnotherTry(t *testing.T) {
 	require.NoError(t, projections.Retry(nil))
 }
 
-// A table that is renamed for a while is no command's fault: all wait, and nobody is refused. Where the projection works for others
-// meanwhile, the one command is refused that names a table which does not exist.
+// A table that is renamed for a while is no command's fault: all wait, and nobody is refused. Where
+// the projection works for others meanwhile, the one command is refused that names a table which
+// does not exist.
 func TestWhatAPersonHasToRepairIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, pool := postgres(t)

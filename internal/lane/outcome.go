@@ -5,7 +5,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// outcomeOf is a committed outcome as of the aggregate, nil for none, and the end of the commit so far.
+// outcomeOf is a committed outcome as of the aggregate, nil for none, and the end of the commit so
+// far.
 func (a *attempt) outcomeOf(c *Command, at aggregate.Instance) store.Outcome {
 	o := store.Outcome{Status: store.Committed, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
 		Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events))}

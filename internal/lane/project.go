@@ -18,7 +18,8 @@ type origin struct {
 	task       int
 }
 
-// queueAll queues the SQL for the events of a task, which are those from first on, or nothing after an error.
+// queueAll queues the SQL for the events of a task, which are those from first on, or nothing after
+// an error.
 func (a *attempt) queueAll(task, first int) error {
 	queued := len(a.queuedBy)
 	for n := first; n < len(a.commit.Events); n++ {
@@ -54,7 +55,8 @@ func (l *Lane) wanted(aggregateType, event string) bool {
 	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return !p.Queued() && p.Wants(aggregateType, event) })
 }
 
-// handlers are the projections that have the commit's transaction in hand, each with the events that it takes.
+// handlers are the projections that have the commit's transaction in hand, each with the events
+// that it takes.
 func (a *attempt) handlers() (all []store.Handler) {
 	for _, p := range a.lane.Projections {
 		if p.Queued() {
@@ -104,7 +106,8 @@ func (a *attempt) wantedBy(p Projection) (events []store.Event, tasks []int) {
 	return events, tasks
 }
 
-// taskOf is the task that a projection failed on, or severalTasks. Tasks are those of the events that the projection was given.
+// taskOf is the task that a projection failed on, or severalTasks. Tasks are those of the events
+// that the projection was given.
 func taskOf(err error, tasks []int) int {
 	if failed, is := errors.AsType[*store.HandlerError](err); is {
 		tasks = tasks[failed.First : failed.First+failed.Count]
@@ -120,10 +123,12 @@ func theTask(tasks []int) int {
 	return tasks[0]
 }
 
-// severalTasks: the failure of a projection is that of one of several tasks, it is not known of which.
+// severalTasks: the failure of a projection is that of one of several tasks, it is not known of
+// which.
 const severalTasks = -1
 
-// projectionError is the failure of an in-transaction projection on the events of one task of the batch, or of severalTasks.
+// projectionError is the failure of an in-transaction projection on the events of one task of the
+// batch, or of severalTasks.
 type projectionError struct {
 	projection string
 	task       int

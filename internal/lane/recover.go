@@ -11,10 +11,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// recover finds out where the log is after a commit that failed: it may have been made all the same, or somebody else wrote. What
-// is in memory is then no longer to be trusted, and receipts tell what has happened. The lane does nothing before it has read that
-// successfully, however long it takes; it tries at once when the store says that its server is there again. A change of the number of
-// partitions ends the lane.
+// recover finds out where the log is after a commit that failed: it may have been made all the
+// same, or somebody else wrote. What is in memory is then no longer to be trusted, and receipts
+// tell what has happened. The lane does nothing before it has read that successfully, however long
+// it takes; it tries at once when the store says that its server is there again. A change of the
+// number of partitions ends the lane.
 func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.BackOff) error {
 	l.checkReceipts, l.unproven = true, readsAgain
 	l.doing.begin(Waiting)
@@ -41,7 +42,8 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 	}
 }
 
-// storeIsBack is closed when the store next works after a time in which it did not, nil for a store that does not tell.
+// storeIsBack is closed when the store next works after a time in which it did not, nil for a store
+// that does not tell.
 func (l *Lane) storeIsBack() <-chan struct{} {
 	if s, tells := l.Store.(interface{ WritableAgain() <-chan struct{} }); tells {
 		return s.WritableAgain()
@@ -65,9 +67,10 @@ func (l *Lane) partitionRow(ctx context.Context) (store.Partition, error) {
 	return row, err
 }
 
-// goOnFrom takes the partition's row for where the log is. It is unproven until a commit of the lane has been acknowledged after the
-// read: with synchronous replication, a commit whose wait for the standby was cut short is in this server's log, and would be lost with
-// this server. A later commit is acknowledged only when the standby has all before it as well.
+// goOnFrom takes the partition's row for where the log is. It is unproven until a commit of the
+// lane has been acknowledged after the read: with synchronous replication, a commit whose wait for
+// the standby was cut short is in this server's log, and would be lost with this server. A later
+// commit is acknowledged only when the standby has all before it as well.
 func (l *Lane) goOnFrom(row store.Partition) error {
 	if row.Epoch != l.at.Epoch {
 		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)

@@ -100,8 +100,8 @@ func TestACurrentReadSeesWhatOthersWrote(t *testing.T) {
 	})
 }
 
-// The same command comes in twice, through two owners: that it was handled is found by the receipt even where it
-// wrote no event.
+// The same command comes in twice, through two owners: that it was handled is found by the receipt
+// even where it wrote no event.
 func TestACommandThatAnotherHasHandledIsNotHandledAgain(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRigAt(t, s, acquired(t, s), nil).run()
@@ -280,7 +280,8 @@ func collect(results <-chan lane.Result, n int) (all []lane.Result) {
 	return all
 }
 
-// telling is a store that fails to read rows, and says after each failure that its server is there again.
+// telling is a store that fails to read rows, and says after each failure that its server is there
+// again.
 type telling struct {
 	store.Store
 	mu    sync.Mutex
@@ -306,7 +307,8 @@ func (s *telling) Partition(ctx context.Context, partition int) (store.Partition
 	return s.Store.Partition(ctx, partition)
 }
 
-// A lane that has waited for long goes on as soon as the server is there again. By its own pauses these reads would take minutes.
+// A lane that has waited for long goes on as soon as the server is there again. By its own pauses
+// these reads would take minutes.
 func TestALaneGoesOnWhenItsStoreIsBack(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		f := &faulty{Store: s}

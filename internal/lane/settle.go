@@ -12,8 +12,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// turn evaluates and commits the tasks of a batch once. What cannot be brought to its end waits again, after the cause is mended where
-// that lies in the batch. It returns an error when the lane has lost the partition, or when ctx ends while a server is away.
+// turn evaluates and commits the tasks of a batch once. What cannot be brought to its end waits
+// again, after the cause is mended where that lies in the batch. It returns an error when the lane
+// has lost the partition, or when ctx ends while a server is away.
 func (l *Lane) turn(ctx context.Context, batch []task) error {
 	l.take(batch)
 	var rest []task
@@ -67,7 +68,8 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 	return nil
 }
 
-// try evaluates and commits the tasks once and tells everybody. It returns those whose turn has not come.
+// try evaluates and commits the tasks once and tells everybody. It returns those whose turn has not
+// come.
 func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
@@ -97,7 +99,8 @@ func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	return a.rest, nil
 }
 
-// pace sets how many tasks the next batch may have: twice as many as this one had, unless these took a good part of a turn.
+// pace sets how many tasks the next batch may have: twice as many as this one had, unless these
+// took a good part of a turn.
 func (l *Lane) pace(tasks int, took time.Duration) {
 	if took < l.Budgets.Turn/2 {
 		l.window = min(max(l.window, 2*tasks), 2*l.window, l.MaxBatch)
@@ -132,7 +135,8 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	return nil
 }
 
-// confirm makes sure that the log is where the lane believes it to be, so that what was read is current.
+// confirm makes sure that the log is where the lane believes it to be, so that what was read is
+// current.
 func (l *Lane) confirm(ctx context.Context) error {
 	row, err := l.partitionRow(ctx)
 	switch {
@@ -146,7 +150,8 @@ func (l *Lane) confirm(ctx context.Context) error {
 	return nil
 }
 
-// mend removes the cause of a refused commit where that lies in the batch, and tells whether it did.
+// mend removes the cause of a refused commit where that lies in the batch, and tells whether it
+// did.
 func (l *Lane) mend(err error, tasks []task) bool {
 	verdict := verdictOf(err)
 	d := l.doubtOf(err)

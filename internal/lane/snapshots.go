@@ -15,8 +15,9 @@ type SnapshotStore interface {
 	SaveSnapshots(ctx context.Context, partition int, snapshots []store.Snapshot) error
 }
 
-// Snapshots stores the snapshots of many lanes in the background, so that no command waits for one. A snapshot is a convenience:
-// one that finds no place in the queue or cannot be stored is left out.
+// Snapshots stores the snapshots of many lanes in the background, so that no command waits for one.
+// A snapshot is a convenience: one that finds no place in the queue or cannot be stored is left
+// out.
 type Snapshots struct {
 	store      SnapshotStore
 	logger     *slog.Logger

@@ -85,7 +85,8 @@ func TestASlowBacklogIsHandledToItsEnd(t *testing.T) {
 	}
 }
 
-// What takes a read model too long is given up, and only that. Requests of other aggregates go on meanwhile.
+// What takes a read model too long is given up, and only that. Requests of other aggregates go on
+// meanwhile.
 func TestACommandThatIsTooSlowIsGivenUp(t *testing.T) {
 	for name, queued := range map[string]bool{"in hand": false, "queued": true} {
 		t.Run(name, func(t *testing.T) {
@@ -223,8 +224,8 @@ func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
 	}
 }
 
-// paging is a store in which the aggregate long is too long to be loaded whole, as with a statement_timeout, and that stands still in the
-// middle of its pages.
+// paging is a store in which the aggregate long is too long to be loaded whole, as with a
+// statement_timeout, and that stands still in the middle of its pages.
 type paging struct {
 	store.Store
 	pages  atomic.Int32
@@ -244,7 +245,8 @@ func (p *paging) Load(ctx context.Context, partition int, queries []store.Query)
 	return p.Store.Load(ctx, partition, queries)
 }
 
-// One aggregate is too long for a statement, and is read in pages. Others are not held up by that, whether they come with it or later.
+// One aggregate is too long for a statement, and is read in pages. Others are not held up by that,
+// whether they come with it or later.
 func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
 	eachStore(t, func(t *testing.T, log store.Store) {
 		s := &paging{Store: log, at: make(chan struct{}), on: make(chan struct{})}
@@ -274,7 +276,8 @@ func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
 	})
 }
 
-// Many duplicates want the state of a long aggregate: it is folded once for all of them, and others go on meanwhile.
+// Many duplicates want the state of a long aggregate: it is folded once for all of them, and others
+// go on meanwhile.
 func TestDuplicatesThatWantAStateShareOneFold(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		acquired(t, s)

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// trial is what is known of a command that fails in doubt, even alone. It is given up only where nothing
-// else can be the reason. Postgres must be quick right before and after a try, as a commit without anything in it shows.
+// trial is what is known of a command that fails in doubt, even alone. It is given up only where
+// nothing else can be the reason. Postgres must be quick right before and after a try, as a commit
+// without anything in it shows.
 type trial struct {
 	counted int       // tries with a quick Postgres before and after
 	first   time.Time // of them
@@ -55,8 +56,8 @@ func (l *Lane) tryAlone(ctx context.Context, t task, h *hold) (rest []task, err 
 	return nil, err
 }
 
-// control makes a commit without anything in it, and tells whether that was quick. There is another before it, which waits for a new
-// connection, or for Postgres to end what was cut short.
+// control makes a commit without anything in it, and tells whether that was quick. There is another
+// before it, which waits for a new connection, or for Postgres to end what was cut short.
 func (l *Lane) control(ctx context.Context) (quick bool, err error) {
 	l.tried, l.projected = nil, false // what fails here is not theirs
 	if _, err = l.controlOnce(ctx); err != nil {

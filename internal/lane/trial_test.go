@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A command is given up only where Postgres was well: three tries in a row if it was each time, otherwise over a time, and where it was
-// slow recently, one command at most in a long time.
+// A command is given up only where Postgres was well: three tries in a row if it was each time,
+// otherwise over a time, and where it was slow recently, one command at most in a long time.
 func TestWhenACommandIsGivenUp(t *testing.T) {
 	const never = time.Hour
 	for name, c := range map[string]struct {
@@ -58,7 +58,8 @@ func TestWhenACommandIsGivenUp(t *testing.T) {
 	}
 }
 
-// tryUntil sends a command of an aggregate. It relieves one that is not to be given up when it has been tried more often than would do.
+// tryUntil sends a command of an aggregate. It relieves one that is not to be given up when it has
+// been tried more often than would do.
 func (r *rig) tryUntil(gaveUp bool, id string, tries *atomic.Int64, relieved *atomic.Bool) store.Outcome {
 	r.Helper()
 	results := r.put(noted(id, "1", "wrong"))

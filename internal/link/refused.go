@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// refusals are subscriptions that the server has refused. One that it took away from a connection, because the user's
-// permissions have changed, does not come back by itself when they change again: the client believes that it is there.
-// So the server is asked whether it allows the subject, and the connection is made anew when it does, which subscribes
-// again.
+// refusals are subscriptions that the server has refused. One that it took away from a connection,
+// because the user's permissions have changed, does not come back by itself when they change again:
+// the client believes that it is there. So the server is asked whether it allows the subject, and
+// the connection is made anew when it does, which subscribes again.
 type refusals struct {
 	mine []string // prefixes of the worker's subjects
 
@@ -35,8 +35,8 @@ const (
 
 var subscriptionTo = regexp.MustCompile(`(?i)subscription to "(\S+)"`)
 
-// note takes an error of the connection, and tells whether it is one that is known: it came because the server was
-// asked.
+// note takes an error of the connection, and tells whether it is one that is known: it came because
+// the server was asked.
 func (r *refusals) note(err error) (known bool) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return false
@@ -55,8 +55,8 @@ func (r *refusals) note(err error) (known bool) {
 	return known
 }
 
-// allowed returns a subject that was refused and was not any more when the server was last asked, "" if there is none.
-// All are forgotten then.
+// allowed returns a subject that was refused and was not any more when the server was last asked,
+// "" if there is none. All are forgotten then.
 func (r *refusals) allowed() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,8 +99,8 @@ func (r *refusals) check() error {
 	return nil
 }
 
-// askRefused asks the server for what it has refused, with a subscription that ends at once. The answer is known at the
-// next time.
+// askRefused asks the server for what it has refused, with a subscription that ends at once. The
+// answer is known at the next time.
 func (l *Link) askRefused() {
 	if subject := l.refused.allowed(); subject != "" {
 		l.logger.Warn("NATS allows a subscription again that it had refused: connecting anew", "subject", subject)

@@ -15,7 +15,8 @@ const minVersion = 14
 // ErrNotInstalled: this machine has no programs of Postgres that will do.
 var ErrNotInstalled = errors.New("no PostgreSQL server of version 14 or later on this machine")
 
-// binaries returns the directory of initdb, pg_ctl and postgres: the given one, else the newest that is installed.
+// binaries returns the directory of initdb, pg_ctl and postgres: the given one, else the newest
+// that is installed.
 func binaries(dir string) (string, error) {
 	if dir != "" {
 		_, err := version(dir)

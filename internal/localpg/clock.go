@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// SetClock moves the server's clock by an offset from the machine's, from now on. The server was started with
-// [Options.Clock].
+// SetClock moves the server's clock by an offset from the machine's, from now on. The server was
+// started with [Options.Clock].
 func (s *Server) SetClock(offset time.Duration) error {
 	if !s.options.Clock {
 		return errors.New("set the clock of a local Postgres: it was not started with Options.Clock")
@@ -44,7 +44,8 @@ func faketime() string {
 	return found[0]
 }
 
-// clockEnv has the server's processes ask the file at each look at the clock. Times of waiting are the machine's.
+// clockEnv has the server's processes ask the file at each look at the clock. Times of waiting are
+// the machine's.
 func (s *Server) clockEnv() []string {
 	if !s.options.Clock {
 		return nil

@@ -19,18 +19,22 @@ import (
 
 // Options are what can be chosen of a cluster.
 type Options struct {
-	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in /usr/lib/postgresql or PATH.
+	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in
+	// /usr/lib/postgresql or PATH.
 	BinDir string
-	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop, and is used again by the
-	// next Start. The default is a temporary directory, which Stop removes.
+	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop,
+	// and is used again by the next Start. The default is a temporary directory, which Stop
+	// removes.
 	Dir string
-	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a durable cluster.
+	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a
+	// durable cluster.
 	Unsafe bool
 	// Settings are parameters of the server, as name=value without spaces.
 	Settings []string
 	// TLS refuses connections without TLS. The URL then says which authority to trust.
 	TLS bool
-	// Clock gives the server a clock that [Server.SetClock] moves. It needs libfaketime, which makes the server slower.
+	// Clock gives the server a clock that [Server.SetClock] moves. It needs libfaketime, which
+	// makes the server slower.
 	Clock bool
 }
 
@@ -48,8 +52,8 @@ type Server struct {
 //go:embed keeper.sh
 var keeper string
 
-// Start makes a new cluster and returns when it accepts connections, typically after one or two seconds. It may have 200
-// connections at a time.
+// Start makes a new cluster and returns when it accepts connections, typically after one or two
+// seconds. It may have 200 connections at a time.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	bin, err := binaries(options.BinDir)
 	if err != nil {
@@ -87,8 +91,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// prepare starts the cluster with the data that its directory has, or makes new data. The file with the password gets
-// its name last, because data without it are those of an initdb that was interrupted.
+// prepare starts the cluster with the data that its directory has, or makes new data. The file with
+// the password gets its name last, because data without it are those of an initdb that was
+// interrupted.
 func (s *Server) prepare(ctx context.Context) error {
 	password, fresh := filepath.Join(s.dir, passwordFile), filepath.Join(s.dir, freshPasswordFile)
 	if _, err := os.Stat(password); err == nil {
@@ -114,8 +119,8 @@ func settings(port int, options Options) string {
 	return "-c " + strings.Join(all, " -c ")
 }
 
-// run starts the keeper, which makes the data with a program of Postgres, and waits until it says that the cluster is
-// ready.
+// run starts the keeper, which makes the data with a program of Postgres, and waits until it says
+// that the cluster is ready.
 func (s *Server) run(ctx context.Context, program string, args ...string) error {
 	atEnd := "remove"
 	if s.kept {
@@ -160,7 +165,8 @@ func (s *Server) URL() string { return s.url }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Stop ends the cluster and deletes all of it but what [Options.Dir] keeps. Another call does nothing.
+// Stop ends the cluster and deletes all of it but what [Options.Dir] keeps. Another call does
+// nothing.
 func (s *Server) Stop() error { return s.stop() }
 
 // Mode is a way in which a cluster goes down.
@@ -208,7 +214,8 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// freePort looks below the ports that systems give to outgoing connections, so that it is still free after a halt.
+// freePort looks below the ports that systems give to outgoing connections, so that it is still
+// free after a halt.
 func freePort() (int, error) {
 	var problem error
 	for range 100 {

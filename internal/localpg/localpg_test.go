@@ -139,7 +139,8 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	require.Equal(t, "off", query[string](t, connect(t, Shared(t)), "show fsync"))
 }
 
-// A cluster with a directory of its own is there again the next time, and nobody else may run on it meanwhile.
+// A cluster with a directory of its own is there again the next time, and nobody else may run on it
+// meanwhile.
 func TestADirectoryIsKept(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openDir(t), "postgres")
@@ -172,7 +173,8 @@ func TestHalfMadeDataAreMadeAnew(t *testing.T) {
 	require.NoError(t, s.Stop())
 }
 
-// openDir is a temporary directory that the server's user can enter, which those of package testing are not.
+// openDir is a temporary directory that the server's user can enter, which those of package testing
+// are not.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "maestro-test-") //nolint:usetesting // whose folders that user cannot enter

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Pause stops all processes of the server where they are: connections stay open, and nobody answers. Continue lets them
-// go on.
+// Pause stops all processes of the server where they are: connections stay open, and nobody
+// answers. Continue lets them go on.
 func (s *Server) Pause() error {
 	postmaster, err := s.postmaster()
 	if err != nil {

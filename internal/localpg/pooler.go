@@ -45,8 +45,8 @@ server_connect_timeout = 2
 ignore_startup_parameters = extra_float_digits
 `
 
-// StartPooler starts a pooler before the server at an address, for users with their passwords. It has size connections
-// to each database for each user, and ends with the test.
+// StartPooler starts a pooler before the server at an address, for users with their passwords. It
+// has size connections to each database for each user, and ends with the test.
 func StartPooler(t testing.TB, address string, size int, users map[string]string) *Pooler {
 	t.Helper()
 	p := &Pooler{t: t, dir: t.TempDir()}
@@ -140,7 +140,8 @@ func (p *Pooler) Stop(s syscall.Signal) {
 	p.cmd = nil
 }
 
-// Pause has the pooler hand out no connections: what asks for one waits, and is refused after two seconds.
+// Pause has the pooler hand out no connections: what asks for one waits, and is refused after two
+// seconds.
 func (p *Pooler) Pause() { p.signal(syscall.SIGUSR1) }
 
 // Resume ends a pause.

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Service is an address that leads to one server or another, as the name of a service does in front of a primary and
-// its standbys. A connection stays with the server that it was made to.
+// Service is an address that leads to one server or another, as the name of a service does in front
+// of a primary and its standbys. A connection stays with the server that it was made to.
 type Service struct {
 	listener net.Listener
 	url      string

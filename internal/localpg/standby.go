@@ -14,16 +14,17 @@ import (
 
 // StandbyOptions are what can be chosen of a standby.
 type StandbyOptions struct {
-	// Synchronous lets every commit of the primary wait for this standby. The primary must not be [Options.Unsafe], which
-	// waits for nothing.
+	// Synchronous lets every commit of the primary wait for this standby. The primary must not be
+	// [Options.Unsafe], which waits for nothing.
 	Synchronous bool
-	// Through is the address by which the standby reaches its primary, such as that of a proxy. The default is the
-	// primary's own.
+	// Through is the address by which the standby reaches its primary, such as that of a proxy. The
+	// default is the primary's own.
 	Through string
 }
 
-// StartStandby copies a running cluster and starts the copy as its standby: it answers reads, and refuses writes until
-// it is promoted. It has the primary's password and settings, and a port of its own.
+// StartStandby copies a running cluster and starts the copy as its standby: it answers reads, and
+// refuses writes until it is promoted. It has the primary's password and settings, and a port of
+// its own.
 func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Server, error) {
 	if o.Synchronous && primary.options.Unsafe {
 		return nil, errors.New("start a standby: an unsafe primary does not wait for it")
@@ -74,12 +75,13 @@ func at(connection, address string) string {
 	return u.String()
 }
 
-// Promote makes a standby a primary of its own, on a new timeline. It returns when the server takes writes. Commits
-// that the former primary had not sent by then are missing.
+// Promote makes a standby a primary of its own, on a new timeline. It returns when the server takes
+// writes. Commits that the former primary had not sent by then are missing.
 func (s *Server) Promote() error { return s.control("promote") }
 
-// Follow starts a halted server as the standby of another. This works for a former primary that was halted in order
-// ([Fast]) before its standby was promoted; another has commits that its successor lacks.
+// Follow starts a halted server as the standby of another. This works for a former primary that was
+// halted in order ([Fast]) before its standby was promoted; another has commits that its successor
+// lacks.
 func (s *Server) Follow(primary *Server) error {
 	if err := errors.Join(s.configure("primary_conninfo", primary.source("follower", "")), s.configure("primary_slot_name", ""),
 		s.configure("synchronous_standby_names", ""), s.write("standby.signal", "")); err != nil {

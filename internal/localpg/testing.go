@@ -26,7 +26,8 @@ var shared = sync.OnceValues(func() (*Server, error) {
 	return Start(context.Background(), Options{Unsafe: true})
 })
 
-// Shared returns the URL of a cluster that all tests of a binary share. The first call starts it, without fsync.
+// Shared returns the URL of a cluster that all tests of a binary share. The first call starts it,
+// without fsync.
 func Shared(t TB) string {
 	t.Helper()
 	s, err := shared()
@@ -56,8 +57,9 @@ func Database(t TB) string {
 // closeTimeout is how long the connections of a test may be in use after it.
 const closeTimeout = 10 * time.Second
 
-// Pool returns connections to a database, which are closed after the test. Where a test has failed and left a transaction open, that is
-// said then: to wait for its connection would be to wait for ever.
+// Pool returns connections to a database, which are closed after the test. Where a test has failed
+// and left a transaction open, that is said then: to wait for its connection would be to wait for
+// ever.
 func Pool(t TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)

@@ -37,11 +37,12 @@ func serverUser() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// The file in which initdb finds the password of a new cluster, and its name once the cluster is complete.
+// The file in which initdb finds the password of a new cluster, and its name once the cluster is
+// complete.
 const freshPasswordFile, passwordFile = "password.new", "password"
 
-// makeDir makes the server's directory, a temporary one where none is given, and returns the password of the cluster in
-// it.
+// makeDir makes the server's directory, a temporary one where none is given, and returns the
+// password of the cluster in it.
 func (s *Server) makeDir(given string) (password string, err error) {
 	if s.dir, s.kept = given, given != ""; s.kept {
 		if s.dir, err = filepath.Abs(given); err != nil {

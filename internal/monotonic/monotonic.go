@@ -1,5 +1,5 @@
-// Package monotonic tells moments that can be kept in a number and compared, whatever the machine's wall clock does in
-// between. A [time.Time] compares well too, but not after it was a number.
+// Package monotonic tells moments that can be kept in a number and compared, whatever the machine's
+// wall clock does in between. A [time.Time] compares well too, but not after it was a number.
 package monotonic
 
 import "time"

@@ -1,7 +1,7 @@
 // Package stream makes a namespace's streams and keeps their configuration as Maestro needs it.
 //
-// What an operator decides about a stream (its replicas, limits, placement, compression) stays as it
-// is, unless a worker was told otherwise. Everything else is put back at every start.
+// What an operator decides about a stream (its replicas, limits, placement, compression) stays as
+// it is, unless a worker was told otherwise. Everything else is put back at every start.
 package stream
 
 import (
@@ -59,8 +59,8 @@ func ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.Stream
 	return js.UpdateStream(ctx, l.over(found.CachedInfo().Config, needed))
 }
 
-// over is the configuration that is needed, with what an operator decides as the stream has it or as
-// the limits say.
+// over is the configuration that is needed, with what an operator decides as the stream has it or
+// as the limits say.
 func (l Limits) over(has, needed jetstream.StreamConfig) jetstream.StreamConfig {
 	needed.Replicas, needed.MaxBytes, needed.MaxAge = has.Replicas, has.MaxBytes, has.MaxAge
 	needed.Placement, needed.Compression, needed.Metadata = has.Placement, has.Compression, has.Metadata

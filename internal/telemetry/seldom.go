@@ -8,7 +8,8 @@ import (
 	"github.com/maestro-es/maestro/internal/monotonic"
 )
 
-// Seldom keeps lines that single messages cause from filling the log. The zero value is ready; it is safe for concurrent use.
+// Seldom keeps lines that single messages cause from filling the log. The zero value is ready; it
+// is safe for concurrent use.
 type Seldom struct {
 	last atomic.Int64 // as [monotonic.Now], 0 for never
 }

@@ -117,7 +117,8 @@ func clock(s *suite) {
 	require.Zero(s, c.Clock)
 }
 
-// The next owner goes on from the time in the row, so a time from the future would last until it has come.
+// The next owner goes on from the time in the row, so a time from the future would last until it
+// has come.
 func future(s *suite) {
 	c := s.next(counter("1"))
 	c.Events[0].RecordedAt = epochTime.AddDate(64, 0, 0)

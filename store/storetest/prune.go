@@ -69,7 +69,8 @@ func prune(s *suite) {
 	s.commit(again) // as new
 }
 
-// Whoever prunes may have a clock that is wrong, as the store may: nothing is forgotten, and nothing is dated anew.
+// Whoever prunes may have a clock that is wrong, as the store may: nothing is forgotten, and
+// nothing is dated anew.
 func pruneInDoubt(s *suite) {
 	p := s.pruner()
 	made := s.madeAgo(2*retention, -2*retention)

@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Run tests a store. It calls open for each test, for a new and empty store of at least four partitions.
+// Run tests a store. It calls open for each test, for a new and empty store of at least four
+// partitions.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for name, test := range map[string]func(*suite){
 		"a new store is empty":                               emptyStore,
@@ -87,8 +88,8 @@ func (s *suite) timeless(p store.Partition) store.Partition {
 	return p
 }
 
-// next returns a commit at the place where the partition is, with events of these aggregates, one for each key, whose
-// sequences follow those in the log.
+// next returns a commit at the place where the partition is, with events of these aggregates, one
+// for each key, whose sequences follow those in the log.
 func (s *suite) next(keys ...store.Key) *store.Commit {
 	s.Helper()
 	p := s.at(partition)

@@ -1,5 +1,6 @@
-// Command broker is a nats-server in a process of its own, for the tests that share one. It keeps its streams in the
-// folder that its argument names, prints its URL, and ends when its standard input does.
+// Command broker is a nats-server in a process of its own, for the tests that share one. It keeps
+// its streams in the folder that its argument names, prints its URL, and ends when its standard
+// input does.
 package main
 
 import (

@@ -22,8 +22,8 @@ import (
 
 const ownModule = "examples/own"
 
-// own copies the module examples/own out of this repository, as a user would, with a path in place of the release that is
-// not published yet.
+// own copies the module examples/own out of this repository, as a user would, with a path in place
+// of the release that is not published yet.
 func own(t *testing.T) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "own")
@@ -56,7 +56,8 @@ func ownWorker(t *testing.T, dir string) string {
 	return program
 }
 
-// A module of a user's own compiles without our internal packages, and its tests pass with the servers that they start.
+// A module of a user's own compiles without our internal packages, and its tests pass with the
+// servers that they start.
 func TestAnOwnModuleIsTestedFromOutside(t *testing.T) {
 	t.Parallel()
 	dir := own(t)
@@ -100,7 +101,8 @@ func natsFolder(t *testing.T) string {
 	return ""
 }
 
-// With servers of the user's, the program has what every worker has: migrations, probes, metrics and a clean end.
+// With servers of the user's, the program has what every worker has: migrations, probes, metrics
+// and a clean end.
 func TestAnOwnWorkerHasEverythingOfAWorker(t *testing.T) {
 	t.Parallel()
 	program, broker := ownWorker(t, own(t)), localnats.ForTest(t)

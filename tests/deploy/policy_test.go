@@ -55,7 +55,8 @@ func forEach(t *testing.T, check func(t *testing.T, objects []runtime.Object)) {
 	}
 }
 
-// What Kubernetes calls the restricted standard, and more: no token, no disk, pinned images, bounded resources.
+// What Kubernetes calls the restricted standard, and more: no token, no disk, pinned images,
+// bounded resources.
 func TestPodsHaveNoRights(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		all := pods(objects)
@@ -204,7 +205,8 @@ func TestTheGracePeriodIsLongerThanADrain(t *testing.T) {
 	})
 }
 
-// worstDrain is how long the last worker may take to publish what is left of all partitions, of the default number.
+// worstDrain is how long the last worker may take to publish what is left of all partitions, of the
+// default number.
 func worstDrain(t *testing.T) time.Duration {
 	t.Helper()
 	moves := constantOf(t, "consumer/steward.go", "maxMoves")
@@ -268,7 +270,8 @@ func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
 	return selector.Matches(labels.Set(of))
 }
 
-// The overlay for trials stands alone: everything that its pods talk to is in it, under the names they use.
+// The overlay for trials stands alone: everything that its pods talk to is in it, under the names
+// they use.
 func TestTheTrialNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 	objects := build(t, "overlays/dev")
@@ -304,8 +307,8 @@ func TestTheTrialNeedsNothingElse(t *testing.T) {
 	}
 }
 
-// An outage makes all workers unready. Their metrics and console are to be found all the same, and nodes can be
-// drained.
+// An outage makes all workers unready. Their metrics and console are to be found all the same, and
+// nodes can be drained.
 func TestWorkersThatAreNotReadyAreReachableAndCanBeEvicted(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		for _, s := range find[*corev1.Service](objects) {

@@ -40,7 +40,8 @@ func build(t *testing.T, what string) string {
 	return program
 }
 
-// start starts a program and ends it, which must be in order, when the test ends. What it writes is there to be read.
+// start starts a program and ends it, which must be in order, when the test ends. What it writes is
+// there to be read.
 func start(t *testing.T, program string, env []string, args ...string) (stderr io.Reader) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -56,7 +57,8 @@ func start(t *testing.T, program string, env []string, args ...string) (stderr i
 	return stderr
 }
 
-// The README's module is formatted, compiles, passes its test, and is a worker with all that a worker has.
+// The README's module is formatted, compiles, passes its test, and is a worker with all that a
+// worker has.
 func TestTheReadmesWorker(t *testing.T) {
 	t.Parallel()
 	dir := readmesModule(t)
@@ -116,8 +118,8 @@ func readmesFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// readmesModule is the module that the README makes. In place of `go mod tidy`, which asks the network, stand the requirements
-// of examples/own, which has the same imports.
+// readmesModule is the module that the README makes. In place of `go mod tidy`, which asks the
+// network, stand the requirements of examples/own, which has the same imports.
 func readmesModule(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -164,7 +166,8 @@ func TestTheReadmesLibraryIsAnExample(t *testing.T) {
 	require.Contains(t, example, all[len(all)-1])
 }
 
-// A session is a list of commands with what they show; each runs in the top folder, one after the other.
+// A session is a list of commands with what they show; each runs in the top folder, one after the
+// other.
 func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 	t.Parallel()
 	ready := regexp.MustCompile(`msg=ready nats=(\S+)`)
@@ -196,7 +199,8 @@ func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 
 var durable = regexp.MustCompile(`(?:pub maestro\.cmd\.| send )counter[. ](\w+)`)
 
-// awaitEvent waits until a counter has an event: what is sent next comes after the durable command that led to it.
+// awaitEvent waits until a counter has an event: what is sent next comes after the durable command
+// that led to it.
 func awaitEvent(t *testing.T, nc *nats.Conn, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -228,7 +232,8 @@ func run(t *testing.T, command string, env ...string) string {
 	return string(out)
 }
 
-// requireShown looks for a line in what a command said. JSON is compared as such, without what differs in each run.
+// requireShown looks for a line in what a command said. JSON is compared as such, without what
+// differs in each run.
 func requireShown(t *testing.T, command, line, out string) {
 	t.Helper()
 	want, isJSON := stable(line)

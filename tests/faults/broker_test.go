@@ -24,8 +24,8 @@ import (
 // brokerCommand makes the test binary a nats-server, so that there is a process to kill.
 const brokerCommand = "nats-server"
 
-// runBroker is that nats-server, with a configuration file that it reads again at a SIGHUP. It ends with SIGTERM, or
-// with the process that started it.
+// runBroker is that nats-server, with a configuration file that it reads again at a SIGHUP. It ends
+// with SIGTERM, or with the process that started it.
 func runBroker(file string) int {
 	again := make(chan os.Signal, 1) // before the server is there: a SIGHUP must not end the process
 	signal.Notify(again, syscall.SIGHUP)
@@ -142,7 +142,8 @@ func (b *broker) signal(s syscall.Signal) {
 	}
 }
 
-// save keeps a copy of the files of a stopped server, restore puts it back: so a disk forgets what was written to it last.
+// save keeps a copy of the files of a stopped server, restore puts it back: so a disk forgets what
+// was written to it last.
 func (b *broker) save() error {
 	if err := os.RemoveAll(b.saved); err != nil {
 		return err

@@ -226,7 +226,8 @@ func positionsOf(events []row) (positions []int64) {
 	return positions
 }
 
-// checkOrder: what one client stored for one aggregate one after the other was handled in that order.
+// checkOrder: what one client stored for one aggregate one after the other was handled in that
+// order.
 func (c *checker) checkOrder() {
 	events := map[store.CommandKey]row{}
 	for _, e := range c.log {

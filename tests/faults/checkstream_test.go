@@ -40,8 +40,8 @@ func (c *checker) checkStream() {
 	}
 }
 
-// carries tells whether a message has the body of its event, or may leave it to the log: it was too large for the
-// servers once.
+// carries tells whether a message has the body of its event, or may leave it to the log: it was too
+// large for the servers once.
 func (c *checker) carries(m message, e row) bool {
 	if m.inLog {
 		return len(m.body) == 0 && c.tooLarge(len(e.Body))
@@ -55,7 +55,8 @@ func (c *checker) tooLarge(body int) bool {
 	return c.smallest > 0 && body > c.smallest-headers
 }
 
-// checkSubscriber: what a subscriber wrote into its table, with its checkpoint in the same transaction, is the log.
+// checkSubscriber: what a subscriber wrote into its table, with its checkpoint in the same
+// transaction, is the log.
 func (c *checker) checkSubscriber() {
 	if c.seen == nil || c.forgotten > 0 { // it has read events that the log has lost
 		return

@@ -21,8 +21,8 @@ func usualOffset(i int) time.Duration {
 	return []time.Duration{0, 20 * time.Second, -45 * time.Second, 300 * ms, -2 * time.Second}[i%5]
 }
 
-// Where faults move clocks. Deadlines of commands are further away than any worker's clock gets, and nearer than
-// Postgres's gets.
+// Where faults move clocks. Deadlines of commands are further away than any worker's clock gets,
+// and nearer than Postgres's gets.
 var (
 	workerJumps   = []time.Duration{2 * time.Second, -2 * time.Second, 50 * time.Second, -2 * time.Hour, 2 * time.Hour, 10 * year, -10 * year}
 	postgresJumps = []time.Duration{2 * time.Second, -2 * time.Second, 2 * time.Minute, -3 * time.Hour, 30 * day, -30 * day, 30 * year, -20 * year}
@@ -67,8 +67,8 @@ func (s *storm) strikeClock(ctx context.Context, f fault, place int) {
 	w.setClock(usualOffset(place))
 }
 
-// checkDeadlines: no command fails because of a deadline that has not passed. All are further away than any worker's
-// clock gets.
+// checkDeadlines: no command fails because of a deadline that has not passed. All are further away
+// than any worker's clock gets.
 func (c *checker) checkDeadlines() {
 	for _, o := range c.operations {
 		for _, a := range o.outcomes {
@@ -79,8 +79,8 @@ func (c *checker) checkDeadlines() {
 	}
 }
 
-// jumpAhead has Postgres's clock be years ahead while something is committed, and then sends a command whose deadline
-// has not passed.
+// jumpAhead has Postgres's clock be years ahead while something is committed, and then sends a
+// command whose deadline has not passed.
 func (s *stage) jumpAhead() {
 	s.do(s.op("increment", `{}`))
 	s.database.setClock(30 * year)
@@ -140,7 +140,8 @@ func TestAClockAheadForAMomentIsOver(t *testing.T) {
 // waitForClocks waits until all workers have looked at their clocks again.
 func (s *stage) waitForClocks() { pause(s.Context(), 500*ms) }
 
-// Ids are not forgotten because the clock that made their receipts, or the one that looks at them, is wrong.
+// Ids are not forgotten because the clock that made their receipts, or the one that looks at them,
+// is wrong.
 func TestNoIDIsForgottenByAWrongClock(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]func(s *stage, by time.Duration){

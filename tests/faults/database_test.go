@@ -13,8 +13,9 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// database is the Postgres of a world: a primary, and what the world has beside it. Workers reach it through the
-// service, the harness by a wire that no fault breaks; both are pointed to the new primary after a failover.
+// database is the Postgres of a world: a primary, and what the world has beside it. Workers reach
+// it through the service, the harness by a wire that no fault breaks; both are pointed to the new
+// primary after a failover.
 type database struct {
 	*testing.T
 	shape
@@ -102,15 +103,15 @@ func (d *database) follow() (err error) {
 	return err
 }
 
-// point has everybody find the primary. Who is connected elsewhere stays there, as with the services of an
-// orchestrator.
+// point has everybody find the primary. Who is connected elsewhere stays there, as with the
+// services of an orchestrator.
 func (d *database) point() {
 	d.service.point(d.at(d.primary))
 	d.inside.point(d.at(d.primary))
 }
 
-// failOver crashes the primary and promotes the standby after a time. What the standby has not got is lost: with a
-// synchronous one that is nothing that was answered. A new standby follows.
+// failOver crashes the primary and promotes the standby after a time. What the standby has not got
+// is lost: with a synchronous one that is nothing that was answered. A new standby follows.
 func (d *database) failOver(ctx context.Context, after time.Duration) error {
 	former := d.primary
 	if err := former.Halt(localpg.Immediate); err != nil {
@@ -128,8 +129,8 @@ func (d *database) failOver(ctx context.Context, after time.Duration) error {
 	return errors.Join(former.Stop(), d.follow())
 }
 
-// switchOver makes the standby the primary and the primary its standby, in order. For a time the service still leads to
-// the one that was demoted, which takes no writes.
+// switchOver makes the standby the primary and the primary its standby, in order. For a time the
+// service still leads to the one that was demoted, which takes no writes.
 func (d *database) switchOver(ctx context.Context, wrong time.Duration) error {
 	former, next := d.primary, d.follower
 	if err := former.Halt(localpg.Fast); err != nil {

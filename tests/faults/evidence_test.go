@@ -26,12 +26,13 @@ type evidence struct {
 	shared   map[string]string // the one row that all partitions count in
 	seen     []place           // what the subscriber wrote into its table
 	stuck    error             // why the workers did not take commands at the end
-	// forgotten is when Postgres last lost commits, which only a failover without synchronous replication may do: what
-	// began before may have any end. 0 stands for never.
+	// forgotten is when Postgres last lost commits, which only a failover without synchronous
+	// replication may do: what began before may have any end. 0 stands for never.
 	forgotten time.Duration
 	bounded   bool // the stream may have dropped its oldest events
 	setBack   int  // how often Postgres's clock was set back
-	// smallest is the smallest message that nats-servers allowed to anybody, 0 if they always allowed a megabyte.
+	// smallest is the smallest message that nats-servers allowed to anybody, 0 if they always
+	// allowed a megabyte.
 	smallest int
 }
 
@@ -72,8 +73,8 @@ type place struct {
 	Position  int64
 }
 
-// collect reads everything, when the system has come to rest. A request that its client has given up may still be on its way, so what was
-// read counts only if the log is the same afterwards.
+// collect reads everything, when the system has come to rest. A request that its client has given
+// up may still be on its way, so what was read counts only if the log is the same afterwards.
 func (w *world) collect(ctx context.Context) (e evidence, err error) {
 	for {
 		events := 0
@@ -86,7 +87,8 @@ func (w *world) collect(ctx context.Context) (e evidence, err error) {
 	}
 }
 
-// readAll reads the log, then the event stream. What is committed in between is in the stream alone.
+// readAll reads the log, then the event stream. What is committed in between is in the stream
+// alone.
 func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 	rows, _ := w.pool.Query(ctx, `select partition, position, aggregate_type, aggregate_id, sequence, type, version, body,
 		metadata->>'command_id', recorded_at from `+w.table("log")+` order by partition, position`)

@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// TestFaults keeps all guarantees through random faults. Without flags it runs a short fixed set of schedules.
+// TestFaults keeps all guarantees through random faults. Without flags it runs a short fixed set of
+// schedules.
 func TestFaults(t *testing.T) {
 	first, n, duration := *seedFlag, *seedsFlag, *durationFlag
 	var seeds []uint64
@@ -140,7 +141,8 @@ func (w *world) fences(ctx context.Context) (n uint64) {
 	return n
 }
 
-// drain sends a durable command and a request through every partition: what was there before them has been handled then.
+// drain sends a durable command and a request through every partition: what was there before them
+// has been handled then.
 func (w *world) drain(ctx context.Context) error {
 	c := w.client(w.nats, resend)
 	for p := range w.partitions {

@@ -14,8 +14,9 @@ import (
 	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
-// checkLinear: for each aggregate there is an order of all operations, in which each lies between its call and its answer, that
-// the aggregate's own code explains. A command that nobody got an answer to counts where the log has its event.
+// checkLinear: for each aggregate there is an order of all operations, in which each lies between
+// its call and its answer, that the aggregate's own code explains. A command that nobody got an
+// answer to counts where the log has its event.
 func (c *checker) checkLinear() {
 	happened := map[store.CommandKey]row{}
 	for _, e := range c.log {
@@ -50,7 +51,8 @@ type result struct {
 	state    json.RawMessage // nil if nobody was told
 }
 
-// linear is an operation as the model takes it. One without an answer and without an event has changed nothing.
+// linear is an operation as the model takes it. One without an answer and without an event has
+// changed nothing.
 func linear(o *operation, happened map[store.CommandKey]row) (op porcupine.Operation, counts bool) {
 	op = porcupine.Operation{Input: o, Call: int64(o.invoked), Return: int64(o.returned)}
 	switch {
@@ -137,7 +139,8 @@ const (
 // tooLarge is the code of a command whose event does not fit into a message.
 const tooLarge = "too_large"
 
-// decidesTooMuch tells whether an event of the command was more than nats-servers allowed at some time.
+// decidesTooMuch tells whether an event of the command was more than nats-servers allowed at some
+// time.
 func (c *checker) decidesTooMuch(at aggregate.Instance, o *operation) bool {
 	body, _ := o.command.Data.(json.RawMessage)
 	events, err := at.Execute(o.command.Name, body, aggregate.Metadata{ID: o.command.ID})

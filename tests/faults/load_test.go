@@ -15,12 +15,13 @@ import (
 	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
-// load are clients that send commands, one after the other each, until they are told to stop. Each command is sent until it
-// is answered, apart from a few that are given up.
+// load are clients that send commands, one after the other each, until they are told to stop. Each
+// command is sent until it is answered, apart from a few that are given up.
 type load struct {
 	*world
 	history
-	// wipes counts how often the command stream lost data: what a client stored before, it must store again.
+	// wipes counts how often the command stream lost data: what a client stored before, it must
+	// store again.
 	wipes   atomic.Int64
 	clients sync.WaitGroup
 	stop    context.CancelFunc
@@ -32,7 +33,8 @@ const (
 	aggregates  = 200
 	parcels     = 20
 	hot         = 4
-	// attemptTimeout is how long a client lets the library try before it sends the same command anew, perhaps another way.
+	// attemptTimeout is how long a client lets the library try before it sends the same command
+	// anew, perhaps another way.
 	attemptTimeout = 3 * time.Second
 	resend         = time.Second
 )
@@ -222,7 +224,8 @@ func (c *loader) abandon(ctx context.Context) {
 	}
 }
 
-// burst stores commands for one aggregate one after the other, and asks for their outcomes when all are stored.
+// burst stores commands for one aggregate one after the other, and asks for their outcomes when all
+// are stored.
 func (c *loader) burst(ctx context.Context) {
 	group, id, wipes := c.group(), c.aggregate(), c.wipes.Load()
 	var stored []*operation

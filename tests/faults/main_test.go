@@ -1,14 +1,16 @@
-// Package faults breaks a running system on purpose and checks that no guarantee of docs/guarantees.md gives way.
+// Package faults breaks a running system on purpose and checks that no guarantee of
+// docs/guarantees.md gives way.
 //
-// Worker processes share the partitions of a namespace on a nats-server process (or three) and a Postgres of their own,
-// which they reach through proxies. A schedule made from a seed kills, freezes, cuts off and restarts what there is, while
-// clients send commands and write down every call. Then all is healed, and a checker compares what the clients were told with
-// the log, the receipts, the event stream and the read models. Replay a failure with
+// Worker processes share the partitions of a namespace on a nats-server process (or three) and a
+// Postgres of their own, which they reach through proxies. A schedule made from a seed kills,
+// freezes, cuts off and restarts what there is, while clients send commands and write down every
+// call. Then all is healed, and a checker compares what the clients were told with the log, the
+// receipts, the event stream and the read models. Replay a failure with
 //
 //	go test ./tests/faults -run TestFaults -seed 7 -duration 60s
 //
-// The schedule is the same again; what the machine makes of it may differ a little. Even seeds run on three nats-servers that
-// replicate the streams, odd ones on one.
+// The schedule is the same again; what the machine makes of it may differ a little. Even seeds run
+// on three nats-servers that replicate the streams, odd ones on one.
 package faults
 
 import (
@@ -60,8 +62,8 @@ var (
 	built    = map[string]string{}
 )
 
-// program builds the worker, once for each build tag; "" is the worker as users get it. One that lacks a protection is there
-// to break a guarantee, not to be looked at by the race detector.
+// program builds the worker, once for each build tag; "" is the worker as users get it. One that
+// lacks a protection is there to break a guarantee, not to be looked at by the race detector.
 func program(t *testing.T, tag string) string {
 	t.Helper()
 	building.Lock()

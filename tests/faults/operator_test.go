@@ -15,8 +15,8 @@ import (
 
 // An operator does what docs/operations.md asks for, and what workers ask for in their logs.
 
-// mend builds the event stream anew where Postgres has lost commits and a worker says that this is the remedy. Nobody
-// else knows.
+// mend builds the event stream anew where Postgres has lost commits and a worker says that this is
+// the remedy. Nobody else knows.
 func (w *world) mend(ctx context.Context) error {
 	if len(w.database.lost) == 0 {
 		return nil

@@ -81,9 +81,9 @@ const duplicateWindow = time.Second
 // options are all that may happen.
 var options = slices.Concat(serverOptions, rulesOptions)
 
-// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent worker, 1 s for a
-// lock and 5 s for an exchange with JetStream. Freezes and holds are also longer than any of them, and than the window
-// for duplicates.
+// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent
+// worker, 1 s for a lock and 5 s for an exchange with JetStream. Freezes and holds are also longer
+// than any of them, and than the window for duplicates.
 var serverOptions = []option{
 	{kind: killWorker, weight: 16, atLeast: 0, atMost: 1500 * ms},
 	{kind: terminateWorker, weight: 10, atLeast: 0, atMost: 500 * ms},
@@ -117,7 +117,8 @@ var serverOptions = []option{
 	{kind: movePostgresClock, weight: 20, atLeast: 100 * ms, atMost: 8000 * ms, needs: movable},
 }
 
-// schedule makes the faults of a seed, as many as fit into the duration, but not more than most unless that is 0.
+// schedule makes the faults of a seed, as many as fit into the duration, but not more than most
+// unless that is 0.
 func schedule(seed uint64, s shape, duration time.Duration, most int) []fault {
 	r := rand.New(rand.NewPCG(seed, 0))
 	total := 0

@@ -16,7 +16,8 @@ type shape struct {
 	env        []string // of the workers
 	http       bool     // each worker has an HTTP server
 	variation
-	// calm is how long the system may take in the end to handle everything that was sent, and to publish everything.
+	// calm is how long the system may take in the end to handle everything that was sent, and to
+	// publish everything.
 	calm time.Duration
 }
 
@@ -39,7 +40,8 @@ const (
 	asynchronous standby = "asynchronous"
 )
 
-// variations are taken in turn by two seeds each, the first with one nats-server, the second with three.
+// variations are taken in turn by two seeds each, the first with one nats-server, the second with
+// three.
 var variations = []variation{
 	{},
 	{standby: synchronous},

@@ -8,8 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Postgres whose flushes take long makes commands wait, and nothing else: none is given up, and none becomes a dead
-// letter. Without the flag it is a short time in which each flush takes longer than the projections of a commit may.
+// A Postgres whose flushes take long makes commands wait, and nothing else: none is given up, and
+// none becomes a dead letter. Without the flag it is a short time in which each flush takes longer
+// than the projections of a commit may.
 func TestASlowFlushGivesNoCommandUp(t *testing.T) {
 	t.Parallel()
 	flush, length := 2*time.Second, *slowFlushFlag

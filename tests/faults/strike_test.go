@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// storm carries a schedule out. What two faults would break at once, one breaks and the other leaves alone.
+// storm carries a schedule out. What two faults would break at once, one breaks and the other
+// leaves alone.
 type storm struct {
 	*world
 	load *load
@@ -194,7 +195,8 @@ func (s *storm) strikeNATS(ctx context.Context, f fault) {
 	}
 }
 
-// eachStream does something to both streams, unless nobody answers because there is no leader just now.
+// eachStream does something to both streams, unless nobody answers because there is no leader just
+// now.
 func (s *storm) eachStream(ctx context.Context, do func(ctx context.Context, stream string)) {
 	for _, stream := range []string{s.namespace.CommandStream(), s.namespace.EventStream()} {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)

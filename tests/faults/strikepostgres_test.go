@@ -42,8 +42,8 @@ func (s *storm) strikePostgres(ctx context.Context, f fault) {
 	}
 }
 
-// loseStandby keeps the standby away, and promotes it half of the time: what was not acknowledged is lost then, and
-// nothing else.
+// loseStandby keeps the standby away, and promotes it half of the time: what was not acknowledged
+// is lost then, and nothing else.
 func (s *storm) loseStandby(ctx context.Context, f fault) {
 	d := s.database
 	d.acknowledgements.cut()

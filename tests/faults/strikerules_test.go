@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What an operator does to guarded servers while they run: each change is a reload of all servers, and is undone after
-// the fault's length.
+// What an operator does to guarded servers while they run: each change is a reload of all servers,
+// and is undone after the fault's length.
 const (
 	rotatePassword   kind = "nats password of the workers is another"
 	lowerPayload     kind = "nats max_payload lowered"
@@ -78,8 +78,9 @@ func (s *storm) strikeRules(ctx context.Context, f fault) {
 	}
 }
 
-// rotatePassword has the servers know another password than the workers, for a time. It ends with the former one, or
-// with workers that are started with the new one, as an orchestrator does when a Secret has changed.
+// rotatePassword has the servers know another password than the workers, for a time. It ends with
+// the former one, or with workers that are started with the new one, as an orchestrator does when a
+// Secret has changed.
 func (s *storm) rotatePassword(ctx context.Context, f fault, back bool) {
 	var former string
 	s.must(f, s.rule(func(r *rules) { former, r.password = r.password, fmt.Sprintf("secret-%d", s.now()) }))

@@ -17,7 +17,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// situation is one that needs a protection: without it the checker must find a guarantee broken, with all of them nothing.
+// situation is one that needs a protection: without it the checker must find a guarantee broken,
+// with all of them nothing.
 type situation struct {
 	without string // the build tag that switches the protection off
 	brokers int
@@ -126,7 +127,8 @@ func (s *stage) askTwice() {
 	s.do(o)
 }
 
-// wakeAFormerOwner freezes an owner, changes its counter behind its back, and has it wake to commands that wait for it.
+// wakeAFormerOwner freezes an owner, changes its counter behind its back, and has it wake to
+// commands that wait for it.
 func (s *stage) wakeAFormerOwner() {
 	s.do(s.op("increment", `{"by":1000}`))
 	former := s.ownerOtherThan(nil)
@@ -144,8 +146,8 @@ func (s *stage) wakeAFormerOwner() {
 	waiting.Wait()
 }
 
-// releaseAnOldPublication keeps back what an owner publishes until its successor has published it, and the stream has
-// forgotten the message's id.
+// releaseAnOldPublication keeps back what an owner publishes until its successor has published it,
+// and the stream has forgotten the message's id.
 func (s *stage) releaseAnOldPublication() {
 	s.do(s.op("increment", `{}`))
 	former := s.ownerOtherThan(nil)
@@ -156,7 +158,8 @@ func (s *stage) releaseAnOldPublication() {
 	s.releaseWhenReplaced(former, &waiting)
 }
 
-// releaseAnOldUnit does the same with several events, which an owner commits and publishes together because they waited for it together.
+// releaseAnOldUnit does the same with several events, which an owner commits and publishes together
+// because they waited for it together.
 func (s *stage) releaseAnOldUnit() {
 	s.do(s.op("increment", `{}`))
 	former := s.ownerOtherThan(nil)

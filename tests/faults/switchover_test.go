@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A planned switchover of Postgres under load. For some seconds the service still leads to the primary that was
-// demoted, which can be read but not written.
+// A planned switchover of Postgres under load. For some seconds the service still leads to the
+// primary that was demoted, which can be read but not written.
 func TestAPlannedSwitchoverUnderLoad(t *testing.T) {
 	t.Parallel()
 	const wrong = 5 * time.Second
@@ -90,8 +90,8 @@ func connectWhenUp(ctx context.Context, url string) (conn *pgx.Conn, err error) 
 	return conn, err
 }
 
-// settled is how many connections of workers a server has had for longer than it takes to find out that it takes no
-// writes.
+// settled is how many connections of workers a server has had for longer than it takes to find out
+// that it takes no writes.
 func settled(t *testing.T, server *pgx.Conn) (n int) {
 	t.Helper()
 	require.NoError(t, server.QueryRow(t.Context(), `select count(*) from pg_stat_activity

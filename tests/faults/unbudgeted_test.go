@@ -15,8 +15,8 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// Commands of half a megabyte wait while Postgres takes none. A worker holds what its budget allows, and handles all of
-// them afterwards; without the budget it holds whatever there is.
+// Commands of half a megabyte wait while Postgres takes none. A worker holds what its budget
+// allows, and handles all of them afterwards; without the budget it holds whatever there is.
 func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 	t.Parallel()
 	const size, commands, budget, heap = 500_000, 600, 16 << 20, 200 << 20

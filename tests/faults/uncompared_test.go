@@ -12,8 +12,9 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// A database loses commits that the event stream has, and then gets more than it lost. A worker stops publishing and
-// says so; without the comparison of log and stream it goes on after the events of another history, without a word.
+// A database loses commits that the event stream has, and then gets more than it lost. A worker
+// stops publishing and says so; without the comparison of log and stream it goes on after the
+// events of another history, without a word.
 func TestWithoutTheComparisonAnotherHistoryIsPassedOver(t *testing.T) {
 	t.Parallel()
 	const kept, lost, more = 2, 2, 4

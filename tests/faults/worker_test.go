@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// worker is a place for a worker process, with wires of its own. While it is wanted, a process that ends is replaced, as
-// an orchestrator would.
+// worker is a place for a worker process, with wires of its own. While it is wanted, a process that
+// ends is replaced, as an orchestrator would.
 type worker struct {
 	t             *testing.T
 	program, name string

@@ -145,7 +145,8 @@ func (w *world) shutDown() {
 	}
 }
 
-// heal makes everything whole: servers run, wires are open, nobody is frozen, and at least two workers work.
+// heal makes everything whole: servers run, wires are open, nobody is frozen, and at least two
+// workers work.
 func (w *world) heal(ctx context.Context) error {
 	for _, b := range w.brokers {
 		b.signal(syscall.SIGCONT)

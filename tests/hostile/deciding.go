@@ -113,7 +113,8 @@ var Deciding = []CommandHabit{
 	}},
 }
 
-// Wild is an event that evolves in a way of its own and is stored as Encode has it, where it is not nil.
+// Wild is an event that evolves in a way of its own and is stored as Encode has it, where it is not
+// nil.
 type Wild struct {
 	Habit  string
 	Encode func() ([]byte, error)

@@ -31,8 +31,8 @@ const (
 	endureCache  = 32 << 20
 )
 
-// Everything that users do, all at once and at random, into one namespace of 16 partitions: good commands beside it are
-// all committed, every partition goes on, and memory stays bounded.
+// Everything that users do, all at once and at random, into one namespace of 16 partitions: good
+// commands beside it are all committed, every partition goes on, and memory stays bounded.
 func TestNoHabitStopsAPartition(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, func(c *maestro.Config) { c.Partitions, c.CacheBytes = 16, endureCache })
@@ -56,7 +56,8 @@ func TestNoHabitStopsAPartition(t *testing.T) {
 	s.check()
 }
 
-// misbehave sends one bad command after the other, each to a partition at random, and wants an answer to each.
+// misbehave sends one bad command after the other, each to a partition at random, and wants an
+// answer to each.
 func (s *system) misbehave(ctx context.Context, n int, asked *atomic.Int64) {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	all := hostile.Trials()

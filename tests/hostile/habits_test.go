@@ -31,7 +31,8 @@ func TestQueuedSQLThatMisbehaves(t *testing.T) {
 	hold(t, hostile.QueueTrials())
 }
 
-// hold tries one habit after the other in a namespace, and goes on in a new one where a habit has hurt it.
+// hold tries one habit after the other in a namespace, and goes on in a new one where a habit has
+// hurt it.
 func hold(t *testing.T, trials []hostile.Trial) {
 	s := newSystem(t)
 	for _, one := range trials {
@@ -42,8 +43,8 @@ func hold(t *testing.T, trials []hostile.Trial) {
 	s.check()
 }
 
-// hold holds one habit to the guarantees. Its command comes as a request and as a durable command, while good commands
-// come beside it.
+// hold holds one habit to the guarantees. Its command comes as a request and as a durable command,
+// while good commands come beside it.
 func (s *system) hold(h hostile.Trial) {
 	s.Helper()
 	for way, send := range map[string]send{"request": s.Request, "durable": s.SendAndWait} {
@@ -60,8 +61,8 @@ func (s *system) hold(h hostile.Trial) {
 	s.unchanged()
 }
 
-// beside sends good commands to the same ledger and to others of its partition, and returns what waits until all are
-// committed.
+// beside sends good commands to the same ledger and to others of its partition, and returns what
+// waits until all are committed.
 func (s *system) beside(id string) (wait func()) {
 	var sent sync.WaitGroup
 	for _, id := range []string{id, id, s.inPartition(1, "beside"), s.inPartition(1, "another")} {
@@ -85,8 +86,8 @@ func (s *system) wanted(h hostile.Habit, o store.Outcome) {
 	require.Fail(s, "another outcome", "got %s, want %s: %v", got, h.Want, o.Error)
 }
 
-// leftNothing: a command that took no effect has no events and one receipt, and one that did has those that its outcome
-// tells of.
+// leftNothing: a command that took no effect has no events and one receipt, and one that did has
+// those that its outcome tells of.
 func (s *system) leftNothing(o, before store.Outcome) {
 	s.Helper()
 	events := query[int](s, `select count(*)::int from `+s.table("log")+` where aggregate_id = $1 and metadata->>'command_id' = $2`, o.ID, o.CommandID)

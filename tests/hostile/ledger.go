@@ -22,8 +22,8 @@ type (
 // Habit is what user code does, and what must come of the command that makes it do so.
 type Habit struct {
 	Name string
-	// Want is the outcome: "committed", or a status and a code such as "failed panic". Where several are right, " or "
-	// stands between them.
+	// Want is the outcome: "committed", or a status and a code such as "failed panic". Where
+	// several are right, " or " stands between them.
 	Want string
 }
 
@@ -88,7 +88,8 @@ func (c Tempt) Decide(root) (events, error) {
 }
 
 type (
-	// TemptedInHand is what a read model misbehaves for that has the transaction in hand, event by event.
+	// TemptedInHand is what a read model misbehaves for that has the transaction in hand, event by
+	// event.
 	TemptedInHand struct{ Habit string }
 	// TemptedBatch is the same for one that takes all events of a commit.
 	TemptedBatch struct{ Habit string }

@@ -10,7 +10,8 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// ModelHabit is a habit of a read model that has the transaction in hand. It is told which aggregate it is about.
+// ModelHabit is a habit of a read model that has the transaction in hand. It is told which
+// aggregate it is about.
 type ModelHabit struct {
 	Habit
 	Project func(ctx context.Context, tx pgx.Tx, id string) error
@@ -27,8 +28,8 @@ func InHand() (all []ModelHabit) {
 	return append(append(append(all, Transactions...), Sessions...), Failing...)
 }
 
-// Projections are the read models: a good one that counts the events of every ledger, one that writes down what its
-// session looks like, and two that do what events tempt them to.
+// Projections are the read models: a good one that counts the events of every ledger, one that
+// writes down what its session looks like, and two that do what events tempt them to.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{
 		projections.Define("ledger_counts", projections.Queue(Definition, countEvent), projections.Setup(
@@ -41,8 +42,8 @@ func Projections() []*projections.Projection {
 	}
 }
 
-// tables are what the hostile read models write: things, with one row that is there already, and a table that they
-// drop.
+// tables are what the hostile read models write: things, with one row that is there already, and a
+// table that they drop.
 func tables(things, form string) string {
 	return `create table if not exists ` + things + ` (id text primary key, n bigint not null default 0 check (n < 1000),
 			other text references ` + things + ` deferrable initially deferred, text text);
@@ -55,7 +56,8 @@ func countEvent(into *pgx.Batch, e projections.Event[aggregate.Event[Ledger]]) e
 	return nil
 }
 
-// Looks is the SQL that says what a session looks like: settings and what else outlives a transaction.
+// Looks is the SQL that says what a session looks like: settings and what else outlives a
+// transaction.
 const Looks = `select concat_ws(' ', current_setting('synchronous_commit'), current_setting('lock_timeout'),
 	current_setting('statement_timeout'), current_setting('TimeZone'), current_setting('DateStyle'),
 	current_setting('client_encoding'), current_setting('standard_conforming_strings'), current_setting('transaction_read_only'),

@@ -1,6 +1,7 @@
 package hostile
 
-// Sessions are the habits that leave something behind in the session. The next command must find none of it.
+// Sessions are the habits that leave something behind in the session. The next command must find
+// none of it.
 var Sessions = []ModelHabit{
 	{Habit{"set synchronous_commit = off", "committed or " + refused}, says(`set synchronous_commit = off`)},
 	{Habit{"set local synchronous_commit = off", "committed or " + refused}, says(`set local synchronous_commit = off`)},

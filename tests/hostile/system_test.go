@@ -43,8 +43,8 @@ var scratch string
 // patience bounds what must come to pass.
 const patience = 30 * time.Second
 
-// database is a Postgres for all tests that keeps its settings as a server in production has them, apart from fsync,
-// and allows what users may do.
+// database is a Postgres for all tests that keeps its settings as a server in production has them,
+// apart from fsync, and allows what users may do.
 var database = sync.OnceValues(func() (*localpg.Server, error) {
 	ctx := context.Background()
 	s, err := localpg.Start(ctx, localpg.Options{Settings: []string{"fsync=off", "full_page_writes=off", "max_prepared_transactions=20"}})

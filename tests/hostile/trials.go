@@ -31,8 +31,8 @@ func CommandTrials() (all []Trial) {
 	return all
 }
 
-// ModelTrials are the habits of a read model that has the transaction in hand, for each event ("hand") or for all at
-// once ("batch").
+// ModelTrials are the habits of a read model that has the transaction in hand, for each event
+// ("hand") or for all at once ("batch").
 func ModelTrials(form string) (all []Trial) {
 	for _, h := range InHand() {
 		all = append(all, Trial{h.Habit, "tempt", Tempt{Habit: h.Name, Form: form}})

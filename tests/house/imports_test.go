@@ -8,12 +8,14 @@ import (
 	"testing"
 )
 
-// rooms says for every package which packages of the module it may import; the top folder is "maestro". Tests are free.
+// rooms says for every package which packages of the module it may import; the top folder is
+// "maestro". Tests are free.
 //
 //	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console -> store -> aggregate -> standard library
 //	client -> protocol | aggregate -> standard library
 //
-// What stands beside each other here does not import each other: each declares the small interface that it needs.
+// What stands beside each other here does not import each other: each declares the small interface
+// that it needs.
 var rooms = map[string]string{
 	"protocol":                "",
 	"aggregate":               "",

@@ -36,7 +36,8 @@ func main() {
 }
 `
 
-// linked are the modules that a program links which only sends commands: nats.go, the API of OpenTelemetry, and what they need.
+// linked are the modules that a program links which only sends commands: nats.go, the API of
+// OpenTelemetry, and what they need.
 var linked = strings.Fields(`
 	github.com/cenkalti/backoff/v4
 	github.com/cespare/xxhash/v2
@@ -58,7 +59,8 @@ var linked = strings.Fields(`
 	golang.org/x/text
 `)
 
-// A program that only sends commands links no database, no exporter and no RPC. `make weight` shows what it weighs.
+// A program that only sends commands links no database, no exporter and no RPC. `make weight` shows
+// what it weighs.
 func TestASenderIsLight(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

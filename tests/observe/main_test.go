@@ -1,5 +1,5 @@
-// Package observe looks at Maestro as an operator does: at the spans that its processes send, the metrics that a worker
-// serves, and the page that says what they mean.
+// Package observe looks at Maestro as an operator does: at the spans that its processes send, the
+// metrics that a worker serves, and the page that says what they mean.
 package observe
 
 import (

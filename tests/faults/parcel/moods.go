@@ -11,7 +11,8 @@ import (
 // Mood is what the read model does with an event besides its work.
 type Mood string
 
-// The moods. With one that [Mood.Refuses] the command must be refused as "projection_failed", alone.
+// The moods. With one that [Mood.Refuses] the command must be refused as "projection_failed",
+// alone.
 const (
 	Fine    Mood = ""
 	Slow    Mood = "slow"
@@ -25,8 +26,8 @@ const (
 // Refuses tells whether a command of that mood must be refused.
 func (m Mood) Refuses() bool { return m == Panics || m == Ignores || m == Ends }
 
-// Projections are the read models: the digest of each parcel, and how many events all partitions have counted in one
-// row.
+// Projections are the read models: the digest of each parcel, and how many events all partitions
+// have counted in one row.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{projections.Define("parcels", projections.Each(Definition, project), projections.Setup(`
 		create table if not exists parcels (id text primary key, bytes bigint not null);

@@ -1,9 +1,9 @@
-// Package parcel is an aggregate whose events have bodies of any size and shape, and a read model with moods, for
-// workers that faults strike.
+// Package parcel is an aggregate whose events have bodies of any size and shape, and a read model
+// with moods, for workers that faults strike.
 //
-// The state has a digest of all bodies, byte by byte: a body that does not come back as it was written makes another
-// state. The read model is sometimes slow, ignores an error, panics, ends its transaction, weakens its session, or
-// writes a row that all partitions share.
+// The state has a digest of all bodies, byte by byte: a body that does not come back as it was
+// written makes another state. The read model is sometimes slow, ignores an error, panics, ends its
+// transaction, weakens its session, or writes a row that all partitions share.
 package parcel
 
 import (
