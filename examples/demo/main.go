@@ -207,7 +207,7 @@ func countEvents(ctx context.Context, js jetstream.JetStream) (events uint64, er
 func showNext(out io.Writer) {
 	_, _ = fmt.Fprint(out, `
 What to try next:
-  go run ./cmd/worker --dev                                       a worker with its own NATS, nothing to install
+  go run ./cmd/worker --dev                                       a worker with its own NATS and Postgres
   go run ./cmd/publisher request counter 42 increment '{"by":1}'   a command, and its outcome
   go run ./cmd/publisher watch                                    the events as they come
   go run ./cmd/publisher --help                                   everything else
