@@ -10,21 +10,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/maestro-es/maestro/internal/child"
 )
 
 // Pooler is a PgBouncer process in transaction mode, which comes back at the same port.
 type Pooler struct {
-	t    testing.TB
-	dir  string
-	port int
-	as   *syscall.Credential
-
-	mu  sync.Mutex
-	cmd *exec.Cmd
+	t       testing.TB
+	dir     string
+	port    int
+	as      *syscall.Credential
+	process child.Place
 }
 
 // poolerSettings: a query waits for a connection for two seconds, and few share many.
@@ -96,17 +95,14 @@ func (p *Pooler) Address() string { return "127.0.0.1:" + strconv.Itoa(p.port) }
 
 // Start starts the pooler again after [Pooler.Stop], and returns when it listens.
 func (p *Pooler) Start() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	path := "/usr/sbin/pgbouncer" // Debian's place, which is not in everybody's PATH
 	if found, err := exec.LookPath("pgbouncer"); err == nil {
 		path = found
 	}
-	p.cmd = exec.Command(path, filepath.Join(p.dir, "ini"))
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as, Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Errorf("start PgBouncer: %v: ./setup installs it", err)
-		p.cmd = nil
+	cmd := exec.Command(path, filepath.Join(p.dir, "ini"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	if err := p.process.Start(cmd); err != nil {
+		p.t.Errorf("start PgBouncer: %v: ./setup test installs it", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), poolerStart)
@@ -127,30 +123,11 @@ func (p *Pooler) Start() {
 const poolerStart = 10 * time.Second
 
 // Stop ends the pooler and waits until it is gone.
-func (p *Pooler) Stop(s syscall.Signal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return
-	}
-	_ = p.cmd.Process.Signal(s)
-	force := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
-	_ = p.cmd.Wait()
-	force.Stop()
-	p.cmd = nil
-}
+func (p *Pooler) Stop(s syscall.Signal) { p.process.Stop(s, 5*time.Second) }
 
 // Pause has the pooler hand out no connections: what asks for one waits, and is refused after two
 // seconds.
-func (p *Pooler) Pause() { p.signal(syscall.SIGUSR1) }
+func (p *Pooler) Pause() { p.process.Signal(syscall.SIGUSR1) }
 
 // Resume ends a pause.
-func (p *Pooler) Resume() { p.signal(syscall.SIGUSR2) }
-
-func (p *Pooler) signal(s syscall.Signal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(s)
-	}
-}
+func (p *Pooler) Resume() { p.process.Signal(syscall.SIGUSR2) }

@@ -3,14 +3,12 @@ package faults
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,13 +17,15 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"github.com/maestro-es/maestro/internal/child"
 )
 
 // brokerCommand makes the test binary a nats-server, so that there is a process to kill.
 const brokerCommand = "nats-server"
 
 // runBroker is that nats-server, with a configuration file that it reads again at a SIGHUP. It ends
-// with SIGTERM, or with the process that started it.
+// with SIGTERM.
 func runBroker(file string) int {
 	again := make(chan os.Signal, 1) // before the server is there: a SIGHUP must not end the process
 	signal.Notify(again, syscall.SIGHUP)
@@ -41,7 +41,6 @@ func runBroker(file string) int {
 	s.ConfigureLogger()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
 	s.Start()
 	for {
 		select {
@@ -64,9 +63,7 @@ type broker struct {
 	routes           string // to all servers of the cluster
 	log              *os.File
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	stdin io.Closer
+	process child.Place
 }
 
 // startBrokers starts one nats-server, or several that form a cluster.
@@ -98,49 +95,19 @@ func startBrokers(t *testing.T, n int, r rules) []*broker {
 func (b *broker) url() string { return "nats://127.0.0.1:" + strconv.Itoa(b.port) }
 
 func (b *broker) start() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.cmd != nil {
-		return nil
-	}
 	executable, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(executable, brokerCommand, b.dir+".conf")
 	cmd.Stdout, cmd.Stderr = b.log, b.log
-	if b.stdin, err = cmd.StdinPipe(); err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	b.cmd = cmd
-	return nil
+	return b.process.Start(cmd)
 }
 
 // stop ends the server with a signal, by force if that takes long, and waits until it is gone.
-func (b *broker) stop(s syscall.Signal) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.cmd == nil {
-		return
-	}
-	_ = b.cmd.Process.Signal(s)
-	_ = b.stdin.Close()
-	force := time.AfterFunc(patience/3, func() { _ = b.cmd.Process.Kill() })
-	_ = b.cmd.Wait()
-	force.Stop()
-	b.cmd = nil
-}
+func (b *broker) stop(s syscall.Signal) { b.process.Stop(s, patience/3) }
 
-func (b *broker) signal(s syscall.Signal) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.cmd != nil {
-		_ = b.cmd.Process.Signal(s)
-	}
-}
+func (b *broker) signal(s syscall.Signal) { b.process.Signal(s) }
 
 // save keeps a copy of the files of a stopped server, restore puts it back: so a disk forgets what
 // was written to it last.

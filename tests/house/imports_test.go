@@ -38,7 +38,8 @@ var rooms = map[string]string{
 	"internal/heap":        "",
 	"internal/release":     "",
 	"internal/timerslack":  "",
-	"internal/localpg":     "internal/localca",
+	"internal/child":       "",
+	"internal/localpg":     "internal/child internal/localca",
 	"internal/membership":  "internal/wire",
 	"internal/lane":        "aggregate store internal/hlc internal/monotonic internal/telemetry internal/wire",
 
