@@ -53,8 +53,8 @@ func check(c Config) error {
 	if (c.Database == nil) == (c.Store == nil) {
 		errs = append(errs, errors.New("exactly one of Config.Database and Config.Store is needed"))
 	}
-	if c.Partitions < 0 || c.Partitions > maxPartitions {
-		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, maxPartitions))
+	if c.Partitions < 0 || c.Partitions > wire.MaxPartitions {
+		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, wire.MaxPartitions))
 	}
 	if c.CacheBytes < 0 || c.CacheIdle < 0 || c.MaxBatch < 0 {
 		errs = append(errs, errors.New("Config.CacheBytes, Config.CacheIdle and Config.MaxBatch must not be negative"))
@@ -107,6 +107,3 @@ func takesAny(p *projections.Projection, aggregates []aggregate.Type) bool {
 		return a != nil && slices.ContainsFunc(a.EventNames(), func(event string) bool { return p.Wants(a.Name(), event) })
 	})
 }
-
-// maxPartitions bounds what one namespace can be divided into.
-const maxPartitions = 1024

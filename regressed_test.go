@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/admin"
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/client"
 	"github.com/maestro-es/maestro/internal/localnats"
@@ -178,7 +179,7 @@ func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 			require.EqualValues(t, kept+lost, positions(t, r.js), "nothing is published")
 
 			r.stop()
-			events, err := maestro.Republish(t.Context(), r.config)
+			events, err := admin.Republish(t.Context(), admin.Config{NATS: r.config.NATS, Database: r.pool, Logger: r.config.Logger})
 			require.NoError(t, err)
 			require.EqualValues(t, kept+more+2, events)
 			r.start()
@@ -205,4 +206,17 @@ func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {
 		return err == nil && position == 2
 	})
 	require.EqualValues(t, 3, r.deposit("a", 1).Sequence)
+}
+
+// positions is how many events the event stream has.
+func positions(t *testing.T, js jetstream.JetStream) (events uint64) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
+	require.NoError(t, err)
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("maestro.evt.>"))
+	require.NoError(t, err)
+	for _, n := range info.State.Subjects {
+		events += n
+	}
+	return events
 }

@@ -35,35 +35,23 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	if o.Partitions == 0 {
 		return errors.New("repartition: say how many partitions the namespace is to have")
 	}
-	p, err := openPools(pool, o)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	conn, err := lockMaintenance(ctx, p.work, o.Namespace)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found, err := existing(ctx, p.control, o)
-	switch {
-	case err != nil:
-		return err
-	case found.partitions == o.Partitions && found.maintenance == "":
-		return nil
-	case found.partitions == o.Partitions && found.maintenance == repartitioning:
-	case found.maintenance != "":
-		return found.unfinished(o.Namespace)
-	default:
-		before := newPostgres(p, o, found.partitions)
-		if err := before.repartition(ctx, conn, o.Partitions, drain); err != nil {
-			return fmt.Errorf("repartition namespace %q: %w", o.Namespace, err)
+	return maintain(ctx, pool, o, func(ctx context.Context, m maintenance) error {
+		switch found := m.found; {
+		case found.partitions == o.Partitions && found.maintenance == "":
+			return nil
+		case found.partitions == o.Partitions && found.maintenance == repartitioning: // the log has moved
+		case found.maintenance != "":
+			return found.unfinished(o.Namespace)
+		default:
+			if err := m.log(found.partitions).repartition(ctx, m.conn, o.Partitions, drain); err != nil {
+				return fmt.Errorf("repartition namespace %q: %w", o.Namespace, err)
+			}
 		}
-	}
-	if err := rebuild(ctx, newPostgres(p, o, o.Partitions)); err != nil {
-		return err
-	}
-	return endMaintenance(ctx, p.work, o.Namespace)
+		if err := rebuild(ctx, m.log(o.Partitions)); err != nil {
+			return err
+		}
+		return m.end(ctx)
+	})
 }
 
 // repartition moves all rows, if nobody acquires a partition between the call of drain and that.

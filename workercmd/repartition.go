@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 
-	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/admin"
 )
 
 // repartitionCommand is `worker repartition`.
-type repartitionCommand struct {
-	database
-	broker
-	Replicas int `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do."`
-}
+type repartitionCommand struct{ order }
 
 // Help is shown by --help below the usage.
 func (*repartitionCommand) Help() string {
@@ -37,26 +31,11 @@ func (r *repartitionCommand) Run(ctx context.Context) error {
 	if r.Partitions == 0 {
 		return errors.New("say how many partitions the namespace is to have: --partitions N (MAESTRO_PARTITIONS)")
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	nc, err := r.broker.connect(logger)
-	if err != nil {
+	return r.give(ctx, func(ctx context.Context, c admin.Config) error {
+		events, err := admin.Repartition(ctx, c, r.Partitions)
+		if err == nil {
+			fmt.Printf("namespace %q has %d partitions; %d events were published anew\n", r.Namespace, r.Partitions, events)
+		}
 		return err
-	}
-	defer nc.Close()
-	pool, err := r.database.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	config := maestro.Config{NATS: nc, Database: pool, Namespace: r.Namespace, Logger: logger}
-	config.Commands.Replicas, config.Events.Replicas = r.Replicas, r.Replicas
-	events, err := maestro.Repartition(ctx, config, r.Partitions)
-	if ctx.Err() != nil {
-		return errors.New("interrupted: run worker repartition again to go on. A worker says at its start if it has to wait for that")
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Printf("namespace %q has %d partitions; %d events were published anew\n", r.Namespace, r.Partitions, events)
-	return nil
+	}, "interrupted: run worker repartition again to go on. A worker says at its start if it has to wait for that")
 }

@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 
-	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/admin"
 )
 
 // republishCommand is `worker republish`.
-type republishCommand struct {
-	database
-	broker
-	Replicas int `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold the stream. Default: as many as do."`
-}
+type republishCommand struct{ order }
 
 // Help is shown by --help below the usage.
 func (*republishCommand) Help() string {
@@ -34,26 +28,11 @@ func (r *republishCommand) Run(ctx context.Context) error {
 	if r.DatabaseURL == memoryURL {
 		return errors.New("the in-memory store ends with its worker: there is nothing to republish from")
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	nc, err := r.broker.connect(logger)
-	if err != nil {
+	return r.give(ctx, func(ctx context.Context, c admin.Config) error {
+		events, err := admin.Republish(ctx, c)
+		if err == nil {
+			fmt.Printf("%d events are in the stream\n", events)
+		}
 		return err
-	}
-	defer nc.Close()
-	pool, err := r.database.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	config := maestro.Config{NATS: nc, Database: pool, Namespace: r.Namespace, Partitions: r.Partitions, Logger: logger}
-	config.Events.Replicas = r.Replicas
-	events, err := maestro.Republish(ctx, config)
-	if ctx.Err() != nil {
-		return errors.New("interrupted before the stream was complete: run worker republish again. No worker starts until it has finished")
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d events are in the stream\n", events)
-	return nil
+	}, "interrupted before the stream was complete: run worker republish again. No worker starts until it has finished")
 }

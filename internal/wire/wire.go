@@ -64,6 +64,9 @@ const (
 // DefaultNamespace is the namespace of a worker that was given none.
 const DefaultNamespace = "maestro"
 
+// MaxPartitions bounds what one namespace can be divided into.
+const MaxPartitions = 1024
+
 // Namespace names a group of subjects, streams and the schema that belong together.
 type Namespace string
 

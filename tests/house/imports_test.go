@@ -12,6 +12,7 @@ import (
 // "maestro". Tests are free.
 //
 //	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console -> store -> aggregate -> standard library
+//	workercmd -> admin -> consumer | eventstream -> store
 //	client -> protocol | aggregate -> standard library
 //
 // What stands beside each other here does not import each other: each declares the small interface
@@ -52,12 +53,14 @@ var rooms = map[string]string{
 	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/stream internal/telemetry internal/wire",
 	"projections": "aggregate store internal/telemetry",
 
+	"admin": "consumer eventstream store internal/hlc internal/wire",
+
 	"maestro": "aggregate store client console consumer eventstream projections " +
 		"internal/hlc internal/link internal/telemetry internal/release internal/wire internal/lane",
 
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 
-	"workercmd": "maestro aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
+	"workercmd": "maestro admin aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
 		"internal/localpg internal/recording internal/release internal/telemetry internal/timerslack",
 
 	"cmd/worker": "workercmd aggregate examples/counter examples/declaration",

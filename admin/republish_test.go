@@ -1,4 +1,4 @@
-package maestro_test
+package admin_test
 
 import (
 	"context"
@@ -11,9 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/admin"
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/eventstream"
+	"github.com/maestro-es/maestro/examples/counter"
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
@@ -23,9 +25,9 @@ import (
 // Whoever mends a stream need not know how the workers keep it: what is not said stays as it is.
 func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 	t.Parallel()
-	for name, mend := range map[string]func(maestro.Config) (int64, error){
-		"republish":   func(c maestro.Config) (int64, error) { return maestro.Republish(t.Context(), c) },
-		"repartition": func(c maestro.Config) (int64, error) { return maestro.Repartition(t.Context(), c, 3) },
+	for name, mend := range map[string]func(admin.Config) (int64, error){
+		"republish":   func(c admin.Config) (int64, error) { return admin.Republish(t.Context(), c) },
+		"repartition": func(c admin.Config) (int64, error) { return admin.Repartition(t.Context(), c, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,11 +44,11 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(log.Close)
 			for i := range many {
-				_, err := accounts(t, log).Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: 1}, maestro.Evaluation{})
+				_, err := counters(t, log).Evaluate(t.Context(), fmt.Sprint(i), increment(1), maestro.Evaluation{})
 				require.NoError(t, err)
 			}
 
-			config := maestro.Config{NATS: nc, Database: pool, Logger: slog.New(slog.DiscardHandler)}
+			config := admin.Config{NATS: nc, Database: pool, Logger: slog.New(slog.DiscardHandler)}
 			config.Events.MaxAge = 2 * time.Hour // what is said is done
 			published, err := mend(config)
 			require.NoError(t, err)
@@ -69,30 +71,32 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	pool, nc := localpg.Pool(t, localpg.Database(t)), localnats.ForTest(t).Connect(t)
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
-	config := maestro.Config{NATS: nc, Database: pool, Partitions: 2, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
-	early, err := maestro.New(t.Context(), config)
+	logger := slog.New(slog.DiscardHandler)
+	config := admin.Config{NATS: nc, Database: pool, Partitions: 2, Logger: logger}
+	worker := maestro.Config{NATS: nc, Database: pool, Partitions: 2, Aggregates: []aggregate.Type{counter.Definition}, Logger: logger}
+	early, err := maestro.New(t.Context(), worker)
 	require.NoError(t, err)
 	log, err := store.Open(t.Context(), pool, store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(log.Close)
 	deposit := func(id string) {
-		_, err := accounts(t, log).Evaluate(t.Context(), id, Deposit{Amount: 1}, maestro.Evaluation{})
+		_, err := counters(t, log).Evaluate(t.Context(), id, increment(1), maestro.Evaluation{})
 		require.NoError(t, err)
 	}
 	for i := range many {
 		deposit(fmt.Sprint(i))
 	}
-	_, err = maestro.Republish(t.Context(), config)
+	_, err = admin.Republish(t.Context(), config)
 	require.NoError(t, err)
 
 	republished := make(chan error, 1)
 	go func() { // it waits until the server has forgotten what was published
-		_, err := maestro.Republish(t.Context(), config)
+		_, err := admin.Republish(t.Context(), config)
 		republished <- err
 	}()
 	require.Eventually(t, func() bool {
 		var w *maestro.Worker
-		if w, err = maestro.New(t.Context(), config); err == nil {
+		if w, err = maestro.New(t.Context(), worker); err == nil {
 			w.Close()
 		}
 		return err != nil
@@ -105,7 +109,13 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	deposit("more")
 	require.NoError(t, <-republished)
 
-	require.Eventually(t, func() bool { return positions(t, js) == many+1 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { // each event has an aggregate of its own, and with that a subject
+		stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
+		require.NoError(t, err)
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("maestro.evt.>"))
+		require.NoError(t, err)
+		return len(info.State.Subjects) == many+1
+	}, 20*time.Second, 10*time.Millisecond)
 	stop()
 	require.NoError(t, <-ended)
 	rows, err := log.Rows(t.Context())
@@ -118,7 +128,7 @@ func TestAnInterruptedRepublishIsFinished(t *testing.T) {
 	t.Parallel()
 	pool, server := localpg.Pool(t, localpg.Database(t)), localnats.ForTest(t)
 	nc := server.Connect(t)
-	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
+	config := admin.Config{NATS: nc, Database: pool, Logger: slog.New(slog.DiscardHandler)}
 	log, err := store.Open(t.Context(), pool, store.Options{Partitions: 2})
 	require.NoError(t, err)
 	t.Cleanup(log.Close)
@@ -131,23 +141,10 @@ func TestAnInterruptedRepublishIsFinished(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = log.Acquire(t.Context(), 0, "worker")
 	require.ErrorIs(t, err, store.ErrMaintenance)
-	_, err = maestro.Repartition(t.Context(), config, 3)
+	_, err = admin.Repartition(t.Context(), config, 3)
 	require.ErrorIs(t, err, store.ErrMaintenance)
-	_, err = maestro.Republish(t.Context(), config)
+	_, err = admin.Republish(t.Context(), config)
 	require.NoError(t, err)
 	_, err = log.Acquire(t.Context(), 0, "worker")
 	require.NoError(t, err)
-}
-
-// positions is how many events the event stream has.
-func positions(t *testing.T, js jetstream.JetStream) (events uint64) {
-	t.Helper()
-	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
-	require.NoError(t, err)
-	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("maestro.evt.>"))
-	require.NoError(t, err)
-	for _, n := range info.State.Subjects {
-		events += n
-	}
-	return events
 }

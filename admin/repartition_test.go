@@ -1,4 +1,4 @@
-package maestro_test
+package admin_test
 
 import (
 	"context"
@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/admin"
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/examples/counter"
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/store"
@@ -18,7 +20,7 @@ import (
 
 func TestRepartitionSaysWhatItLacks(t *testing.T) {
 	t.Parallel()
-	_, err := maestro.Repartition(t.Context(), maestro.Config{Namespace: "No", Store: store.NewMemory(2)}, 0)
+	_, err := admin.Repartition(t.Context(), admin.Config{Namespace: "No"}, 0)
 	for _, lacking := range []string{`namespace "No"`, "Config.NATS is missing", "Config.Database is missing", "0 partitions: expected 1 to 1024"} {
 		require.ErrorContains(t, err, lacking)
 	}
@@ -31,47 +33,47 @@ func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
 	pool := localpg.Pool(t, localpg.Database(t))
-	config := maestro.Config{NATS: nc, Database: pool, Aggregates: []aggregate.Type{account}, Logger: slog.New(slog.DiscardHandler)}
+	config := admin.Config{NATS: nc, Database: pool, Logger: slog.New(slog.DiscardHandler)}
 	opened := func(partitions int) *store.Postgres {
 		log, err := store.Open(t.Context(), pool, store.Options{Partitions: partitions})
 		require.NoError(t, err)
 		t.Cleanup(log.Close)
 		return log
 	}
-	former := accounts(t, opened(2))
+	former := counters(t, opened(2))
 	const many = 20
 	for i := range many {
-		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: i + 1}, maestro.Evaluation{})
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(i+1), maestro.Evaluation{})
 		require.NoError(t, err)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	_, err = maestro.Repartition(ended, config, 3)
+	_, err = admin.Repartition(ended, config, 3)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 2, opened(0).Partitions())
 
-	events, err := maestro.Repartition(t.Context(), config, 3)
+	events, err := admin.Repartition(t.Context(), config, 3)
 	require.NoError(t, err)
 	require.EqualValues(t, many, events)
 	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
 	require.NoError(t, err)
 	require.EqualValues(t, many+3, stream.CachedInfo().State.Msgs, "the events and a fence for each partition")
-	events, err = maestro.Repartition(t.Context(), config, 3)
+	events, err = admin.Repartition(t.Context(), config, 3)
 	require.NoError(t, err)
 	require.Zero(t, events, "there is nothing to do")
 
 	var mismatch *store.PartitionsError
 	for i := range many {
-		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), Deposit{Amount: 1}, maestro.Evaluation{})
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(1), maestro.Evaluation{})
 		require.ErrorAs(t, err, &mismatch)
 	}
-	now := accounts(t, opened(0))
+	now := counters(t, opened(0))
 	for i := range many {
 		state, err := now.Fetch(t.Context(), fmt.Sprint(i))
 		require.NoError(t, err)
-		require.Equal(t, aggregate.Root[Account]{ID: fmt.Sprint(i), Sequence: 1, State: Account{Balance: i + 1}}, state)
+		require.Equal(t, aggregate.Root[counter.Counter]{ID: fmt.Sprint(i), Sequence: 1, State: counter.Counter{Value: int64(i + 1)}}, state)
 	}
-	config.Partitions = 2
-	_, err = maestro.New(t.Context(), config)
+	_, err = maestro.New(t.Context(), maestro.Config{NATS: nc, Database: pool, Partitions: 2,
+		Aggregates: []aggregate.Type{counter.Definition}, Logger: config.Logger})
 	require.ErrorAs(t, err, &mismatch)
 }

@@ -1,0 +1,28 @@
+package admin_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/examples/counter"
+	"github.com/maestro-es/maestro/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counters is a repository that works until the test ends.
+func counters(t *testing.T, s store.Store) *maestro.Repository[counter.Counter] {
+	t.Helper()
+	r, err := maestro.NewRepository(t.Context(), counter.Definition, s, maestro.RepositoryConfig{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return r
+}
+
+func increment(by int) counter.Increment {
+	amount := int64(by)
+	return counter.Increment{By: &amount}
+}
