@@ -140,7 +140,7 @@ func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, rep
 }
 
 func (c *Consumer) stateOf(key store.Key, i aggregate.Instance) (state, error) {
-	body, err := i.State()
+	body, err := c.Lane.StateOf(key, i)
 	return state{Aggregate: key.Type, ID: key.ID, Sequence: i.Sequence(), Partition: c.partition(key), State: body}, err
 }
 
@@ -198,7 +198,15 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			defer func() { <-c.slots }()
 			ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 			defer cancel()
+			returned := false
+			defer func() {
+				if !returned { // code of the user's has ended the goroutine
+					c.replyError(reply, &store.Error{Code: lane.CodeUnreadableAggregate,
+						Message: "code of the aggregate has ended its goroutine (runtime.Goexit): it must return"})
+				}
+			}()
 			read(ctx)
+			returned = true
 		}()
 	default:
 		c.replyError(reply, &store.Error{Code: lane.CodeUnavailable, Message: "too many reads at a time: try again"})

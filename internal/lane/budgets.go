@@ -25,10 +25,13 @@ type Budgets struct {
 	// Rarely is how often a command of the partition may be given up where Postgres was slow
 	// recently. The default is 10 min.
 	Rarely time.Duration
-	// Silence is the time after which a handler that does not come back is named in the log. The
+	// Silence is the time after which a handler that does not come back is named in the log, and
+	// after which nothing waits any more for the code that encodes a state or a snapshot. The
 	// default is 20 s.
 	Silence time.Duration
 }
+
+const defaultSilence = 20 * time.Second
 
 func (b Budgets) withDefaults() Budgets {
 	b.Attempt = cmp.Or(b.Attempt, 30*time.Second)
@@ -37,7 +40,7 @@ func (b Budgets) withDefaults() Budgets {
 	b.Spread = cmp.Or(b.Spread, 5*time.Minute)
 	b.Recent = cmp.Or(b.Recent, time.Minute)
 	b.Rarely = cmp.Or(b.Rarely, 10*time.Minute)
-	b.Silence = cmp.Or(b.Silence, 20*time.Second)
+	b.Silence = cmp.Or(b.Silence, defaultSilence)
 	return b
 }
 

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -61,6 +62,8 @@ type Result struct {
 	// wants the state. The instance must not be changed.
 	Events   []store.Event
 	Instance aggregate.Instance
+
+	patience time.Duration // with the code that writes the state
 }
 
 // show adds what a command wants beside its outcome.
@@ -82,7 +85,8 @@ func (r *Result) Answer() store.Outcome {
 		o.Events = append(o.Events, e.InOutcome())
 	}
 	if r.Instance != nil {
-		state, err := r.Instance.State()
+		key := store.Key{Type: o.Aggregate, ID: o.ID}
+		state, err := encode("state", key, cmp.Or(r.patience, defaultSilence), r.Instance.State)
 		if err != nil {
 			o.Error = &store.Error{Code: codeStateUnavailable, Message: err.Error()}
 		}

@@ -34,8 +34,12 @@ type hand struct {
 	answering  bool // after the commit
 }
 
-// errExited ends a lane that does not know what it has told to whom.
-var errExited = errors.New("code of an aggregate has ended its goroutine (runtime.Goexit) when its state was written: it must return")
+// exitedItself is the value of the panic that stands for code that has ended its goroutine.
+const exitedItself = "it has ended its goroutine (runtime.Goexit): it must return"
+
+// errExited ends a lane that does not know what it has told to whom. What code of an aggregate's is
+// called after a commit has a goroutine of its own; see [encode].
+var errExited = errors.New("the goroutine of a partition has been ended (runtime.Goexit) after a commit")
 
 // exited finds the task whose code has ended the goroutine of the lane, and has it refused.
 func (l *Lane) exited(ctx context.Context) error {
@@ -50,7 +54,7 @@ func (l *Lane) exited(ctx context.Context) error {
 	case h.task == severalTasks:
 		during = "an argument of queued SQL"
 	}
-	var err error = &aggregate.PanicError{During: during, Value: "it has ended its goroutine (runtime.Goexit): it must return"}
+	var err error = &aggregate.PanicError{During: during, Value: exitedItself}
 	if h.projection != "" || h.task == severalTasks {
 		err = &projectionError{projection: h.projection, task: h.task, err: err}
 	}

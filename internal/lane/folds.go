@@ -133,7 +133,7 @@ func (f *folds) fold(key store.Key, wanted *[]folding) {
 				return
 			}
 		}
-		w.result.Instance = instance.Clone()
+		w.result.Instance, w.result.patience = instance.Clone(), l.Budgets.Silence
 		*wanted = (*wanted)[1:]
 		answer(w)
 	}

@@ -104,6 +104,7 @@ type Lane struct {
 	held          map[store.Key]*hold
 	hand          hand
 	exits         map[store.Key]error // what has ended the goroutine when it was read
+	silent        map[string]bool     // the types whose snapshots have not come back
 	trials        trials
 	folds         folds
 	waits         backoff.BackOff // between attempts that fail, nil after one that did not
@@ -130,8 +131,8 @@ func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	c.Budgets = c.Budgets.withDefaults()
 	l := &Lane{Config: c, publisher: publisher, partition: at.Number, intake: newIntake(c.MaxBatch, c.Memory.Intake),
 		done: make(chan struct{}), at: at, clock: c.Clock.Clock(), cache: newCache(), window: c.MaxBatch, loads: newLoads(c.MaxBatch),
-		held:     map[store.Key]*hold{},
-		exits:    map[store.Key]error{},
+		held:  map[store.Key]*hold{},
+		exits: map[store.Key]error{}, silent: map[string]bool{},
 		measures: measures{count: map[telemetry.Kind]func(int64){}}}
 	c.Clock.Saw(at.Clock, time.Time{})
 	l.clock.Observe(at.Time, at.Clock)

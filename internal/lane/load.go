@@ -91,6 +91,7 @@ func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int
 	l := a.lane
 	instances := make([]aggregate.Instance, len(queries))
 	for i := range queries {
+		l.hand = hand{key: queries[i].Key}
 		instances[i] = l.Types[queries[i].Type].New(queries[i].ID)
 		queries[i].Restore, queries[i].Each = l.restorer(queries[i].Key, instances[i]), l.preparer(queries[i].Key, instances[i])
 	}

@@ -73,7 +73,7 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
-	l.tried, l.projected = tasks, false
+	l.tried, l.projected, l.hand = tasks, false, hand{task: severalTasks}
 	start := time.Now()
 	l.began = start
 	a, err := l.evaluate(ctx, tasks)
@@ -223,7 +223,7 @@ func (l *Lane) conclude(a *attempt) {
 			l.folds.add(t, a.results[i])
 			continue
 		case t.command.Done != nil:
-			t.command.Done(a.results[i])
+			l.tell(t, &a.results[i])
 		}
 		t.command.traceOutcome(&a.results[i])
 	}
@@ -232,4 +232,12 @@ func (l *Lane) conclude(a *attempt) {
 	}
 	l.keepAggregates(a)
 	l.measure(a)
+}
+
+// tell answers a command. What it answers with may take code of the user's, which writes the state.
+func (l *Lane) tell(t task, result *Result) {
+	if result.patience = l.Budgets.Silence; result.Instance != nil {
+		l.doing.turn(Deciding, t.key(), t.name(), "")
+	}
+	t.command.Done(*result)
 }

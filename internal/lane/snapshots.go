@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -58,11 +59,15 @@ func (s *Snapshots) Within(m *Memory) *Snapshots {
 // snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
 func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	s := l.Snapshots
-	if s == nil || len(s.queue) == cap(s.queue) || !s.held.room() {
+	if s == nil || l.silent[key.Type] || len(s.queue) == cap(s.queue) || !s.held.room() {
 		return false
 	}
-	taken, err := instance.Snapshot()
+	l.doing.turn(Deciding, key, "", "")
+	taken, err := encode("snapshot", key, l.Budgets.Silence, instance.Snapshot)
 	if err != nil {
+		if errors.As(err, new(*silentError)) { // the lane has waited once, and does not wait for each
+			l.silent[key.Type] = true
+		}
 		l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn), "no snapshot could be taken", "aggregate", key.Type, "error", err)
 		return true
 	}

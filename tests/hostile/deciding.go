@@ -77,6 +77,8 @@ var Deciding = []CommandHabit{
 	{Habit{"decide ends its goroutine", "failed panic"}, func(Misbehave, root) (events, error) { runtime.Goexit(); return nil, nil }},
 	{Habit{"evolve ends its goroutine", "failed panic"}, evolves("exits")},
 	{Habit{"evolve empties the state", "committed"}, evolves("empties")},
+	{Habit{"writing the state panics", "committed state_unavailable"}, evolves("writing panics")},
+	{Habit{"writing the state ends its goroutine", "committed state_unavailable"}, evolves("writing exits")},
 	{Habit{"nothing happens", "committed"}, func(Misbehave, root) (events, error) { return nil, nil }},
 	{Habit{"an event that is nil", "failed unregistered_event"}, emits(nil)},
 	{Habit{"an event without a name", "failed unregistered_event"}, emits(unregistered{})},
@@ -131,6 +133,8 @@ func (e Wild) Evolve(l Ledger) Ledger {
 		runtime.Goexit()
 	case "empties":
 		l.Notes = nil
+	case "writing panics", "writing exits":
+		l.writes = e.Habit
 	}
 	l.Events++
 	return l

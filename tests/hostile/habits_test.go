@@ -1,12 +1,14 @@
 package hostile_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/client"
 	"github.com/maestro-es/maestro/store"
 	"github.com/maestro-es/maestro/tests/hostile"
 )
@@ -51,11 +53,14 @@ func (s *system) hold(h hostile.Trial) {
 		id := s.inPartition(1, way)
 		before := s.good(s.Request, command(id, "add", nil))
 		beside := s.beside(id)
-		o, err := s.ask(send, command(id, h.Command, h.Data))
+		bad := command(id, h.Command, h.Data)
+		bad.Return = client.ReturnState
+		o, err := s.ask(send, bad)
 		beside()
 		require.NoError(s, err)
 		s.wanted(h.Habit, o)
 		s.leftNothing(o, before)
+		s.read(id)
 		s.goOn()
 	}
 	s.unchanged()
@@ -69,6 +74,18 @@ func (s *system) beside(id string) (wait func()) {
 		sent.Go(func() { s.good(s.Request, command(id, "add", nil)) })
 	}
 	return sent.Wait
+}
+
+// read reads a ledger's state, now and as it was. Where there is no state to be had, an error says
+// so.
+func (s *system) read(id string) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	for _, o := range []client.GetOptions{{}, {Cached: true}, {Sequence: 1}} {
+		_, err := s.Get(ctx, hostile.Definition.Name(), id, o)
+		require.NoError(s, ctx.Err(), "a read is not answered: %v", err)
+	}
 }
 
 // wanted holds an outcome to what the table says.

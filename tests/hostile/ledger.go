@@ -12,6 +12,8 @@ import (
 type Ledger struct {
 	Events int               `json:"events"`
 	Notes  map[string]string `json:"notes,omitempty"`
+	// writes is what its JSON and its snapshots do that is wrong.
+	writes string
 }
 
 type (
@@ -28,7 +30,7 @@ type Habit struct {
 }
 
 // Definition puts the aggregate together.
-var Definition = aggregate.Define("ledger",
+var Definition = aggregate.Define("ledger", aggregate.SnapshotEvery[Ledger](2),
 	aggregate.Handles[Add]("add"), aggregate.Handles[Misbehave]("misbehave"), aggregate.Handles[Tempt]("tempt"),
 	aggregate.Handles[Observe]("observe"),
 	aggregate.Emits[Added]("added"), aggregate.Emits[Wild]("wild"), aggregate.Emits[Observed]("observed"),
@@ -48,8 +50,12 @@ type Added struct {
 	Text string `json:"text,omitempty"`
 }
 
-// Evolve counts.
-func (e Added) Evolve(l Ledger) Ledger { l.Events++; return l }
+// Evolve counts, and has the state be written as it should be.
+func (e Added) Evolve(l Ledger) Ledger {
+	l.Events++
+	l.writes = ""
+	return l
+}
 
 // Misbehave has a habit of the tables [Deciding] or [Encoding].
 type Misbehave struct {
