@@ -189,6 +189,27 @@ func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	}
 }
 
+// The log has lost commits, and others have come to the same position since. Only the time of the
+// last event tells: no command is decided on what is gone.
+func TestAnotherHistoryOfTheSameLengthIsNoticed(t *testing.T) {
+	t.Parallel()
+	r := newRunning(t)
+	r.deposit("a", 3)
+	r.published(3)
+	restore := r.backUp()
+	_, err := r.pool.Exec(t.Context(), `update kept_partitions set recorded_at = recorded_at + interval '1 millisecond';
+		update kept_log set recorded_at = recorded_at + interval '1 millisecond', aggregate_id = 'b', sequence = 1 where position = 3`)
+	require.NoError(t, err)
+	restore()
+	require.EqualValues(t, 3, r.deposit("a", 1).Sequence, "it has two events in the log")
+	require.EqualValues(t, 2, r.deposit("b", 1).Sequence)
+	require.True(t, r.log.has("the log has gone back: commits that were answered are gone"))
+	r.until(func() bool {
+		err := r.worker.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), "worker republish")
+	})
+}
+
 // What was answered and is gone, the durable commands of it that are still in the stream are
 // handled again.
 func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {

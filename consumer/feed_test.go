@@ -101,7 +101,7 @@ func TestACommandWithoutAnIDIsKnownByItsPlace(t *testing.T) {
 	p := wire.Partition("box", "a", 4)
 	row, err := s.Acquire(t.Context(), p, "operator")
 	require.NoError(t, err)
-	require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position}))
+	require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Time: row.Time}))
 	b.start(b.newConsumer(s, s))
 	require.Equal(t, "committed", b.outcome(b.send("a", "put", put("2"))).status())
 	require.JSONEq(t, `{"count":2,"holds":"12"}`, b.stateOf("a"))

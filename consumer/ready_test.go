@@ -97,7 +97,7 @@ func TestWhyTheWorkOnAPartitionEndsIsSaid(t *testing.T) {
 		{fmt.Errorf("partition 0: %w", store.ErrFenced), "a partition has another owner now"},
 		{errors.New("the disk is full"), "the work on a partition has failed: it begins anew"},
 		{fmt.Errorf("partition 0: %w", store.ErrMaintenance), "the work on a partition has failed: it begins anew"},
-		{fmt.Errorf("partition 0: %w", store.ErrRegressed), ""},
+		{fmt.Errorf("partition 0: %w", store.ErrRegressed), "the log has gone back: commits that were answered are gone"},
 		{nil, ""},
 	} {
 		var log bytes.Buffer

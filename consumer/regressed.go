@@ -71,10 +71,14 @@ func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at s
 		return at, err // what is seen is noted when the tenure ends, and twice a second
 	}
 	s.seen[partition].Store(at.Position)
-	s.Logger.Log(ctx, s.regressions.Level(slog.LevelError), "the log has gone back: commits that were answered are gone. Was an older backup "+
-		"restored, or did Postgres fail over to a server that lacked them? Commands go on where the log ends; see \"When commits are "+
-		"lost\" in docs/operations.md", "partition", partition, "position", at.Position, "had", seen, "epoch", at.Epoch, "claimed", claimed)
+	s.sayGoneBack("partition", partition, "position", at.Position, "had", seen, "epoch", at.Epoch, "claimed", claimed)
 	return at, nil
+}
+
+func (s *steward) sayGoneBack(attributes ...any) {
+	s.Logger.Log(context.Background(), s.regressions.Level(slog.LevelError), "the log has gone back: commits that were answered are gone. "+
+		"Was an older backup restored, or did Postgres fail over to a server that lacked them? Commands go on where the log ends; "+
+		"see \"When commits are lost\" in docs/operations.md", attributes...)
 }
 
 func (s *steward) acquireOnce(ctx context.Context, partition int) (store.Partition, error) {

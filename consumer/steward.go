@@ -105,6 +105,9 @@ func (s *steward) left(h *holding) {
 		}
 		return
 	case errors.Is(h.err, store.ErrRegressed): // it is acquired anew at once
+		if !h.stopping {
+			s.sayGoneBack("partition", h.partition, "error", h.err)
+		}
 		return
 	case errors.Is(h.err, store.ErrFenced):
 		s.Logger.Info("a partition has another owner now", "partition", h.partition, "error", h.err)

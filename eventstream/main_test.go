@@ -99,7 +99,7 @@ func (r *rig) commitBytes(n, size int) (position int64, events []store.Event) {
 			RecordedAt: time.UnixMicro(int64(r.era*1_000_000 + r.n + 1)).UTC()})
 		r.n++
 	}
-	require.NoError(r, r.log.Commit(r.Context(), &store.Commit{Epoch: row.Epoch, Position: row.Position, Events: events,
+	require.NoError(r, r.log.Commit(r.Context(), &store.Commit{Epoch: row.Epoch, Position: row.Position, Time: row.Time, Events: events,
 		Published: row.Published, EventStream: row.EventStream}))
 	return row.Position + int64(n), events
 }

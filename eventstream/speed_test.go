@@ -89,6 +89,6 @@ func commitUnit(b *testing.B, log *store.Memory, partition int, position int64, 
 	}
 	row, err := log.Partition(b.Context(), partition)
 	require.NoError(b, err)
-	require.NoError(b, log.Commit(b.Context(), &store.Commit{Partition: partition, Epoch: row.Epoch, Position: row.Position, Events: events}))
+	require.NoError(b, log.Commit(b.Context(), &store.Commit{Partition: partition, Epoch: row.Epoch, Position: row.Position, Time: row.Time, Events: events}))
 	return events
 }

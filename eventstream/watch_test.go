@@ -67,13 +67,14 @@ func (b *bench) commit(n int) {
 
 func (b *bench) commitAt(at time.Time, n int) {
 	b.Helper()
-	c := &store.Commit{Epoch: b.at.Epoch, Position: b.at.Position}
+	c := &store.Commit{Epoch: b.at.Epoch, Position: b.at.Position, Time: b.at.Time}
 	for range n {
 		b.at.Position++
 		c.Events = append(c.Events, store.Event{Position: b.at.Position, Aggregate: store.Key{Type: "counter", ID: "1"}, RecordedAt: at.UTC().Truncate(time.Microsecond),
 			Recorded: aggregate.Recorded{Sequence: b.at.Position, Type: "incremented", Version: 1, Body: []byte(`{}`)}})
 	}
 	require.NoError(b, b.log.Commit(b.Context(), c))
+	b.at.Time = c.Events[n-1].RecordedAt
 	b.publisher.Committed(b.at.Position, c.Events)
 	require.NoError(b, b.publisher.Flush(b.Context()))
 }

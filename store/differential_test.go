@@ -142,7 +142,7 @@ func (p *pair) drawCommit(rt *rapid.T) *store.Commit {
 	row, err := p.stores[0].Partition(p.Context(), p.partition)
 	require.NoError(p, err)
 	at := time.UnixMicro(rapid.Int64Range(1, 1<<50).Draw(rt, "time")).UTC()
-	c := &store.Commit{Partition: p.partition, Epoch: row.Epoch, Position: row.Position, Published: row.Position,
+	c := &store.Commit{Partition: p.partition, Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: row.Position,
 		Cursor: store.Cursor{Stream: at, Sequence: rapid.Uint64Range(0, 1<<40).Draw(rt, "cursor"), Time: at}}
 	fault := rapid.SampledFrom([]string{"", "", "", "", "epoch", "position", "sequence", "data"}).Draw(rt, "fault")
 	switch fault {

@@ -7,7 +7,7 @@ package store
 // is: SQL of a projection may have left the session with another value.
 const advanceStatement = `select maestro.advance(
 	pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::bigint[]),
-	pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[]),
-	pg_catalog.unnest($7::timestamptz[]), pg_catalog.unnest($8::timestamptz[]), pg_catalog.unnest($9::bigint[]),
-	pg_catalog.unnest($10::timestamptz[]), pg_catalog.unnest($11::timestamptz[])),
-	pg_catalog.set_config('` + durabilitySetting + `', $12, true)`
+	pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::timestamptz[]), pg_catalog.unnest($6::bigint[]),
+	pg_catalog.unnest($7::bigint[]), pg_catalog.unnest($8::timestamptz[]), pg_catalog.unnest($9::timestamptz[]),
+	pg_catalog.unnest($10::bigint[]), pg_catalog.unnest($11::timestamptz[]), pg_catalog.unnest($12::timestamptz[])),
+	pg_catalog.set_config('` + durabilitySetting + `', $13, true)`

@@ -134,6 +134,10 @@ func (p *memoryPartition) refuse(c *Commit) error {
 	if c.Position != p.row.Position {
 		return fmt.Errorf("%w: partition %d has position %d, not %d", ErrConflict, c.Partition, p.row.Position, c.Position)
 	}
+	if !stamp(c.Time).Equal(p.row.Time) {
+		return fmt.Errorf("%w: partition %d has an event of %s at position %d, not of %s", ErrConflict, c.Partition,
+			p.row.Time.Format(time.RFC3339Nano), p.row.Position, c.Time.Format(time.RFC3339Nano))
+	}
 	if err := c.storable(); err != nil {
 		return err
 	}
@@ -151,8 +155,7 @@ func (p *memoryPartition) refuse(c *Commit) error {
 		}
 		last[e.Aggregate]++
 		if want := last[e.Aggregate]; e.Sequence != want {
-			return fmt.Errorf("%w: the next event of %s %s has sequence %d, not %d", ErrConflict,
-				e.Aggregate.Type, e.Aggregate.ID, want, e.Sequence)
+			return sequenceError(&e, want)
 		}
 	}
 	return nil

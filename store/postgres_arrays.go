@@ -10,19 +10,19 @@ import (
 func advanceArrays(group []*Commit) []any {
 	n := len(group)
 	partitions, epochs, layouts := make([]int16, n), make([]int64, n), make([]int64, n)
-	from, to := make([]int64, n), make([]int64, n)
+	from, fromTimes, to := make([]int64, n), make([]*time.Time, n), make([]int64, n)
 	published, eventStreams, commandStreams := make([]int64, n), make([]*time.Time, n), make([]*time.Time, n)
 	cursors, cursorTimes, recorded := make([]int64, n), make([]*time.Time, n), make([]*time.Time, n)
 	for i, c := range group {
 		partitions[i], epochs[i], layouts[i] = int16(c.Partition), c.Epoch, c.Layout
-		from[i], to[i] = c.Position, c.Position+int64(len(c.Events))
+		from[i], fromTimes[i], to[i] = c.Position, nullTime(c.Time), c.Position+int64(len(c.Events))
 		published[i], eventStreams[i] = c.Published, nullTime(c.EventStream)
 		commandStreams[i], cursors[i], cursorTimes[i] = nullTime(c.Cursor.Stream), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time)
 		if last := len(c.Events) - 1; last >= 0 {
 			recorded[i] = nullTime(c.Events[last].RecordedAt)
 		}
 	}
-	return []any{partitions, epochs, layouts, from, to, published, eventStreams, commandStreams, cursors, cursorTimes, recorded}
+	return []any{partitions, epochs, layouts, from, fromTimes, to, published, eventStreams, commandStreams, cursors, cursorTimes, recorded}
 }
 
 // eventArrays are the arguments of the statement that inserts events: one array for each column,

@@ -28,8 +28,11 @@ func durable(b *testing.B) (*store.Postgres, *pgxpool.Pool) {
 
 // batchOf is a commit of n commands on n aggregates, or on one, each with one event and a receipt.
 func batchOf(position int64, n int, id func(i int64) string) *store.Commit {
-	c := &store.Commit{Position: position}
-	now := time.Now()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := &store.Commit{Position: position, Known: true}
+	if position > 0 {
+		c.Time = now.Add(time.Duration(position) * time.Microsecond)
+	}
 	for i := position + 1; i <= position+int64(n); i++ {
 		key := store.Key{Type: "counter", ID: id(i)}
 		command := fmt.Sprintf("0198c1f0-7b1e-7000-8000-%012x", i)

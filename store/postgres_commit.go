@@ -23,6 +23,9 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
 	}
+	if err := s.checkEnds(ctx, c); err != nil {
+		return err
+	}
 	if len(c.Handlers) > 0 || len(c.Statements) > 0 && (!s.prepares || c.Patience > 0 || !s.manners.allGoAlong(c.Statements)) {
 		return s.commitStepwise(ctx, c)
 	}
@@ -237,8 +240,7 @@ func (c *Commit) check(partitions int) error {
 }
 
 // checkSequences tells whether the events of each aggregate go on one after the other, from 1 at
-// least. That the first of them goes on where the log ends is up to the caller: to look there would
-// cost each commit a read for each aggregate.
+// least.
 func (c *Commit) checkSequences() error {
 	if len(c.Events) == 1 && c.Events[0].Sequence > 0 {
 		return nil

@@ -81,6 +81,9 @@ func TestRowsThatAllPartitionsWrite(t *testing.T) {
 						keys := rand.Perm(rows)[:10] //nolint:gosec // no secret
 						require.NoError(t, persist(t.Context(), func() error {
 							c := &store.Commit{Partition: w, Position: int64(position), Events: in(w).Events}
+							if position > 0 {
+								c.Time = committedAt
+							}
 							c.Events[0].Position, c.Events[0].Sequence = int64(position)+1, int64(position)+1
 							add(c, m, keys)
 							return all[w%stores].Commit(t.Context(), c)

@@ -36,9 +36,8 @@ func TestTheViewOfTheEventsShowsEveryBody(t *testing.T) {
 	pool := newPool(t)
 	s := open(t, pool, store.Options{Partitions: 1})
 	for i, body := range shown {
-		c := commitOf()
-		c.Position, c.Receipts, c.DeadLetters = int64(i), nil, nil
-		c.Events[0].Position, c.Events[0].Sequence, c.Events[0].Body = int64(i)+1, int64(i)+1, json.RawMessage(body.body)
+		c := moved(i)
+		c.Events[0].Body = json.RawMessage(body.body)
 		require.NoError(t, s.Commit(t.Context(), c))
 	}
 	for _, parallel := range []bool{false, true} {

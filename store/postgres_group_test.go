@@ -120,6 +120,7 @@ func TestARefusedCommitLeavesItsCompanyAlone(t *testing.T) {
 
 	duplicate := in(4)
 	duplicate.Position, duplicate.Events[0].Position, duplicate.Events[0].Sequence = 1, 2, 2
+	duplicate.Time, duplicate.Known = committedAt, true
 	unstorable := in(5)
 	unstorable.Events[0].Type = "\x00"
 	behind := in(3)

@@ -182,6 +182,10 @@ func moved(position int) *store.Commit {
 	c := commitOf()
 	c.Position, c.Receipts, c.DeadLetters = int64(position), nil, nil
 	c.Events[0].Position, c.Events[0].Sequence = int64(position+1), int64(position+1)
+	if position > 0 {
+		c.Time = committedAt
+	}
+	c.Known = true
 	return c
 }
 

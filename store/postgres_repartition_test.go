@@ -73,12 +73,12 @@ func TestWorkGoesOnAfterRepartition(t *testing.T) {
 		require.Equal(t, log[0].RecordedAt, at.Time, "a clock goes on from here")
 		last := log[0]
 		last.Position, last.Sequence = at.Position+1, r.length(last.Aggregate)+1
-		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: at.Epoch, Position: at.Position, Events: []store.Event{last}}))
+		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: at.Epoch, Position: at.Position, Time: at.Time, Events: []store.Event{last}}))
 	}
 
 	// Whoever had opened the namespace before it was changed does no harm.
 	var mismatch *store.PartitionsError
-	require.ErrorIs(t, former.Commit(t.Context(), &store.Commit{Epoch: first.Epoch, Position: first.Position}), store.ErrFenced)
+	require.ErrorIs(t, former.Commit(t.Context(), &store.Commit{Epoch: first.Epoch, Position: first.Position, Time: first.Time}), store.ErrFenced)
 	_, err = former.Partition(t.Context(), 0)
 	require.ErrorAs(t, err, &mismatch)
 	_, err = former.Rows(t.Context())
@@ -296,7 +296,7 @@ func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
 			at = future
 		}
 		command := fmt.Sprint("c-", i)
-		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position,
+		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Time: row.Time,
 			Events: []store.Event{{Position: row.Position + 1, Aggregate: key, RecordedAt: at, Metadata: store.Metadata{CommandID: command},
 				Recorded: aggregate.Recorded{Sequence: i/10 + 1, Type: "incremented", Version: 1, Body: []byte(`{}`)}}},
 			Receipts: []store.Receipt{ // whose time is of another clock
@@ -364,7 +364,7 @@ func (r *repartitioned) fill(s *store.Postgres) {
 			p := wire.Partition(key.Type, key.ID, s.Partitions())
 			row, err := s.Acquire(r.Context(), p, "filler")
 			require.NoError(r, err)
-			c := &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Published: row.Position,
+			c := &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: row.Position,
 				Cursor: store.Cursor{Sequence: uint64(i) + 1, Time: at, Stream: someTime}}
 			for n := range round {
 				c.Events = append(c.Events, store.Event{Position: row.Position + n + 1, Aggregate: key, RecordedAt: at,
@@ -386,6 +386,9 @@ func (r *repartitioned) fill(s *store.Postgres) {
 				{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: sequence, Version: 1, Body: []byte(`{"a": 1}`)}}}))
 		}
 	}
-	require.NoError(r, s.Commit(r.Context(), &store.Commit{DeadLetters: []store.DeadLetter{{ID: "odd", Subject: "\x01?", At: someTime}},
-		Epoch: r.epochs()[0], Position: r.position(0)}))
+	row, err := s.Partition(r.Context(), 0)
+	require.NoError(r, err)
+	c := row.Next()
+	c.DeadLetters = []store.DeadLetter{{ID: "odd", Subject: "\x01?", At: someTime}}
+	require.NoError(r, s.Commit(r.Context(), c))
 }

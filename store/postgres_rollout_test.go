@@ -24,16 +24,17 @@ import (
 const expand = `-- least program: 1
 alter table {{.schema}}.partitions add column moved_by text not null default 'advance';
 create function {{.schema}}.advance_2(
-  of_partition smallint, from_epoch bigint, of_layout bigint, from_position bigint, to_position bigint, to_published bigint,
-  to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint, to_cursor_time timestamptz,
-  to_recorded_at timestamptz
+  of_partition smallint, from_epoch bigint, of_layout bigint, from_position bigint, from_recorded_at timestamptz,
+  to_position bigint, to_published bigint, to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint,
+  to_cursor_time timestamptz, to_recorded_at timestamptz
 ) returns timestamptz language plpgsql as $$
 begin
   update {{.schema}}.partitions
      set position = to_position, published_position = to_published, event_stream = to_event_stream,
          command_stream = to_command_stream, command_cursor = to_cursor, cursor_time = to_cursor_time,
          recorded_at = coalesce(to_recorded_at, recorded_at), moved_by = 'advance_2'
-   where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position;
+   where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position
+     and recorded_at is not distinct from from_recorded_at;
   if not found then
     raise exception 'partition % is elsewhere', of_partition using errcode = 'ME002';
   end if;

@@ -28,10 +28,10 @@ const readOnlySetting = `select pg_catalog.current_setting('transaction_read_onl
 // Postgres takes the function that fits best, and one that somebody else made in schema public for
 // just these types would be it. Where unnest has several arguments it is none, but syntax.
 type statements struct {
-	partition, rows, acquire, evict            string
-	advance, receipts, events, snapshots, dead string
-	lend, takeBack                             string
-	load, history, log, find, prune, redate    string
+	partition, rows, acquire, evict               string
+	advance, receipts, events, snapshots, dead    string
+	lend, takeBack                                string
+	ends, load, history, log, find, prune, redate string
 }
 
 const partitionColumns = `partition, owner, epoch, layout, position, published_position, event_stream, command_stream,
@@ -86,6 +86,7 @@ func newStatements(namespace string) statements {
 		dead: in(`insert into maestro.dead_letters (partition, id, subject, headers, body, stream_sequence, command_id,
 				code, message, at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
+		ends:    in(endsStatement),
 		load:    in(loadStatement),
 		history: in(pageOf(`maestro.log where partition = $1 and aggregate_type = $2 and aggregate_id = $3 and sequence > $4`, `sequence`, `$5`)),
 		log:     in(pageOf(`maestro.log where partition = $1 and position > $2`, `position`, `$3`)),

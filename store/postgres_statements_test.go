@@ -210,7 +210,7 @@ func TestStatementsFindTheirReadModel(t *testing.T) {
 			s := open(t, pool, store.Options{})
 			newTotals(t, s, pool)
 			require.NoError(t, s.Commit(t.Context(), stating(commitOf(), 1, 2)))
-			next := stating(&store.Commit{Position: 1}, 4)
+			next := stating(&store.Commit{Position: 1, Time: committedAt}, 4)
 			next.Statements = append(next.Statements, of(numbers,
 				&pgx.QueuedQuery{SQL: `insert into totals values (@n)`, Arguments: []any{pgx.NamedArgs{"n": 5}}})...)
 			require.NoError(t, s.Commit(t.Context(), next))

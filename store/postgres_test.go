@@ -68,13 +68,16 @@ func TestPostgresConformsWithOddNamesAndTimeZones(t *testing.T) {
 
 var key = store.Key{Type: "counter", ID: "1"}
 
+// committedAt is the time of every event of commitOf.
+var committedAt = time.Now().UTC().Truncate(time.Microsecond)
+
 // commitOf is a commit of one event with a receipt and a dead letter at the first position.
 func commitOf() *store.Commit {
 	body := json.RawMessage(`{"by": 1}`)
 	return &store.Commit{
 		Events: []store.Event{{
 			Position: 1, Aggregate: key, Recorded: aggregate.Recorded{Sequence: 1, Type: "incremented", Version: 1, Body: body},
-			Metadata: store.Metadata{CommandID: "c"}, RecordedAt: time.Now(),
+			Metadata: store.Metadata{CommandID: "c"}, RecordedAt: committedAt,
 		}},
 		Receipts:    []store.Receipt{{Aggregate: key, CommandID: "c", Status: store.Committed, At: time.Now()}},
 		DeadLetters: []store.DeadLetter{{ID: "d", Subject: "s", Body: []byte("b"), At: time.Now()}},

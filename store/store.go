@@ -77,6 +77,12 @@ type Partition struct {
 	Clock time.Time
 }
 
+// Next is a commit that goes on from where the partition is, and changes nothing yet.
+func (p Partition) Next() *Commit {
+	return &Commit{Partition: p.Number, Epoch: p.Epoch, Layout: p.Layout, Position: p.Position, Time: p.Time,
+		Cursor: p.Cursor, Published: p.Published, EventStream: p.EventStream}
+}
+
 // Cursor is a place in the command stream: the last message that has been handled.
 type Cursor struct {
 	// Stream is the creation time of the command stream that Sequence speaks of.
@@ -89,12 +95,17 @@ type Cursor struct {
 
 // Commit is a batch of evaluated commands of one partition.
 type Commit struct {
-	// Partition, Epoch, Layout and Position are where the owner stands: the commit is refused if
-	// the log is elsewhere.
+	// Partition, Epoch, Layout, Position and Time are where the owner stands, as they are in
+	// [Partition]: the commit is refused if the log is elsewhere. After commits were lost, the log
+	// may come to the same position again, but not with an event of the same time.
 	Partition int
 	Epoch     int64
 	Layout    int64
 	Position  int64
+	Time      time.Time
+	// Known says that the owner has read where the history of each aggregate ends at Position, so
+	// that the sequences of Events go on from there. Without it Commit looks there first.
+	Known bool
 	// Cursor, Published and EventStream replace the partition's.
 	Cursor      Cursor
 	Published   int64

@@ -103,7 +103,7 @@ func grow(ctx context.Context, log *store.Postgres, instance aggregate.Instance,
 		return err
 	}
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	commit := &store.Commit{Partition: partition, Epoch: row.Epoch, Position: row.Position}
+	commit := &store.Commit{Partition: partition, Epoch: row.Epoch, Position: row.Position, Time: row.Time}
 	for i := range n {
 		decided, err := instance.Execute(addCommand, payload(1, 0), aggregate.Metadata{Time: at})
 		if err != nil {

@@ -53,7 +53,8 @@ type attempt struct {
 
 // newCommit is the commit that changes nothing but what is known to be published.
 func (l *Lane) newCommit() *store.Commit {
-	c := &store.Commit{Partition: l.at.Number, Epoch: l.at.Epoch, Layout: l.at.Layout, Position: l.at.Position, Cursor: l.at.Cursor}
+	c := l.at.Next()
+	c.Known = true
 	c.Published, c.EventStream = l.published()
 	return c
 }

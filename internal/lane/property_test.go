@@ -101,7 +101,7 @@ func (s *troubles) Commit(ctx context.Context, c *store.Commit) error {
 			return err
 		}
 		s.n++
-		err = s.Store.Commit(ctx, &store.Commit{Epoch: row.Epoch, Position: row.Position, Events: []store.Event{{Position: row.Position + 1,
+		err = s.Store.Commit(ctx, &store.Commit{Epoch: row.Epoch, Position: row.Position, Time: row.Time, Events: []store.Event{{Position: row.Position + 1,
 			Aggregate: key("foreign"), Recorded: aggregate.Recorded{Sequence: int64(s.n), Type: "added", Version: 1, Body: body(Added{By: 1})},
 			RecordedAt: row.Time.Add(1000)}}})
 		if err != nil {

@@ -79,6 +79,10 @@ func (l *Lane) goOnFrom(row store.Partition) error {
 		return fmt.Errorf("partition %d: %w: it ends at position %d and had come to %d", l.at.Number, store.ErrRegressed,
 			row.Position, l.at.Position)
 	}
+	if row.Position == l.at.Position && !row.Time.Equal(l.at.Time) {
+		return fmt.Errorf("partition %d: %w: its event at position %d is of %s and was of %s", l.at.Number, store.ErrRegressed,
+			row.Position, row.Time.Format(time.RFC3339Nano), l.at.Time.Format(time.RFC3339Nano))
+	}
 	if row.Position != l.at.Position {
 		l.cache.purge()
 		l.loads.forget()

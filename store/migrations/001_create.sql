@@ -135,9 +135,9 @@ comment on table {{.schema}}.dead_letters is 'Commands that could not be handled
 
 -- The first statement of every commit. An error here undoes all of it. It returns Postgres's clock.
 create function {{.schema}}.advance(
-  of_partition smallint, from_epoch bigint, of_layout bigint, from_position bigint, to_position bigint, to_published bigint,
-  to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint, to_cursor_time timestamptz,
-  to_recorded_at timestamptz
+  of_partition smallint, from_epoch bigint, of_layout bigint, from_position bigint, from_recorded_at timestamptz,
+  to_position bigint, to_published bigint, to_event_stream timestamptz, to_command_stream timestamptz, to_cursor bigint,
+  to_cursor_time timestamptz, to_recorded_at timestamptz
 ) returns timestamptz language plpgsql as $$
 declare
   actual record;
@@ -146,18 +146,23 @@ begin
      set position = to_position, published_position = to_published, event_stream = to_event_stream,
          command_stream = to_command_stream, command_cursor = to_cursor, cursor_time = to_cursor_time,
          recorded_at = coalesce(to_recorded_at, recorded_at)
-   where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position;
+   where partition = of_partition and epoch = from_epoch and layout = of_layout and position = from_position
+     and recorded_at is not distinct from from_recorded_at;
   if found then
     return pg_catalog.clock_timestamp();
   end if;
-  select epoch, layout, position into actual from {{.schema}}.partitions where partition = of_partition;
+  select epoch, layout, position, recorded_at into actual from {{.schema}}.partitions where partition = of_partition;
   if actual.epoch is distinct from from_epoch then
     raise exception 'partition % has epoch %, not %', of_partition, actual.epoch, from_epoch using errcode = 'ME001';
   end if;
   if actual.layout <> of_layout then
     raise exception 'partition % has layout %, not %', of_partition, actual.layout, of_layout using errcode = 'ME002';
   end if;
-  raise exception 'partition % has position %, not %', of_partition, actual.position, from_position using errcode = 'ME002';
+  if actual.position <> from_position then
+    raise exception 'partition % has position %, not %', of_partition, actual.position, from_position using errcode = 'ME002';
+  end if;
+  raise exception 'partition % has an event of % at position %, not of %', of_partition, actual.recorded_at, actual.position,
+    from_recorded_at using errcode = 'ME002';
 end $$;
 
 -- A transaction that projections have in hand is lent to them. It has a row here, which raises at its end unless the transaction was taken

@@ -139,6 +139,39 @@ func future(s *suite) {
 	require.Equal(s, c.Events[0].RecordedAt, p.Time)
 }
 
+// After commits were lost, others may have come to the same position: their last event has another
+// time.
+func anotherHistory(s *suite) {
+	s.commit(s.next(counter("1")))
+	for _, at := range []time.Time{{}, epochTime, s.at(partition).Time.Add(time.Microsecond)} {
+		c := s.next(counter("1"))
+		c.Time = at
+		s.refused(c, store.ErrConflict)
+	}
+	c := s.next()
+	c.Time = epochTime
+	s.refused(c, store.ErrConflict)
+}
+
+// A history has no gap, and does not begin in its middle.
+func whole(s *suite) {
+	s.commit(s.next(counter("1"), counter("1")))
+	for _, e := range []store.Event{event(counter("1"), 4, 3), event(counter("2"), 2, 3), event(counter("2"), 5, 3)} {
+		c := s.next()
+		c.Events = []store.Event{e}
+		s.refused(c, store.ErrConflict)
+		c.Events = []store.Event{event(counter("3"), 1, 3), e}
+		c.Events[1].Position++
+		s.refused(c, store.ErrConflict)
+	}
+	for _, sequence := range []int64{-1, 0} {
+		c := s.next()
+		c.Events = []store.Event{event(counter("2"), sequence, 3)}
+		require.Error(s, s.store.Commit(s.ctx(), c))
+	}
+	s.commit(s.next(counter("1"), counter("2")))
+}
+
 func cursorAlone(s *suite) {
 	s.commit(s.next(counter("1")))
 	before := s.at(partition)
@@ -154,7 +187,7 @@ func cursorAlone(s *suite) {
 	require.Equal(s, before.Time, after.Time, "the time of the last event stays")
 	require.Equal(s, before.Position, after.Position)
 
-	s.commit(&store.Commit{Partition: partition, Epoch: after.Epoch, Position: after.Position})
+	s.commit(&store.Commit{Partition: partition, Epoch: after.Epoch, Position: after.Position, Time: after.Time})
 	require.Equal(s, store.Cursor{}, s.at(partition).Cursor, "a commit replaces the cursor, also by none")
 }
 

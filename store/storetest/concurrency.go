@@ -22,7 +22,7 @@ func (s *suite) write(writer string, epoch int64, n int) (won map[int64]string, 
 		}
 		e := event(counter(writer), int64(len(won))+1, p.Position+1)
 		e.Metadata.CommandID = fmt.Sprint(writer, "-", len(won))
-		err = s.store.Commit(s.ctx(), &store.Commit{Partition: partition, Epoch: epoch, Position: p.Position,
+		err = s.store.Commit(s.ctx(), &store.Commit{Partition: partition, Epoch: epoch, Position: p.Position, Time: p.Time,
 			Events: []store.Event{e}})
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return won, err

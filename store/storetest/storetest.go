@@ -24,6 +24,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"all rows are read in order":                         rows,
 		"a commit reads back as it was":                      commitReadsBack,
 		"a commit without events moves the cursor":           cursorAlone,
+		"a commit on another history is refused":             anotherHistory,
+		"a commit that leaves a gap in a history is refused": whole,
 		"bodies read back byte for byte":                     bodies,
 		"a former owner is fenced":                           fence,
 		"a commit at another position changes nothing":       conflict,
@@ -93,7 +95,7 @@ func (s *suite) timeless(p store.Partition) store.Partition {
 func (s *suite) next(keys ...store.Key) *store.Commit {
 	s.Helper()
 	p := s.at(partition)
-	c := &store.Commit{Partition: partition, Epoch: p.Epoch, Position: p.Position, Cursor: p.Cursor, Published: p.Published}
+	c := &store.Commit{Partition: partition, Epoch: p.Epoch, Position: p.Position, Time: p.Time, Cursor: p.Cursor, Published: p.Published}
 	sequences := map[store.Key]int64{}
 	for i, key := range keys {
 		if _, known := sequences[key]; !known {
