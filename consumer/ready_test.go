@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	c := b.newConsumer(s, s)
 	c.Lane.Types = map[string]aggregate.Type{"box": hanging}
 	b.start(c)
+	release := sync.OnceFunc(func() { close(letGo) })
+	t.Cleanup(release) // before the consumer is to end
 	hangs := b.send(inPartition(2), "hang", `{}`)
 	require.Eventually(t, func() bool {
 		for p, tenure := range c.owning() {
@@ -53,7 +56,7 @@ func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	require.ErrorContains(t, err, "partition 2 stands still for 3")
 	require.ErrorContains(t, err, fmt.Sprintf("deciding hang of box %s", inPartition(2)))
 	require.EqualValues(t, 1, c.standing(late))
-	close(letGo)
+	release()
 	require.Equal(t, "committed", b.outcome(hangs).status())
 	require.Eventually(t, func() bool { return c.committing(late) == nil && c.standing(late) == 0 }, 20*time.Second, time.Millisecond)
 }

@@ -3,7 +3,9 @@ package eventstream_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,14 +16,29 @@ import (
 type doubtful struct {
 	*store.Memory
 	proofs chan error // what comes of each
+	// needless tells that one was asked for after the last that may be.
+	needless atomic.Bool
 }
 
 func (l *doubtful) Prove(ctx context.Context) error {
 	select {
-	case err := <-l.proofs:
+	case err, awaited := <-l.proofs:
+		if !awaited {
+			l.needless.Store(true)
+		}
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// answer waits until a proof is asked for, and says what comes of it.
+func (l *doubtful) answer(t *testing.T, err error) {
+	t.Helper()
+	select {
+	case l.proofs <- err:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "nobody asks for a proof")
 	}
 }
 
@@ -30,7 +47,7 @@ func (l *doubtful) Prove(ctx context.Context) error {
 func TestNothingIsPublishedThatAStandbyMayNotHave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	log := &doubtful{r.log, make(chan error)}
+	log := &doubtful{Memory: r.log, proofs: make(chan error)}
 	p := r.run(r.publisherOf(log, r.acquire(), silence))
 	position, events := r.commit(2)
 	p.Committed(position, events) // acknowledged to the lane
@@ -39,14 +56,16 @@ func TestNothingIsPublishedThatAStandbyMayNotHave(t *testing.T) {
 	p.Noticed(position)
 	p.Noticed(position)
 	for range 3 {
-		log.proofs <- errors.New("the standby is away")
+		log.answer(t, errors.New("the standby is away"))
 		require.Len(t, r.stream(), 2)
 	}
-	log.proofs <- nil
+	log.answer(t, nil)
 	r.flush(p)
 	r.requireEqual()
+	close(log.proofs) // which answers whoever asks, and says so
 	position, events = r.commit(1)
 	p.Committed(position, events) // needs no proof
 	r.flush(p)
 	r.requireEqual()
+	require.False(t, log.needless.Load(), "a proof of what was acknowledged")
 }

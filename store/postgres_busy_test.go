@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,8 @@ func TestReadModelsThatHaveAllConnectionsDoNotTouchOwnership(t *testing.T) {
 	t.Parallel()
 	s := open(t, newPool(t, func(c *pgxpool.Config) { c.MaxConns = 4 }), store.Options{Partitions: 8})
 	inside, release, ended := make(chan struct{}, 4), make(chan struct{}), make(chan error, 4)
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo) // before the store is closed, which waits for them
 	for p := range 4 {
 		at, err := s.Acquire(t.Context(), p, "owner")
 		require.NoError(t, err)
@@ -48,7 +51,7 @@ func TestReadModelsThatHaveAllConnectionsDoNotTouchOwnership(t *testing.T) {
 		require.Positive(t, at.Epoch)
 		cancel()
 	}
-	close(release)
+	letGo()
 	for range 4 {
 		require.NoError(t, <-ended)
 	}

@@ -44,7 +44,10 @@ func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 			c.Events[0].Aggregate.ID, c.Events[0].Body, c.Events[0].RecordedAt = text, []byte(`"`+strings.ReplaceAll(text, `\`, `\\`)+`"`), when
 			c.Receipts[0] = store.Receipt{Aggregate: store.Key{Type: "counter", ID: text}, CommandID: text, Status: store.Rejected, At: when,
 				Error: &store.Error{Code: "no", Message: text}}
+			var zone string
+			c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error { return tx.QueryRow(ctx, `show timezone`).Scan(&zone) })
 			require.NoError(t, s.Commit(t.Context(), c))
+			require.Equal(t, "UTC", zone, "days in a projection's SQL begin as they do elsewhere")
 			events, err := s.Log(t.Context(), 1, 0, 10)
 			require.NoError(t, err)
 			require.Equal(t, text, events[0].Aggregate.ID)
