@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -12,6 +13,8 @@ type Rejection struct {
 	Code string
 	// Message is for people.
 	Message string
+	// Details, if any, are JSON for programs: what a client needs to act on the refusal.
+	Details json.RawMessage
 }
 
 func (r *Rejection) Error() string { return r.Code + ": " + r.Message }
@@ -19,6 +22,17 @@ func (r *Rejection) Error() string { return r.Code + ": " + r.Message }
 // Reject refuses a command: Decide returns it as its error. The client gets the code and the formatted message.
 func Reject(code, format string, args ...any) error {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// RejectWith is [Reject] with details for programs, which the client gets as JSON beside the code
+// and the message. They may have 64 KiB. Details that have no JSON make the command fail in place
+// of being refused.
+func RejectWith(details any, code, format string, args ...any) error {
+	body, err := encode(details)
+	if err != nil {
+		return fmt.Errorf("the details of rejection %q as JSON: %w", code, err)
+	}
+	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...), Details: body}
 }
 
 // UnknownCommandError says that an aggregate has no such command.

@@ -24,6 +24,8 @@ type Error struct {
 	// Code is for programs, Message for people.
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Details are what the aggregate's rules say beside that, as JSON, nil if nothing.
+	Details json.RawMessage `json:"details,omitempty"`
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -90,8 +91,11 @@ func errorJSON(e *Error) *string {
 	if e == nil {
 		return nil
 	}
-	b, _ := json.Marshal(e) // two strings always have a JSON
-	s := string(b)
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // details come back as they were
+	_ = encoder.Encode(e)        // strings and JSON always have a JSON
+	s := b.String()
 	return &s
 }
 

@@ -75,7 +75,7 @@ func newStatements(namespace string) statements {
 				position, events, error, at)
 			select pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]),
 				pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[]), pg_catalog.unnest($6::bigint[]),
-				pg_catalog.unnest($7::bigint[]), pg_catalog.unnest($8::integer[]), pg_catalog.unnest($9::text[])::jsonb,
+				pg_catalog.unnest($7::bigint[]), pg_catalog.unnest($8::integer[]), pg_catalog.unnest($9::text[])::json,
 				pg_catalog.unnest($10::timestamptz[])`),
 		events: in(`insert into maestro.log (partition, ` + logColumns + `)
 			select pg_catalog.unnest($1::smallint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),

@@ -1,6 +1,7 @@
 package aggregatetest
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -108,6 +109,28 @@ func (s *Scenario[S]) ThenRejected(code string) *Scenario[S] {
 	}
 	s.err, s.decided = nil, nil
 	return s
+}
+
+// ThenRejectedWith expects that the command was refused with this code and these details, which are
+// compared as JSON.
+func (s *Scenario[S]) ThenRejectedWith(code string, details any) *Scenario[S] {
+	s.t.Helper()
+	rejection, _ := errors.AsType[*aggregate.Rejection](s.err)
+	s.ThenRejected(code)
+	want, err := json.Marshal(details)
+	if err != nil {
+		s.failf("%s", err)
+	}
+	if diff := difference(inGo(want), inGo(rejection.Details)); diff != "" {
+		s.failf("the details of the rejection are others (-want +got):\n%s", diff)
+	}
+	return s
+}
+
+// inGo is what JSON reads as, nil for none.
+func inGo(body json.RawMessage) (value any) {
+	_ = json.Unmarshal(body, &value)
+	return value
 }
 
 // ThenState expects the state after all that happened. An empty map or slice is the same as none.

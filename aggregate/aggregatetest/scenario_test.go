@@ -77,6 +77,12 @@ func TestAStoryThatDoesNotHoldIsShown(t *testing.T) {
 			func(s scenario) { s.Given(opened{}).When(openDoor{}).ThenRejected("locked") },
 			[]string{"rejected open_already: 1 stands open since 1", `expected a rejection with the code "locked"`},
 		},
+		"other details": {
+			func(s scenario) {
+				s.Given(opened{}).When(openDoor{}).ThenRejectedWith("open_already", map[string]int{"since": 2})
+			},
+			[]string{"the details of the rejection are others (-want +got)", "since"},
+		},
 		"a panic is no rejection": {
 			func(s scenario) { s.When(openDoor{}).ThenRejected("open_already") },
 			[]string{"failed command door open panicked: nobody opens the door"},

@@ -43,6 +43,9 @@ func inWords(o store.Outcome) string {
 	if o.Duplicate {
 		b.WriteString(", as answered before: the command was handled already")
 	}
+	if o.Error != nil && len(o.Error.Details) > 0 {
+		fmt.Fprintf(&b, "\n%s", o.Error.Details)
+	}
 	for _, e := range o.Events {
 		b.WriteString("\n" + eventInWords(e))
 	}

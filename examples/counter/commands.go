@@ -50,9 +50,15 @@ type IncrementIfBelow struct {
 	Limit int64 `json:"limit"`
 }
 
+// Limited are the details of the rejection counter_at_limit.
+type Limited struct {
+	Value int64 `json:"value"`
+	Limit int64 `json:"limit"`
+}
+
 func (c IncrementIfBelow) Decide(r Root) (Events, error) {
 	if r.State.Value >= c.Limit {
-		return nil, aggregate.Reject("counter_at_limit", "the counter is at %d, the limit is %d", r.State.Value, c.Limit)
+		return nil, aggregate.RejectWith(Limited{Value: r.State.Value, Limit: c.Limit}, "counter_at_limit", "the counter is at %d, the limit is %d", r.State.Value, c.Limit)
 	}
 	return Events{Incremented{By: 1}}, nil
 }

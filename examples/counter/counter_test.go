@@ -27,6 +27,6 @@ func TestTheLimitHolds(t *testing.T) {
 		When(counter.IncrementIfBelow{Limit: 10}).
 		Then(counter.Incremented{By: 1}).
 		When(counter.IncrementIfBelow{Limit: 10}).
-		ThenRejected("counter_at_limit").
+		ThenRejectedWith("counter_at_limit", counter.Limited{Value: 10, Limit: 10}).
 		ThenState(counter.Counter{Value: 10})
 }

@@ -67,6 +67,8 @@ func (c Do) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
 	switch c.What {
 	case "reject":
 		return nil, aggregate.Reject("forbidden", "%s", c.Why)
+	case "reject with":
+		return nil, &aggregate.Rejection{Code: "forbidden", Details: json.RawMessage(c.Why)}
 	case "fail":
 		return nil, fmt.Errorf("broken: %s", c.Why)
 	case "panic":

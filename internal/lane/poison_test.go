@@ -1,7 +1,9 @@
 package lane_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -68,6 +70,29 @@ func TestWhatARefusalQuotesCanBeStored(t *testing.T) {
 		var rejection *aggregate.Rejection
 		require.ErrorAs(t, results[0].Err, &rejection)
 		require.Equal(t, "a\x00b\x1bc", rejection.Message, "in the program it is as it was")
+	})
+}
+
+// The details of a rejection come with its outcome, and with every answer that repeats it.
+func TestARejectionHasDetails(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		r := newRig(t, s).run()
+		with := func(command, details string) *lane.Command {
+			return &lane.Command{Key: key("a"), ID: command, Name: "do", Body: body(Do{What: "reject with", Why: details})}
+		}
+		const details = `{"b": 1.50, "a": "<>\u0000 ü"}`
+		first := r.one(with("1", details))
+		require.Equal(t, &store.Error{Code: "forbidden", Details: json.RawMessage(`{"b":1.50,"a":"<>\u0000 ü"}`)}, first.Outcome.Error)
+		again := r.one(with("1", ""))
+		r = newRig(t, s).run()
+		for _, again := range []lane.Result{again, r.one(with("1", ""))} {
+			require.True(t, again.Outcome.Duplicate)
+			require.Equal(t, first.Outcome.Error, again.Outcome.Error)
+		}
+		results := r.batch(with("2", `{"a":`), with("3", `"`+strings.Repeat("a", 64<<10)+`"`), add("a", "4", 1))
+		require.Equal(t, []string{"failed handler_failed", "failed handler_failed", "committed"}, statuses(results))
+		require.Contains(t, results[0].Outcome.Error.Message, `the details of rejection "forbidden" are not JSON`)
+		require.Contains(t, results[1].Outcome.Error.Message, "have 65538 bytes, at most 65536 are allowed")
 	})
 }
 

@@ -1,8 +1,11 @@
 package lane
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
@@ -37,6 +40,8 @@ type Refusal struct {
 	Code   string
 	// Message is for people.
 	Message string
+	// Details are a rule's, as JSON.
+	Details json.RawMessage
 	// Err is the error behind it, if there is one.
 	Err error
 }
@@ -44,8 +49,11 @@ type Refusal struct {
 // maxErrorBytes bounds a code and a message, so that an answer always fits into a message and its headers.
 const maxErrorBytes = 4096
 
+// maxDetailBytes bounds the details of a rejection: its receipt has them too.
+const maxDetailBytes = 64 << 10
+
 func (r *Refusal) error() *store.Error {
-	return &store.Error{Code: printable(clip(r.Code)), Message: printable(clip(r.Message))}
+	return &store.Error{Code: printable(clip(r.Code)), Message: printable(clip(r.Message)), Details: r.Details}
 }
 
 // cause is the error behind the refusal, or what the client is told.
@@ -88,7 +96,7 @@ func classify(err error) *Refusal {
 	)
 	switch {
 	case errors.As(err, &rejection):
-		return reject(rejection.Code, "%s", rejection.Message)
+		return refusalByRule(rejection)
 	case errors.As(err, &mismatch):
 		return reject(CodeSequenceMismatch, "%s", err)
 	case errors.As(err, &projected):
@@ -113,6 +121,23 @@ func classify(err error) *Refusal {
 		return Fail(CodeProjectionFailed, "%s", err)
 	}
 	return Fail(CodeHandlerFailed, "%s", err)
+}
+
+// refusalByRule is a rejection, if its details can be answered and kept.
+func refusalByRule(by *aggregate.Rejection) *Refusal {
+	if n := len(by.Details); n > maxDetailBytes {
+		return Fail(CodeHandlerFailed, "the details of rejection %q have %d bytes, at most %d are allowed", by.Code, n, maxDetailBytes)
+	}
+	r := reject(by.Code, "%s", by.Message)
+	if len(by.Details) == 0 {
+		return r
+	}
+	var compact bytes.Buffer // as they will be read back
+	if err := json.Compact(&compact, by.Details); err != nil || !utf8.Valid(by.Details) {
+		return Fail(CodeHandlerFailed, "the details of rejection %q are not JSON", by.Code)
+	}
+	r.Details = compact.Bytes()
+	return r
 }
 
 // verdictOf tells what the error of an attempt leads to. Only what comes from a projection or a commit refuses a command.

@@ -95,7 +95,7 @@ create table {{.schema}}.receipts (
   sequence       bigint      not null,
   position       bigint      not null,
   events         integer     not null,
-  error          jsonb,
+  error          json,
   at             timestamptz not null,
   primary key (aggregate_id, command_id, aggregate_type, partition)
 ){{.partitionBy}};

@@ -248,7 +248,6 @@ func unstorable(s *suite) {
 	for name, spoil := range map[string]func(c *store.Commit){
 		"NUL in metadata": func(c *store.Commit) { c.Events[1].Metadata.CorrelationID = "a\x00b" },
 		"NUL in an id":    func(c *store.Commit) { c.Receipts[0].CommandID = "\x00" },
-		"NUL in an error": func(c *store.Commit) { c.Receipts[0].Error = &store.Error{Code: "a", Message: "\x00"} },
 		"not UTF-8":       func(c *store.Commit) { c.Receipts[0].CommandID = "\xff" },
 	} {
 		c := s.next(counter("1"), counter("2"))

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/store"
@@ -26,7 +27,8 @@ func receipts(s *suite) {
 	committed, rejected := receipt(counter("1"), "c-1"), receipt(counter("1"), "c-2")
 	committed.Sequence, committed.Position, committed.Events = 5, 7, 3
 	rejected.Status, rejected.Events = store.Rejected, 0
-	rejected.Error = &store.Error{Code: "insufficient_funds", Message: `"1" < 2, ü 😀`}
+	rejected.Error = &store.Error{Code: "insufficient_funds", Message: "\"1\" < 2, ü 😀\x00",
+		Details: json.RawMessage(`{"b":1.50,"a":"<>\u0000 ü","a":[null]}`)}
 	failed := receipt(counter("2"), "c-1")
 	failed.Status, failed.Error = store.Failed, &store.Error{Code: "panic", Message: "line 1\nline 2"}
 	otherType := receipt(store.Key{Type: "account", ID: "1"}, "c-1")
