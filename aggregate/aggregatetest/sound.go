@@ -124,15 +124,7 @@ func checkPurity(t testing.TB, live aggregate.Instance, c call, others []call) {
 // checkSnapshot restores the aggregate from its snapshot.
 func checkSnapshot(t testing.TB, d aggregate.Type, live aggregate.Instance) {
 	t.Helper()
-	snapshot, err := live.Snapshot()
-	if err != nil {
+	if err := restores(d, live); err != nil {
 		t.Errorf("%s", err)
-		return
-	}
-	restored := d.New(live.ID())
-	if err := restored.Restore(snapshot); err != nil {
-		t.Errorf("%s", err)
-	} else if diff := difference(live.Root(), restored.Root()); diff != "" {
-		t.Errorf("the state is another after a snapshot, %s (-before +after):\n%s", snapshot.Body, diff)
 	}
 }

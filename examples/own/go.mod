@@ -5,6 +5,7 @@ go 1.26.8
 require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/maestro-es/maestro v0.1.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -1,7 +1,10 @@
 package account_test
 
 import (
+	"fmt"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
@@ -20,6 +23,26 @@ func TestNobodyGetsIntoDebt(t *testing.T) {
 		ThenRejected("insufficient_funds").
 		When(account.Withdraw{Cents: 500}).
 		Then(account.Withdrawn{Cents: 500})
+}
+
+// A rule holds whatever comes: the shortest list of commands that breaks it would be shown.
+func TestNoCommandsLeadIntoDebt(t *testing.T) {
+	commands := rapid.Custom(func(t *rapid.T) aggregate.Command[account.Account] {
+		switch rapid.IntRange(0, 2).Draw(t, "command") {
+		case 0:
+			return rapid.Make[account.Open]().Draw(t, "open")
+		case 1:
+			return account.Deposit{Cents: rapid.Int64Range(-10, 100).Draw(t, "deposit")}
+		default:
+			return account.Withdraw{Cents: rapid.Int64Range(-10, 100).Draw(t, "withdraw")}
+		}
+	})
+	aggregatetest.Any(t, account.Definition, commands, func(a aggregate.Root[account.Account]) error {
+		if a.State.Cents < 0 {
+			return fmt.Errorf("the account is %d cents in debt", -a.State.Cents)
+		}
+		return nil
+	})
 }
 
 // A read model is tested with Postgres, by way of a worker.
