@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -22,15 +22,11 @@ type natsCLI struct {
 
 func newNatsCLI(s *system) *natsCLI {
 	s.Helper()
-	for _, file := range []string{os.Getenv("NATS_CLI"), filepath.Join("..", ".bin", "nats"), "nats"} {
-		if path, err := exec.LookPath(file); err == nil {
-			path, err = filepath.Abs(path)
-			require.NoError(s, err)
-			return &natsCLI{s, path}
-		}
+	path, err := localnats.Tool("..")
+	if err != nil {
+		s.Skip(err)
 	}
-	s.Skip("there is no nats command line: `make test` builds it into .bin, or set NATS_CLI to one")
-	return nil
+	return &natsCLI{s, path}
 }
 
 func (n *natsCLI) command(ctx context.Context, args ...string) *exec.Cmd {

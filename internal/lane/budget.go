@@ -34,7 +34,7 @@ func (b *Budget) Used() int64 {
 
 // part is what one of many may have of the budget at most; 0 for no limit.
 func (b *Budget) part(of int64) int64 {
-	if b == nil || !budgeted {
+	if b == nil || !bounded {
 		return 0
 	}
 	return max(0, b.bytes/of)
@@ -80,7 +80,7 @@ func (h *Holder) try(n int64) bool {
 	b := h.of
 	half := b.bytes / 2
 	fits := h.held == 0 || h.held+n <= half/max(1, b.holders) || b.used+n <= half
-	if budgeted && b.bytes > 0 && !fits {
+	if bounded && b.bytes > 0 && !fits {
 		return false
 	}
 	h.held += n

@@ -77,7 +77,11 @@ func TestAnOwnWorkerOfAnAfternoon(t *testing.T) {
 	require.NoError(t, err)
 	sessions := regexp.MustCompile("(?s)```console\n(.*?)```").FindAllSubmatch(readme, -1)
 	require.NotEmpty(t, sessions)
-	path := "PATH=" + natsFolder(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	tool, err := localnats.Tool(top)
+	if err != nil {
+		t.Skip(err)
+	}
+	path := "PATH=" + filepath.Dir(tool) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	for _, session := range sessions {
 		for _, step := range strings.Split("\n"+string(session[1]), "\n$ ")[1:] {
 			command, shown, _ := strings.Cut(step, "\n")
@@ -85,20 +89,6 @@ func TestAnOwnWorkerOfAnAfternoon(t *testing.T) {
 		}
 	}
 	worker.stop()
-}
-
-// natsFolder is where the stock command line of NATS is: make puts it into .bin.
-func natsFolder(t *testing.T) string {
-	t.Helper()
-	for _, file := range []string{os.Getenv("NATS_CLI"), filepath.Join(top, ".bin", "nats"), "nats"} {
-		if found, err := exec.LookPath(file); err == nil {
-			found, err = filepath.Abs(found)
-			require.NoError(t, err)
-			return filepath.Dir(found)
-		}
-	}
-	t.Skip("there is no nats command line on this machine: make test builds it")
-	return ""
 }
 
 // With servers of the user's, the program has what every worker has: migrations, probes, metrics

@@ -182,11 +182,14 @@ func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 	nc, err := nats.Connect(url)
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
-	bin := toolFolder(t)
+	tool, err := localnats.Tool(top)
+	if err != nil {
+		t.Skip(err)
+	}
 	for _, session := range blocks(t, "console") {
 		for _, step := range strings.Split("\n"+session, "\n$ ")[1:] {
 			command, shown, _ := strings.Cut(step, "\n")
-			out := run(t, command, "NATS_URL="+url, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			out := run(t, command, "NATS_URL="+url, "PATH="+filepath.Dir(tool)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 			for line := range strings.Lines(shown) {
 				requireShown(t, command, strings.TrimSpace(line), out)
 			}
@@ -208,20 +211,6 @@ func awaitEvent(t *testing.T, nc *nats.Conn, id string) {
 	for strings.Contains(request(t, nc, "maestro.get.counter."+id, ""), `"sequence":0`) {
 		require.NoError(t, ctx.Err(), "counter %s gets no event", id)
 	}
-}
-
-// toolFolder is where the stock command line of NATS is: make puts it into .bin.
-func toolFolder(t *testing.T) string {
-	t.Helper()
-	for _, file := range []string{os.Getenv("NATS_CLI"), filepath.Join(top, ".bin", "nats"), "nats"} {
-		if found, err := exec.LookPath(file); err == nil {
-			found, err = filepath.Abs(found)
-			require.NoError(t, err)
-			return filepath.Dir(found)
-		}
-	}
-	t.Skip("there is no nats command line on this machine: make test builds it")
-	return ""
 }
 
 func run(t *testing.T, command string, env ...string) string {

@@ -3,4 +3,4 @@
 package lane
 
 // Without budgets the tests have to find what goes wrong.
-const budgeted = false
+const bounded = false
