@@ -8,41 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/client"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
-
-// Ids that are made from a name are not unique where the name is not.
-func TestProgramsWithOneNameMakeDifferentIDs(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
-		const commands = 50
-		var programs []*maestro.Repository[Account]
-		ends := map[string]bool{}
-		for range 2 {
-			r, err := maestro.NewRepository(t.Context(), account, s, maestro.RepositoryConfig{Node: "twin"})
-			require.NoError(t, err)
-			programs = append(programs, r)
-			ends[r.New()[19:]] = true
-		}
-		require.Len(t, ends, 2, "what does not come from the time")
-		seen := map[string]bool{}
-		for range commands {
-			for _, r := range programs {
-				result, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, maestro.Evaluation{})
-				require.NoError(t, err)
-				require.False(t, result.Outcome.Duplicate)
-				require.False(t, seen[result.Outcome.CommandID])
-				seen[result.Outcome.CommandID] = true
-			}
-		}
-		root, err := programs[0].Fetch(t.Context(), "1")
-		require.NoError(t, err)
-		require.Equal(t, 2*commands, root.State.Balance)
-	})
-}
 
 // One partition has a time from the future, and receipts of a time when a clock was ahead: the
 // others do not get it, no deadline passes, and receipts are forgotten.
@@ -50,10 +20,11 @@ func TestAPartitionFromTheFuture(t *testing.T) {
 	t.Parallel()
 	const partitions = 4
 	url := localpg.Database(t)
-	s := postgres(t, url)
-	s.(*store.Postgres).Close()
 	pool := localpg.Pool(t, url)
-	_, err := pool.Exec(t.Context(), `update maestro.partitions set recorded_at = '2090-01-01' where partition = 0`)
+	s, err := store.Open(t.Context(), pool, store.Options{Partitions: partitions})
+	require.NoError(t, err)
+	s.Close()
+	_, err = pool.Exec(t.Context(), `update maestro.partitions set recorded_at = '2090-01-01' where partition = 0`)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `insert into maestro.receipts select 0, 'account', 'x', 'c-' || i, 'committed', 1, 1, 0, null,
 		'2090-01-01'::timestamptz + i * interval '1 day' from generate_series(1, 10) i`)

@@ -14,22 +14,10 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// withDefaults is the one place where defaults are set.
+// withDefaults sets the defaults of a worker; those of lanes are in [engine.Lanes].
 func withDefaults(c Config) Config {
 	if c.Namespace == "" {
 		c.Namespace = wire.DefaultNamespace
-	}
-	if c.IntakeBytes == 0 {
-		c.IntakeBytes = 128 << 20
-	}
-	if c.ReadBytes == 0 {
-		c.ReadBytes = 128 << 20
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 256 << 20
-	}
-	if c.MaxBatch == 0 {
-		c.MaxBatch = 256
 	}
 	if c.ReceiptRetention == 0 {
 		c.ReceiptRetention = 7 * 24 * time.Hour

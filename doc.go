@@ -7,6 +7,6 @@
 //
 //	client -> NATS -> consumer -> (lane: evaluate) -> store (+ projections, one transaction) -> eventstream -> subscribers
 //
-// [Run] wires it together and is all that a worker needs. [Repository] is the same evaluation as a plain library on a
+// [Run] wires it together and is all that a worker needs. Package repository is the same evaluation as a plain library on a
 // store, with no NATS at all. The guarantees, each with the test that tries to break it, are in docs/guarantees.md.
 package maestro

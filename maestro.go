@@ -16,7 +16,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/consumer"
 	"github.com/maestro-es/maestro/eventstream"
-	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/engine"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/link"
 	"github.com/maestro-es/maestro/internal/telemetry"
@@ -120,12 +120,12 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	nats := link.New(c.NATS, c.Logger, c.Namespace+".", "$SRV.", cmp.Or(c.NATS.Opts.InboxPrefix, "_INBOX")+".")
 	lanes := laneConfig(c)
 	if opened, is := log.(*store.Postgres); is {
-		if err := warnOfOthers(ctx, opened, lanes, c.Logger); err != nil {
+		if err := warnOfOthers(ctx, opened, lanes); err != nil {
 			closeStore(c, log)
 			return nil, err
 		}
 	}
-	lanes.Metrics, lanes.MaxEventBytes = metrics, func() int { return maxEventBytes(nats.MaxPayload()) }
+	lanes.Metrics, lanes.MaxEventBytes = metrics, func() int { return engine.MaxEventBytes(nats.MaxPayload()) }
 	ns := wire.Namespace(c.Namespace)
 	w := &Worker{config: c, store: log, js: js, link: nats, events: eventstream.NewWatch(js, ns, c.Events, c.Logger)}
 	w.consumer = consumer.New(consumer.Config{
@@ -190,7 +190,7 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
-	if err := setUp(ctx, log, c.Projections); err != nil {
+	if err := engine.SetUp(ctx, log, c.Projections); err != nil {
 		log.Close()
 		return nil, err
 	}
@@ -206,25 +206,23 @@ func closeStore(c Config, opened store.Store) {
 
 // laneConfig is what all lanes have in common.
 func laneConfig(c Config) lane.Config {
-	l := lane.Config{
-		Types: map[string]aggregate.Type{}, Clock: hlc.New(), Logger: c.Logger,
-		Memory: lane.NewMemory(c.CacheBytes, c.CacheIdle).Bounded(c.IntakeBytes, c.ReadBytes), MaxBatch: c.MaxBatch,
-		MaxEventBytes: func() int { return maxEventBytes(0) },
+	of := engine.Config{Aggregates: c.Aggregates, Projections: c.Projections, CacheBytes: c.CacheBytes, CacheIdle: c.CacheIdle,
+		IntakeBytes: c.IntakeBytes, ReadBytes: c.ReadBytes, MaxBatch: c.MaxBatch, Logger: c.Logger}
+	if c.Store != nil {
+		of.Projections = nil
 	}
-	for _, a := range c.Aggregates {
-		l.Types[a.Name()] = a
-	}
-	if c.Store == nil {
-		for _, p := range c.Projections {
-			l.Projections = append(l.Projections, p)
-		}
-	}
-	return l
+	return engine.Lanes(of)
 }
 
-// maxEventBytes is the largest body of an event where messages have at most so many bytes, or the
-// server's default, 1 MiB, if that is 0. A message holds the event's headers and subject too.
-func maxEventBytes(maxPayload int64) int {
-	const headroom = 8 << 10
-	return max(0, int(cmp.Or(maxPayload, 1<<20))-headroom)
+// warnOfOthers says which read models other workers keep and this one does not.
+func warnOfOthers(ctx context.Context, log *store.Postgres, c lane.Config) error {
+	others, err := engine.Missing(ctx, log, c)
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		c.Logger.Warn("read models were set up that this program does not keep in this version: what it commits will be missing there, unless "+
+			"nobody keeps them any more", "projections", engine.Names(others))
+	}
+	return nil
 }

@@ -7,17 +7,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/examples/counter"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // counters is a repository that works until the test ends.
-func counters(t *testing.T, s store.Store) *maestro.Repository[counter.Counter] {
+func counters(t *testing.T, s store.Store) *repository.Repository[counter.Counter] {
 	t.Helper()
-	r, err := maestro.NewRepository(t.Context(), counter.Definition, s, maestro.RepositoryConfig{Logger: slog.New(slog.DiscardHandler)})
+	r, err := repository.New(t.Context(), counter.Definition, s, repository.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	return r
 }

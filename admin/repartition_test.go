@@ -15,6 +15,7 @@ import (
 	"github.com/maestro-es/maestro/examples/counter"
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -43,7 +44,7 @@ func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 	former := counters(t, opened(2))
 	const many = 20
 	for i := range many {
-		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(i+1), maestro.Evaluation{})
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(i+1), repository.Evaluation{})
 		require.NoError(t, err)
 	}
 	ended, end := context.WithCancel(t.Context())
@@ -64,7 +65,7 @@ func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 
 	var mismatch *store.PartitionsError
 	for i := range many {
-		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(1), maestro.Evaluation{})
+		_, err := former.Evaluate(t.Context(), fmt.Sprint(i), increment(1), repository.Evaluation{})
 		require.ErrorAs(t, err, &mismatch)
 	}
 	now := counters(t, opened(0))

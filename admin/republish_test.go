@@ -19,6 +19,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -44,7 +45,7 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(log.Close)
 			for i := range many {
-				_, err := counters(t, log).Evaluate(t.Context(), fmt.Sprint(i), increment(1), maestro.Evaluation{})
+				_, err := counters(t, log).Evaluate(t.Context(), fmt.Sprint(i), increment(1), repository.Evaluation{})
 				require.NoError(t, err)
 			}
 
@@ -80,7 +81,7 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(log.Close)
 	deposit := func(id string) {
-		_, err := counters(t, log).Evaluate(t.Context(), id, increment(1), maestro.Evaluation{})
+		_, err := counters(t, log).Evaluate(t.Context(), id, increment(1), repository.Evaluation{})
 		require.NoError(t, err)
 	}
 	for i := range many {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/maestro-es/maestro/internal/engine"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -50,14 +51,8 @@ func (m *migrateCommand) Run(ctx context.Context, p *Program) error {
 		return err
 	}
 	defer log.Close()
-	for _, model := range p.Projections {
-		err := model.Err()
-		if err == nil {
-			err = log.Setup(ctx, model.Model())
-		}
-		if err != nil {
-			return fmt.Errorf("set up projection %q: %w", model.Name(), err)
-		}
+	if err := engine.SetUp(ctx, log, p.Projections); err != nil {
+		return err
 	}
 	fmt.Printf("schema %q is up to date, with %d partitions and %d read models\n", m.Namespace, log.Partitions(), len(p.Projections))
 	return nil

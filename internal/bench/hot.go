@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/maestro-es/maestro"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -16,7 +16,7 @@ const originalPerSecond = 1870
 func hotAggregate(ctx context.Context, l *lab) (r result, err error) {
 	n := l.scaled(3000)
 	r.notef("Commands on one aggregate. The original, in Elixir, does %s commands a second on one aggregate, one at a time and with no "+
-		"messaging around it; `maestro.Repository` is the same here.", count(originalPerSecond))
+		"messaging around it; `repository.Repository` is the same here.", count(originalPerSecond))
 	t := table{head: []string{"one aggregate", "commands/s on it", "goal"}}
 	goal := "≥ " + count(originalPerSecond)
 
@@ -53,7 +53,7 @@ func (l *lab) asLibrary(ctx context.Context, n int) (float64, error) {
 		return 0, err
 	}
 	defer log.Close()
-	repository, err := maestro.NewRepository(ctx, tallies, log, maestro.RepositoryConfig{})
+	library, err := repository.New(ctx, tallies, log, repository.Config{})
 	if err != nil {
 		return 0, err
 	}
@@ -62,7 +62,7 @@ func (l *lab) asLibrary(ctx context.Context, n int) (float64, error) {
 		if i == n/10 {
 			start = time.Now()
 		}
-		if _, err := repository.Evaluate(ctx, "one", add{By: 1}, maestro.Evaluation{}); err != nil {
+		if _, err := library.Evaluate(ctx, "one", add{By: 1}, repository.Evaluation{}); err != nil {
 			return 0, fmt.Errorf("command %d: %w", i, err)
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/heap"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -52,11 +52,11 @@ func (l *lab) loadTimes(ctx context.Context, log *store.Postgres, n int) (plain,
 	if plain, err = loadTime(ctx, log, instance); err != nil {
 		return 0, 0, err
 	}
-	repository, err := maestro.NewRepository(ctx, tallies, log, maestro.RepositoryConfig{})
+	library, err := repository.New(ctx, tallies, log, repository.Config{})
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := repository.Snapshot(ctx, instance.ID()); err != nil {
+	if err := library.Snapshot(ctx, instance.ID()); err != nil {
 		return 0, 0, err
 	}
 	if err := grow(ctx, log, instance, snapshotEvery/2); err != nil {
@@ -78,12 +78,12 @@ const (
 func loadTime(ctx context.Context, log *store.Postgres, of aggregate.Instance) (float64, error) {
 	var took []float64
 	for range loads {
-		repository, err := maestro.NewRepository(ctx, tallies, log, maestro.RepositoryConfig{})
+		library, err := repository.New(ctx, tallies, log, repository.Config{})
 		if err != nil {
 			return 0, err
 		}
 		start := time.Now()
-		root, err := repository.Replay(ctx, of.ID(), of.Sequence())
+		root, err := library.Replay(ctx, of.ID(), of.Sequence())
 		if err != nil {
 			return 0, err
 		}

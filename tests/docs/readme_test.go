@@ -161,7 +161,7 @@ func request(t *testing.T, nc *nats.Conn, subject, body string) string {
 // The library's lines are those of an example that is run.
 func TestTheReadmesLibraryIsAnExample(t *testing.T) {
 	t.Parallel()
-	example := strings.ReplaceAll(read(t, filepath.Join(top, "example_test.go")), "\n\t", "\n")
+	example := strings.ReplaceAll(read(t, filepath.Join(top, "repository", "example_test.go")), "\n\t", "\n")
 	all := blocks(t, "go")
 	require.Contains(t, example, all[len(all)-1])
 }

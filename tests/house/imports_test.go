@@ -13,6 +13,7 @@ import (
 //
 //	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console -> store -> aggregate -> standard library
 //	workercmd -> admin -> consumer | eventstream -> store
+//	repository -> internal/engine -> internal/lane -> store
 //	client -> protocol | aggregate -> standard library
 //
 // What stands beside each other here does not import each other: each declares the small interface
@@ -55,12 +56,16 @@ var rooms = map[string]string{
 
 	"admin": "consumer eventstream store internal/hlc internal/wire",
 
+	"internal/engine": "aggregate store projections internal/hlc internal/lane",
+
+	"repository": "aggregate store projections internal/engine internal/hlc internal/lane internal/telemetry internal/wire",
+
 	"maestro": "aggregate store client console consumer eventstream projections " +
-		"internal/hlc internal/link internal/telemetry internal/release internal/wire internal/lane",
+		"internal/engine internal/hlc internal/link internal/telemetry internal/release internal/wire internal/lane",
 
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 
-	"workercmd": "maestro admin aggregate store consumer eventstream projections internal/connect internal/heap internal/localnats " +
+	"workercmd": "maestro admin aggregate store consumer eventstream projections internal/connect internal/engine internal/heap internal/localnats " +
 		"internal/localpg internal/recording internal/release internal/telemetry internal/timerslack",
 
 	"cmd/worker": "workercmd aggregate examples/counter examples/declaration",
@@ -95,6 +100,7 @@ var outside = map[string][]string{
 	"internal/wire": {database},
 	"client":        {database},
 	"consumer":      {database},
+	"repository":    {broker},
 }
 
 const (

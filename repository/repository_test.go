@@ -1,4 +1,4 @@
-package maestro_test
+package repository_test
 
 import (
 	"context"
@@ -13,30 +13,30 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
 func TestEvaluateGivesWhatIsAskedFor(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := accounts(t, s)
-		result, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 3}, maestro.Evaluation{CommandID: "c-1"})
+		result, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 3}, repository.Evaluation{CommandID: "c-1"})
 		require.NoError(t, err)
-		require.Equal(t, maestro.Result[Account]{Outcome: store.Outcome{Status: store.Committed, Aggregate: "account", ID: "1",
+		require.Equal(t, repository.Result[Account]{Outcome: store.Outcome{Status: store.Committed, Aggregate: "account", ID: "1",
 			CommandID: "c-1", Sequence: 1, Partition: wire.Partition("account", "1", 4), Position: 1}}, result)
 
-		result, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 0}, maestro.Evaluation{Return: maestro.ReturnEvents})
+		result, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 0}, repository.Evaluation{Return: repository.ReturnEvents})
 		require.NoError(t, err)
 		require.Empty(t, result.Events)
 		require.NoError(t, aggregate.CheckID(result.Outcome.CommandID), "a fresh id")
 
-		result, err = r.Evaluate(t.Context(), "1", Close{}, maestro.Evaluation{Return: maestro.ReturnEvents})
+		result, err = r.Evaluate(t.Context(), "1", Close{}, repository.Evaluation{Return: repository.ReturnEvents})
 		require.NoError(t, err)
 		require.Equal(t, []aggregate.Event[Account]{Withdrawn{1}, Withdrawn{1}, Withdrawn{1}}, result.Events)
 
-		result, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 7}, maestro.Evaluation{Return: maestro.ReturnState})
+		result, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 7}, repository.Evaluation{Return: repository.ReturnState})
 		require.NoError(t, err)
 		require.Equal(t, aggregate.Root[Account]{ID: "1", Sequence: 5, State: Account{Balance: 7}}, result.Root)
 	})
@@ -45,7 +45,7 @@ func TestEvaluateGivesWhatIsAskedFor(t *testing.T) {
 func TestEventsRememberWhatLedToThem(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		_, err := accounts(t, s).Evaluate(t.Context(), "1", Deposit{Amount: 3},
-			maestro.Evaluation{CommandID: "c-1", CorrelationID: "ü", CausationID: "order-7"})
+			repository.Evaluation{CommandID: "c-1", CorrelationID: "ü", CausationID: "order-7"})
 		require.NoError(t, err)
 		events, err := s.Events(t.Context(), wire.Partition("account", "1", 4), store.Key{Type: "account", ID: "1"}, 0, 10)
 		require.NoError(t, err)
@@ -56,25 +56,25 @@ func TestEventsRememberWhatLedToThem(t *testing.T) {
 func TestRefusalsAreTyped(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := accounts(t, s)
-		result, err := r.Evaluate(t.Context(), "1", Withdraw{Amount: 3}, maestro.Evaluation{CommandID: "c-1"})
+		result, err := r.Evaluate(t.Context(), "1", Withdraw{Amount: 3}, repository.Evaluation{CommandID: "c-1"})
 		require.Equal(t, &aggregate.Rejection{Code: "insufficient_funds", Message: "there are only 0"}, err)
 		require.Equal(t, store.Rejected, result.Outcome.Status)
 
-		result, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: 0}, maestro.Evaluation{CommandID: "c-1"})
+		result, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: 0}, repository.Evaluation{CommandID: "c-1"})
 		require.Equal(t, &store.Error{Code: "insufficient_funds", Message: "there are only 0"}, err, "the first outcome again")
 		require.True(t, result.Outcome.Duplicate)
 
 		seven := int64(7)
-		_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 3}, maestro.Evaluation{ExpectSequence: &seven})
+		_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 3}, repository.Evaluation{ExpectSequence: &seven})
 		require.Equal(t, &aggregate.SequenceMismatchError{Aggregate: "account", ID: "1", Expected: 7, Actual: 0}, err)
 
-		_, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: -5}, maestro.Evaluation{})
+		_, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: -5}, repository.Evaluation{})
 		require.NoError(t, err)
-		_, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: 5}, maestro.Evaluation{})
+		_, err = r.Evaluate(t.Context(), "1", Withdraw{Amount: 5}, repository.Evaluation{})
 		require.NoError(t, err)
-		_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: -1}, maestro.Evaluation{})
+		_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: -1}, repository.Evaluation{})
 		require.NoError(t, err)
-		result, err = r.Evaluate(t.Context(), "1", Close{}, maestro.Evaluation{})
+		result, err = r.Evaluate(t.Context(), "1", Close{}, repository.Evaluation{})
 		require.EqualError(t, err, "the books are wrong")
 		require.Equal(t, "handler_failed", result.Outcome.Error.Code)
 	})
@@ -83,16 +83,16 @@ func TestRefusalsAreTyped(t *testing.T) {
 func TestTheSameCommandAgainGivesTheFirstOutcome(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := accounts(t, s)
-		for _, want := range []maestro.Return{maestro.ReturnEvents, maestro.ReturnState} {
+		for _, want := range []repository.Return{repository.ReturnEvents, repository.ReturnState} {
 			id := r.New()
-			evaluate := func(r *maestro.Repository[Account]) maestro.Result[Account] {
-				result, err := r.Evaluate(t.Context(), id, Deposit{Amount: 3}, maestro.Evaluation{CommandID: "c", Return: want})
+			evaluate := func(r *repository.Repository[Account]) repository.Result[Account] {
+				result, err := r.Evaluate(t.Context(), id, Deposit{Amount: 3}, repository.Evaluation{CommandID: "c", Return: want})
 				require.NoError(t, err)
 				return result
 			}
 			first := evaluate(r)
 			require.False(t, first.Outcome.Duplicate)
-			_, err := r.Evaluate(t.Context(), id, Deposit{Amount: 4}, maestro.Evaluation{})
+			_, err := r.Evaluate(t.Context(), id, Deposit{Amount: 4}, repository.Evaluation{})
 			require.NoError(t, err)
 			first.Outcome.Duplicate = true
 			require.Equal(t, first, evaluate(r))
@@ -108,7 +108,7 @@ func TestReadingAnAggregate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, aggregate.Root[Account]{ID: "1"}, root)
 		for i := range 3 {
-			_, err := other.Evaluate(ctx, "1", Deposit{Amount: i + 1}, maestro.Evaluation{})
+			_, err := other.Evaluate(ctx, "1", Deposit{Amount: i + 1}, repository.Evaluation{})
 			require.NoError(t, err)
 		}
 		root, err = r.Get(ctx, "1")
@@ -136,7 +136,7 @@ func TestASnapshotStandsInForTheEvents(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := accounts(t, s)
 		for range 3 {
-			_, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 2}, maestro.Evaluation{})
+			_, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 2}, repository.Evaluation{})
 			require.NoError(t, err)
 		}
 		before, err := s.Partition(t.Context(), wire.Partition("account", "1", 4))
@@ -166,7 +166,7 @@ func TestCallRunsInTheAggregatesTurn(t *testing.T) {
 		for range 4 {
 			group.Go(func() {
 				for range 50 {
-					_, err := r.Evaluate(ctx, "1", Deposit{Amount: 1}, maestro.Evaluation{})
+					_, err := r.Evaluate(ctx, "1", Deposit{Amount: 1}, repository.Evaluation{})
 					assert.NoError(t, err)
 				}
 			})
@@ -216,16 +216,16 @@ func (stranger) Decide(aggregate.Root[Account]) ([]aggregate.Event[Account], err
 func TestWhatCannotBeACommandIsRefusedAtOnce(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		ctx, r := t.Context(), accounts(t, s)
-		_, err := r.Evaluate(ctx, "1", stranger{}, maestro.Evaluation{})
+		_, err := r.Evaluate(ctx, "1", stranger{}, repository.Evaluation{})
 		require.ErrorAs(t, err, new(*aggregate.UnknownCommandError))
 		for _, bad := range []string{"", "a.b", "a b", strings.Repeat("x", 129)} {
-			_, err := r.Evaluate(ctx, bad, Deposit{}, maestro.Evaluation{})
+			_, err := r.Evaluate(ctx, bad, Deposit{}, repository.Evaluation{})
 			require.ErrorContains(t, err, "aggregate id")
 			_, err = r.Fetch(ctx, bad)
 			require.ErrorContains(t, err, "aggregate id")
 		}
 		for _, bad := range []string{"a\x00b", "\xff", "a\nb", strings.Repeat("x", 5000)} {
-			for what, e := range map[string]maestro.Evaluation{"command id": {CommandID: bad}, "correlation id": {CorrelationID: bad},
+			for what, e := range map[string]repository.Evaluation{"command id": {CommandID: bad}, "correlation id": {CorrelationID: bad},
 				"causation id": {CausationID: bad}} {
 				_, err := r.Evaluate(ctx, "1", Deposit{Amount: 1}, e)
 				require.ErrorContains(t, err, what)
@@ -240,12 +240,12 @@ func TestWhatCannotBeACommandIsRefusedAtOnce(t *testing.T) {
 func TestARepositoryEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
-	r, err := maestro.NewRepository(ctx, account, store.NewMemory(1), maestro.RepositoryConfig{Logger: slog.New(slog.DiscardHandler)})
+	r, err := repository.New(ctx, account, store.NewMemory(1), repository.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, repository.Evaluation{})
 	require.NoError(t, err)
 	stop()
-	_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, repository.Evaluation{})
 	require.Error(t, err)
 	_, err = r.Get(t.Context(), "1")
 	require.Error(t, err)
@@ -253,7 +253,7 @@ func TestARepositoryEndsWithItsContext(t *testing.T) {
 
 func TestARepositoryRefusesABrokenDefinition(t *testing.T) {
 	t.Parallel()
-	_, err := maestro.NewRepository(t.Context(), aggregate.Define[Account]("account"), store.NewMemory(1), maestro.RepositoryConfig{})
+	_, err := repository.New(t.Context(), aggregate.Define[Account]("account"), store.NewMemory(1), repository.Config{})
 	require.ErrorContains(t, err, "no command")
 }
 
@@ -265,4 +265,33 @@ func TestFreshIDsAreUnique(t *testing.T) {
 		seen[one.New()], seen[other.New()] = true, true
 	}
 	require.Len(t, seen, 2000)
+}
+
+// Ids that are made from a name are not unique where the name is not.
+func TestProgramsWithOneNameMakeDifferentIDs(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		const commands = 50
+		var programs []*repository.Repository[Account]
+		ends := map[string]bool{}
+		for range 2 {
+			r, err := repository.New(t.Context(), account, s, repository.Config{Node: "twin"})
+			require.NoError(t, err)
+			programs = append(programs, r)
+			ends[r.New()[19:]] = true
+		}
+		require.Len(t, ends, 2, "what does not come from the time")
+		seen := map[string]bool{}
+		for range commands {
+			for _, r := range programs {
+				result, err := r.Evaluate(t.Context(), "1", Deposit{Amount: 1}, repository.Evaluation{})
+				require.NoError(t, err)
+				require.False(t, result.Outcome.Duplicate)
+				require.False(t, seen[result.Outcome.CommandID])
+				seen[result.Outcome.CommandID] = true
+			}
+		}
+		root, err := programs[0].Fetch(t.Context(), "1")
+		require.NoError(t, err)
+		require.Equal(t, 2*commands, root.State.Balance)
+	})
 }

@@ -1,4 +1,4 @@
-package maestro_test
+package repository_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/projections"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -57,7 +58,7 @@ func TestARepositoryKeepsWhatWorkersKeepOrRefuses(t *testing.T) {
 	s, pool := postgres(t, url), localpg.Pool(t, url)
 	logger := slog.New(slog.DiscardHandler)
 	without := accounts(t, s)
-	_, err := without.Evaluate(t.Context(), "0", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err := without.Evaluate(t.Context(), "0", Deposit{Amount: 1}, repository.Evaluation{})
 	require.NoError(t, err, "nobody keeps anything")
 
 	nc := localnats.ForTest(t).Connect(t)
@@ -71,24 +72,24 @@ func TestARepositoryKeepsWhatWorkersKeepOrRefuses(t *testing.T) {
 		t.Cleanup(func() { stop(); require.NoError(t, <-stopped) })
 	}
 	work(logger, once("once"))
-	var missing *maestro.ProjectionsError
+	var missing *repository.ProjectionsError
 	require.Eventually(t, func() bool { // when it owns the partition
-		_, err := without.Evaluate(t.Context(), "0", Deposit{Amount: 0}, maestro.Evaluation{})
+		_, err := without.Evaluate(t.Context(), "0", Deposit{Amount: 0}, repository.Evaluation{})
 		return errors.As(err, &missing)
 	}, awhile, 10*time.Millisecond)
 	require.ErrorContains(t, missing, `projection "once", version 1`)
-	require.ErrorContains(t, missing, "give them in RepositoryConfig.Projections")
-	_, err = maestro.NewRepository(t.Context(), account, s, maestro.RepositoryConfig{Logger: logger})
+	require.ErrorContains(t, missing, "give them in repository.Config.Projections")
+	_, err = repository.New(t.Context(), account, s, repository.Config{Logger: logger})
 	require.ErrorAs(t, err, &missing)
-	_, err = maestro.NewRepository(t.Context(), account, store.NewMemory(1), maestro.RepositoryConfig{Projections: []*projections.Projection{once("once")}})
+	_, err = repository.New(t.Context(), account, store.NewMemory(1), repository.Config{Projections: []*projections.Projection{once("once")}})
 	require.ErrorContains(t, err, "needs a store in Postgres")
 
-	with, err := maestro.NewRepository(t.Context(), account, s, maestro.RepositoryConfig{Logger: logger,
+	with, err := repository.New(t.Context(), account, s, repository.Config{Logger: logger,
 		Projections: []*projections.Projection{once("once")}})
 	require.NoError(t, err)
-	_, err = with.Evaluate(t.Context(), "1", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err = with.Evaluate(t.Context(), "1", Deposit{Amount: 1}, repository.Evaluation{})
 	require.NoError(t, err)
-	_, err = with.Evaluate(t.Context(), "1", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err = with.Evaluate(t.Context(), "1", Deposit{Amount: 1}, repository.Evaluation{})
 	require.ErrorContains(t, err, "duplicate key")
 	var deposited int
 	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from maestro_read.deposited where id = '1'`).Scan(&deposited))
@@ -100,7 +101,7 @@ func TestARepositoryKeepsWhatWorkersKeepOrRefuses(t *testing.T) {
 	require.Eventually(t, func() bool { return log.count("msg=ready") == 1 }, awhile, 10*time.Millisecond)
 	_, err = pool.Exec(t.Context(), `delete from maestro.projections where name = 'once'`)
 	require.NoError(t, err)
-	_, err = maestro.NewRepository(t.Context(), account, s, maestro.RepositoryConfig{Logger: logger})
+	_, err = repository.New(t.Context(), account, s, repository.Config{Logger: logger})
 	require.NoError(t, err, "nobody keeps it any more")
 }
 
@@ -109,13 +110,13 @@ func TestACallWithoutADeadlineEndsWithTheCause(t *testing.T) {
 	t.Parallel()
 	url := localpg.Database(t)
 	s, pool := postgres(t, url), localpg.Pool(t, url)
-	r, err := maestro.NewRepository(t.Context(), account, s, maestro.RepositoryConfig{Logger: slog.New(slog.DiscardHandler), Patience: time.Second})
+	r, err := repository.New(t.Context(), account, s, repository.Config{Logger: slog.New(slog.DiscardHandler), Patience: time.Second})
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `alter table maestro.log rename to mislaid`)
 	require.NoError(t, err)
 	ctx := context.Background()
-	_, err = r.Evaluate(ctx, "1", Deposit{Amount: 1}, maestro.Evaluation{})
-	var unknown *maestro.UnknownError
+	_, err = r.Evaluate(ctx, "1", Deposit{Amount: 1}, repository.Evaluation{})
+	var unknown *repository.UnknownError
 	require.ErrorAs(t, err, &unknown)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, `relation "maestro.log" does not exist`)
@@ -125,12 +126,12 @@ func TestACallWithoutADeadlineEndsWithTheCause(t *testing.T) {
 
 	_, err = pool.Exec(ctx, `alter table maestro.mislaid rename to log`)
 	require.NoError(t, err)
-	result, err := r.Evaluate(ctx, "1", Deposit{Amount: 1}, maestro.Evaluation{CommandID: unknown.CommandID})
+	result, err := r.Evaluate(ctx, "1", Deposit{Amount: 1}, repository.Evaluation{CommandID: unknown.CommandID})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, result.Outcome.Sequence, "it takes effect once")
 
 	s.(*store.Postgres).Close()
-	_, err = r.Evaluate(ctx, "2", Deposit{Amount: 1}, maestro.Evaluation{})
+	_, err = r.Evaluate(ctx, "2", Deposit{Amount: 1}, repository.Evaluation{})
 	require.ErrorContains(t, err, "closed pool")
 	_, err = r.Fetch(ctx, "2")
 	require.ErrorContains(t, err, "closed pool")

@@ -1,4 +1,4 @@
-package maestro
+package repository
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/engine"
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/telemetry"
@@ -33,8 +34,8 @@ type Repository[S any] struct {
 	lanes map[int]*lane.Lane
 }
 
-// RepositoryConfig is what a repository works with. The zero value is the default.
-type RepositoryConfig struct {
+// Config is what a repository works with. The zero value is the default.
+type Config struct {
 	// Node names this program in its logs. Two may have the same. Default: no name.
 	Node string
 	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate.
@@ -67,31 +68,31 @@ func (e *UnknownError) Error() string {
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// NewRepository returns the repository of an aggregate type. It works until ctx ends; calls then
+// New returns the repository of an aggregate type. It works until ctx ends; calls then
 // return an error.
 //
 // Where workers keep read models of the aggregate type in the transactions of their commits, and
 // the repository was not given them, it refuses with a [*ProjectionsError]: at the start, or at a
 // call when such a worker has come later.
-func NewRepository[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c RepositoryConfig) (*Repository[S], error) {
+func New[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c Config) (*Repository[S], error) {
 	if err := of.Err(); err != nil {
 		return nil, err
 	}
-	full := withDefaults(Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Node: c.Node, Logger: c.Logger,
+	logger := cmp.Or(c.Logger, slog.Default())
+	config := engine.Lanes(engine.Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Logger: logger,
 		IntakeBytes: -1, Projections: c.Projections}) // callers hold their commands anyway
-	config := laneConfig(full)
-	config.Store, config.Snapshots = on, lane.NewSnapshots(on, full.Logger).Within(config.Memory)
+	config.Store, config.Snapshots = on, lane.NewSnapshots(on, logger).Within(config.Memory)
 	if c.Node != "" {
-		config.Logger = full.Logger.With("node", c.Node)
+		config.Logger = logger.With("node", c.Node)
 	}
 	r := &Repository[S]{definition: of, store: on, config: config, lanes: map[int]*lane.Lane{},
 		ctx: ctx, patience: cmp.Or(c.Patience, defaultPatience)}
 	if log, is := on.(*store.Postgres); is {
-		if err := setUp(ctx, log, c.Projections); err != nil {
+		if err := engine.SetUp(ctx, log, c.Projections); err != nil {
 			return nil, err
 		}
 	} else if len(c.Projections) > 0 {
-		return nil, errors.New("RepositoryConfig.Projections needs a store in Postgres: open it with store.Open")
+		return nil, errors.New("repository.Config.Projections needs a store in Postgres: open it with store.Open")
 	}
 	if err := r.checkKept(ctx); err != nil {
 		return nil, err

@@ -1,11 +1,11 @@
-package maestro_test
+package repository_test
 
 import (
 	"context"
 	"fmt"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/examples/counter"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -24,17 +24,17 @@ func ExampleRepository() {
 
 // count is the README's.
 func count(ctx context.Context, log store.Store) error {
-	counters, err := maestro.NewRepository(ctx, counter.Definition, log, maestro.RepositoryConfig{})
+	counters, err := repository.New(ctx, counter.Definition, log, repository.Config{})
 	if err != nil {
 		return err
 	}
-	done, err := counters.Evaluate(ctx, "42", counter.AddTag{Tag: "red"}, maestro.Evaluation{Return: maestro.ReturnState})
+	done, err := counters.Evaluate(ctx, "42", counter.AddTag{Tag: "red"}, repository.Evaluation{Return: repository.ReturnState})
 	if err != nil {
 		return err
 	}
 	fmt.Println(done.Outcome.Sequence, done.Root.State.Tags)
 
-	_, err = counters.Evaluate(ctx, "42", counter.IncrementIfBelow{Limit: 0}, maestro.Evaluation{})
+	_, err = counters.Evaluate(ctx, "42", counter.IncrementIfBelow{Limit: 0}, repository.Evaluation{})
 	fmt.Println(err) // an *aggregate.Rejection
 
 	now, err := counters.Fetch(ctx, "42")

@@ -1,4 +1,4 @@
-package maestro_test
+package repository_test
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/repository"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -30,7 +30,7 @@ func TestProgramsShareAggregates(t *testing.T) {
 			group.Go(func() {
 				for c := range commands {
 					id, command := fmt.Sprint("a", c%all), fmt.Sprint("c", (w+n)%workers, "-", c) // another program gives it too
-					result, err := r.Evaluate(t.Context(), id, Deposit{Amount: c}, maestro.Evaluation{CommandID: command, Return: maestro.ReturnEvents})
+					result, err := r.Evaluate(t.Context(), id, Deposit{Amount: c}, repository.Evaluation{CommandID: command, Return: repository.ReturnEvents})
 					if assert.NoError(t, err) && c > 0 {
 						assert.Len(t, result.Events, 1)
 					}
