@@ -17,6 +17,7 @@ import (
 
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -171,7 +172,7 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 		c.ID = placeID(cursor.Sequence, cursor.Time)
 	}
 	if c.Refusal == nil && strconv.Itoa(wire.Partition(c.Key.Type, c.Key.ID, f.Store.Partitions())) != number {
-		c.Refusal = lane.Fail(lane.CodeMalformed, "subject %s puts the aggregate into the wrong partition: publish to %s",
+		c.Refusal = lane.Fail(protocol.CodeMalformed, "subject %s puts the aggregate into the wrong partition: publish to %s",
 			m.Subject(), f.Namespace.Send(c.Key.Type, c.Key.ID, c.Name))
 		c.Key = store.Key{} // its receipts are in another partition
 	}
@@ -195,7 +196,7 @@ func (f *feed) answered(c *lane.Command, reply string) {
 	}
 	if err := wire.CheckReply(reply); err != nil {
 		if c.Refusal == nil {
-			c.Refusal = lane.Fail(lane.CodeMalformed, "header %s %s", wire.HeaderReply, err)
+			c.Refusal = lane.Fail(protocol.CodeMalformed, "header %s %s", wire.HeaderReply, err)
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // unreadable refuses a message whose headers nats.go could not read. It hands such a message over
@@ -19,7 +20,7 @@ func unreadable(message any, h nats.Header) *lane.Refusal {
 	if size := headerSize(message); size == 0 || h != nil && size >= leastSize(h) {
 		return nil
 	}
-	return lane.Fail(lane.CodeMalformed, "the headers cannot be read: expected the line NATS/1.0, "+
+	return lane.Fail(protocol.CodeMalformed, "the headers cannot be read: expected the line NATS/1.0, "+
 		"then a line with a colon for each header, each line with a line break (CR LF), and an empty line")
 }
 

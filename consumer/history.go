@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -40,7 +40,7 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 	if after := nats.Header(r.Headers()).Get(wire.HeaderAfter); after != "" {
 		var err error
 		if above, err = parseSequence(wire.HeaderAfter, after); err != nil {
-			c.replyError(r.Reply(), &store.Error{Code: lane.CodeMalformed, Message: err.Error()})
+			c.replyError(r.Reply(), &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 			return
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -23,7 +24,7 @@ func parse(address string, header nats.Header, body []byte) *lane.Command {
 		err = headerErr
 	}
 	if err != nil {
-		c.Refusal = lane.Fail(lane.CodeMalformed, "%s", err)
+		c.Refusal = lane.Fail(protocol.CodeMalformed, "%s", err)
 	}
 	return c
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -91,7 +92,7 @@ func TestWhatCannotBeACommandIsRefusedWithAReason(t *testing.T) {
 			parsed := parse(c.address, c.header, nil)
 			require.NotNil(t, parsed.Refusal)
 			require.Equal(t, store.Failed, parsed.Refusal.Status)
-			require.Equal(t, lane.CodeMalformed, parsed.Refusal.Code)
+			require.Equal(t, protocol.CodeMalformed, parsed.Refusal.Code)
 			require.Contains(t, parsed.Refusal.Message, c.want)
 		})
 	}

@@ -9,25 +9,25 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
 // errorCode is the NATS micro error code of an outcome's error, in the manner of HTTP.
 func errorCode(status store.Status, code string) string {
 	switch {
-	case code == lane.CodeUnavailable:
+	case code == protocol.CodeUnavailable:
 		return "503" // try again with the same command id
-	case status == store.Rejected, code == lane.CodeSequenceMismatch:
+	case status == store.Rejected, code == protocol.CodeSequenceMismatch:
 		return "409"
 	}
 	switch code {
-	case lane.CodePanic, lane.CodeHandlerFailed, lane.CodeUnregisteredEvent, lane.CodeInvalidEvent, lane.CodeProjectionFailed, lane.CodeGaveUp,
-		lane.CodeUnreadableAggregate:
+	case protocol.CodePanic, protocol.CodeHandlerFailed, protocol.CodeUnregisteredEvent, protocol.CodeInvalidEvent, protocol.CodeProjectionFailed, protocol.CodeGaveUp,
+		protocol.CodeUnreadableAggregate:
 		return "500"
-	case lane.CodeUnknownAggregate, lane.CodeUnknownCommand:
+	case protocol.CodeUnknownAggregate, protocol.CodeUnknownCommand:
 		return "404"
-	case lane.CodeDeadlineExceeded:
+	case protocol.CodeDeadlineExceeded:
 		return "408"
 	}
 	return "400"
@@ -39,7 +39,7 @@ func (c *Consumer) replyOutcome(reply string, o store.Outcome) {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		o.State, o.Events = nil, nil
 		if o.Error == nil {
-			o.Error = &store.Error{Code: "outcome_too_large", Message: "the command took effect; its events or state do not fit into a message"}
+			o.Error = &store.Error{Code: protocol.CodeOutcomeTooLarge, Message: "the command took effect; its events or state do not fit into a message"}
 		}
 		err = c.reply(reply, o, o.Status, o.Error)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -112,7 +113,7 @@ func (c *Consumer) refuse(r *request, why error) {
 	if r.verb == verbGet {
 		again = ": try again"
 	}
-	c.fail(r, &store.Error{Code: lane.CodeUnavailable, Message: why.Error() + again})
+	c.fail(r, &store.Error{Code: protocol.CodeUnavailable, Message: why.Error() + again})
 }
 
 // fail answers a request that did not come to a lane.
@@ -149,7 +150,7 @@ func (c *Consumer) routeUnless(r *request, rest bool) {
 		case err == nil:
 			return
 		case errors.Is(err, nats.ErrMaxPayload):
-			c.fail(r, &store.Error{Code: lane.CodeTooLarge, Message: fmt.Sprintf("with %d bytes the request is too large to be sent on "+
+			c.fail(r, &store.Error{Code: protocol.CodeTooLarge, Message: fmt.Sprintf("with %d bytes the request is too large to be sent on "+
 				"to the worker that owns the aggregate: leave 1 KiB of the server's max_payload, or send it durably", len(r.body))})
 			return
 		}

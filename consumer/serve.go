@@ -14,6 +14,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/wire"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -100,7 +101,7 @@ func (c *Consumer) handleGet(r *request) {
 	r.key = key
 	consistency := cmp.Or(r.header.Get(wire.HeaderConsistency), consistencyCurrent)
 	if consistency != consistencyCurrent && consistency != consistencyCached {
-		c.replyError(r.reply, &store.Error{Code: lane.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
+		c.replyError(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
 			wire.HeaderConsistency, clip(consistency))})
 		return
 	}
@@ -111,7 +112,7 @@ func (c *Consumer) handleGet(r *request) {
 	}
 	sequence, err := parseSequence(wire.HeaderSequence, at)
 	if err != nil {
-		c.replyError(r.reply, &store.Error{Code: lane.CodeMalformed, Message: err.Error()})
+		c.replyError(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 		return
 	}
 	c.replay(typ, key, sequence, r.reply)
@@ -128,7 +129,7 @@ func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, rep
 			i, err = c.Lane.Memory.Replay(ctx, c.Store, typ, c.partition(key), key.ID, sequence)
 		}
 		if err == nil && i.Sequence() < sequence {
-			err = &store.Error{Code: lane.CodeSequenceMismatch,
+			err = &store.Error{Code: protocol.CodeSequenceMismatch,
 				Message: fmt.Sprintf("%s %s is at sequence %d, it has not come to %d", key.Type, key.ID, i.Sequence(), sequence)}
 		}
 		var answer state
@@ -160,11 +161,11 @@ func errorOf(err error) *store.Error {
 	case errors.As(err, &coded):
 		return coded
 	case errors.Is(err, nats.ErrMaxPayload):
-		return &store.Error{Code: lane.CodeTooLarge, Message: "the answer does not fit into a message"}
+		return &store.Error{Code: protocol.CodeTooLarge, Message: "the answer does not fit into a message"}
 	case errors.Is(err, lane.ErrStopped), errors.Is(err, lane.ErrBusy), store.Judge(err).Passes():
-		return &store.Error{Code: lane.CodeUnavailable, Message: err.Error() + ": try again"}
+		return &store.Error{Code: protocol.CodeUnavailable, Message: err.Error() + ": try again"}
 	default:
-		return &store.Error{Code: lane.CodeUnreadableAggregate, Message: err.Error()}
+		return &store.Error{Code: protocol.CodeUnreadableAggregate, Message: err.Error()}
 	}
 }
 
@@ -172,16 +173,16 @@ func errorOf(err error) *store.Error {
 func (c *Consumer) parseTarget(address string) (aggregate.Type, store.Key, *store.Error) {
 	name, id, ok := strings.Cut(address, ".")
 	if !ok {
-		return nil, store.Key{}, &store.Error{Code: lane.CodeMalformed,
+		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed,
 			Message: fmt.Sprintf("address %q: expected <aggregate type>.<aggregate id>", clip(address))}
 	}
 	key, err := parseKey(name, id)
 	if err != nil {
-		return nil, store.Key{}, &store.Error{Code: lane.CodeMalformed, Message: err.Error()}
+		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()}
 	}
 	typ, known := c.Lane.Types[name]
 	if !known {
-		return nil, store.Key{}, &store.Error{Code: lane.CodeUnknownAggregate, Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
+		return nil, store.Key{}, &store.Error{Code: protocol.CodeUnknownAggregate, Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
 	}
 	return typ, key, nil
 }
@@ -201,7 +202,7 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			returned := false
 			defer func() {
 				if !returned { // code of the user's has ended the goroutine
-					c.replyError(reply, &store.Error{Code: lane.CodeUnreadableAggregate,
+					c.replyError(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
 						Message: "code of the aggregate has ended its goroutine (runtime.Goexit): it must return"})
 				}
 			}()
@@ -209,6 +210,6 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			returned = true
 		}()
 	default:
-		c.replyError(reply, &store.Error{Code: lane.CodeUnavailable, Message: "too many reads at a time: try again"})
+		c.replyError(reply, &store.Error{Code: protocol.CodeUnavailable, Message: "too many reads at a time: try again"})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -188,7 +189,7 @@ func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []agg
 		return nil, nil, refusal
 	}
 	if !c.Deadline.IsZero() && forDeadlines(at).After(c.Deadline) {
-		return instance, nil, Fail(CodeDeadlineExceeded, "the command's deadline %s had passed when its turn came",
+		return instance, nil, Fail(protocol.CodeDeadlineExceeded, "the command's deadline %s had passed when its turn came",
 			c.Deadline.UTC().Format(time.RFC3339Nano))
 	}
 	if c.ExpectSequence != nil && *c.ExpectSequence != instance.Sequence() {
@@ -203,7 +204,7 @@ func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []agg
 	}
 	for _, d := range decided {
 		if most := a.lane.MaxEventBytes(); len(d.Body) > most {
-			return instance, nil, Fail(CodeTooLarge, "event %s has %d bytes, at most %d can be published",
+			return instance, nil, Fail(protocol.CodeTooLarge, "event %s has %d bytes, at most %d can be published",
 				d.Type, len(d.Body), most)
 		}
 	}
@@ -216,9 +217,9 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 		return instance, nil
 	}
 	if err, is := a.broken[key]; is {
-		return nil, Fail(CodeUnreadableAggregate, "%s", err)
+		return nil, Fail(protocol.CodeUnreadableAggregate, "%s", err)
 	}
-	return nil, Fail(CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
+	return nil, Fail(protocol.CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
 }
 
 // accept adds the command's events and receipt to the commit, and nothing if a projection refuses
@@ -267,7 +268,7 @@ func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, n
 			Headers: printableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
 			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now.Time})
 	}
-	if r.Code == CodeDeadlineExceeded && !c.durable() {
+	if r.Code == protocol.CodeDeadlineExceeded && !c.durable() {
 		return // its client may ask again with more time
 	}
 	a.receipt(c, store.Receipt{Status: r.Status, Sequence: outcome.Sequence, Position: outcome.Position,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -62,7 +63,7 @@ func TestABatchThatRefusesEverythingLeavesReceiptsOnly(t *testing.T) {
 		late := add("a", "4", 1)
 		late.Deadline = time.Unix(1, 0)
 		refused := add("a", "5", 1)
-		refused.Refusal = lane.Fail(lane.CodeMalformed, "a header is wrong")
+		refused.Refusal = lane.Fail(protocol.CodeMalformed, "a header is wrong")
 		commands := []*lane.Command{unknown, noCommand, badBody, late, refused, do("a", "6", "fail"), do("a", "7", "panic"),
 			do("a", "8", "explode"), do("a", "9", "stranger"),
 			{Key: key("a"), ID: "10", Name: "add", Body: body(Add{By: 1, Note: string(make([]byte, 20_000))})}}

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -88,7 +89,7 @@ func (r *Result) Answer() store.Outcome {
 		key := store.Key{Type: o.Aggregate, ID: o.ID}
 		state, err := encode("state", key, cmp.Or(r.patience, defaultSilence), r.Instance.State)
 		if err != nil {
-			o.Error = &store.Error{Code: codeStateUnavailable, Message: err.Error()}
+			o.Error = &store.Error{Code: protocol.CodeStateUnavailable, Message: err.Error()}
 		}
 		o.State = state
 	}

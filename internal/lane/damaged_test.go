@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -39,7 +40,7 @@ func TestADamagedPageConcernsItsAggregateOnly(t *testing.T) {
 			}
 			for i, result := range r.batch(commands...) {
 				if i == 3 {
-					require.Equal(t, lane.CodeUnreadableAggregate, result.Outcome.Error.Code)
+					require.Equal(t, protocol.CodeUnreadableAggregate, result.Outcome.Error.Code)
 				} else {
 					require.Equal(t, "committed", status(result.Outcome))
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/monotonic"
 	"github.com/maestro-es/maestro/internal/telemetry"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -238,7 +239,7 @@ func (l *Lane) abandon(t task) {
 
 // stopped is the result of a command that the lane does not come to any more.
 func (l *Lane) stopped(c *Command) Result {
-	r := Fail(CodeUnavailable, "%s: retry with the same command id", ErrStopped)
+	r := Fail(protocol.CodeUnavailable, "%s: retry with the same command id", ErrStopped)
 	r.Err = ErrStopped
 	return l.refused(c, r)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -111,7 +112,7 @@ func TestFailedDurableCommandsAreKeptAsDeadLetters(t *testing.T) {
 	t.Parallel()
 	s, pool := postgres(t)
 	r := newRig(t, s).run()
-	malformed := at(5, &lane.Command{Refusal: lane.Fail(lane.CodeMalformed, "not \x00 understood"), ID: "5", Body: []byte("\x00\xff")})
+	malformed := at(5, &lane.Command{Refusal: lane.Fail(protocol.CodeMalformed, "not \x00 understood"), ID: "5", Body: []byte("\x00\xff")})
 	malformed.Subject, malformed.Header = "maestro.cmd.0.\xff\x01.x", map[string][]string{"X\x00": {"a\x01", "\xff"}, "Fine": {"1"}}
 	results := r.batch(do("a", "1", "fail"), at(2, do("a", "2", "reject")), at(3, do("a", "3", "fail")), at(4, add("a", "4", 1)),
 		malformed, at(6, poison("a", "6")))
@@ -125,10 +126,10 @@ func TestFailedDurableCommandsAreKeptAsDeadLetters(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, letters, 3)
 	require.Equal(t, deadLetter{Subject: "maestro.cmd.0.tally.a.do", Headers: map[string][]string{}, Body: body(Do{"fail", "because"}),
-		Sequence: 3, CommandID: "3", Code: lane.CodeHandlerFailed, Message: "broken: because"}, letters[0])
+		Sequence: 3, CommandID: "3", Code: protocol.CodeHandlerFailed, Message: "broken: because"}, letters[0])
 	require.Equal(t, deadLetter{Subject: "maestro.cmd.0.\uFFFD\uFFFD.x",
 		Headers: map[string][]string{"X\uFFFD": {"a\uFFFD", "\uFFFD"}, "Fine": {"1"}}, Body: []byte("\x00\xff"),
-		Sequence: 5, CommandID: "5", Code: lane.CodeMalformed, Message: "not \uFFFD understood"}, letters[1])
+		Sequence: 5, CommandID: "5", Code: protocol.CodeMalformed, Message: "not \uFFFD understood"}, letters[1])
 	require.Equal(t, poison("a", "6").Body, letters[2].Body)
 	require.EqualValues(t, 6, r.row().Cursor.Sequence)
 }

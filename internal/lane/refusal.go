@@ -8,30 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
-)
-
-// Codes of the errors in outcomes that do not come from the user's aggregates.
-const (
-	CodeMalformed           = "malformed"
-	CodeUnknownAggregate    = "unknown_aggregate"
-	CodeUnknownCommand      = "unknown_command"
-	CodeInvalidPayload      = "invalid_payload"
-	CodeTooLarge            = "too_large"
-	CodeDeadlineExceeded    = "deadline_exceeded"
-	CodeSequenceMismatch    = "sequence_mismatch"
-	CodeUnregisteredEvent   = "unregistered_event"
-	CodeInvalidEvent        = "invalid_event"
-	CodePanic               = "panic"
-	CodeHandlerFailed       = "handler_failed"
-	CodeConstraintViolated  = "constraint_violated"
-	CodeProjectionFailed    = "projection_failed"
-	CodeUnreadableAggregate = "unreadable_aggregate"
-	CodeGaveUp              = "gave_up"
-	CodeUnavailable         = "unavailable"
-
-	// codeStateUnavailable comes with a committed command whose state could not be shown.
-	codeStateUnavailable = "state_unavailable"
 )
 
 // Refusal is the outcome of a command that did not take effect.
@@ -98,29 +76,29 @@ func classify(err error) *Refusal {
 	case errors.As(err, &rejection):
 		return refusalByRule(rejection)
 	case errors.As(err, &mismatch):
-		return reject(CodeSequenceMismatch, "%s", err)
+		return reject(protocol.CodeSequenceMismatch, "%s", err)
 	case errors.As(err, &projected):
 		return refusalOfProjection(projected, err)
 	case errors.As(err, &unknown):
-		return Fail(CodeUnknownCommand, "%s", err)
+		return Fail(protocol.CodeUnknownCommand, "%s", err)
 	case errors.As(err, &payload):
-		return Fail(CodeInvalidPayload, "%s", err)
+		return Fail(protocol.CodeInvalidPayload, "%s", err)
 	case errors.As(err, &unregistered):
-		return Fail(CodeUnregisteredEvent, "%s", err)
+		return Fail(protocol.CodeUnregisteredEvent, "%s", err)
 	case errors.As(err, &event):
-		return Fail(CodeInvalidEvent, "%s", err)
+		return Fail(protocol.CodeInvalidEvent, "%s", err)
 	case errors.As(err, &data):
-		return Fail(CodeInvalidEvent, "%s", data.Message)
+		return Fail(protocol.CodeInvalidEvent, "%s", data.Message)
 	case errors.As(err, &panicked):
-		return Fail(CodePanic, "%s", err)
+		return Fail(protocol.CodePanic, "%s", err)
 	}
 	if violated, is := store.Violated(err); is { // at the end of the transaction
-		return reject(CodeConstraintViolated, "%s", violated)
+		return reject(protocol.CodeConstraintViolated, "%s", violated)
 	}
 	if fault, is := errors.AsType[*store.Fault](err); is && (fault.Origin == store.UserSQL || fault.Origin == store.UserCode) {
-		return Fail(CodeProjectionFailed, "%s", err)
+		return Fail(protocol.CodeProjectionFailed, "%s", err)
 	}
-	return Fail(CodeHandlerFailed, "%s", err)
+	return Fail(protocol.CodeHandlerFailed, "%s", err)
 }
 
 // refusalByRule is a rejection, if its details can be answered and kept.
@@ -152,7 +130,7 @@ func verdictOf(err error) store.Verdict {
 // refusalOfProjection: a violated constraint of a read model is a rule (a name that is taken), anything else a fault.
 func refusalOfProjection(of *projectionError, err error) *Refusal {
 	if violated, is := store.Violated(err); is {
-		return reject(CodeConstraintViolated, "%s: %s", of.projection, violated)
+		return reject(protocol.CodeConstraintViolated, "%s: %s", of.projection, violated)
 	}
-	return Fail(CodeProjectionFailed, "%s", of.err)
+	return Fail(protocol.CodeProjectionFailed, "%s", of.err)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/localpg"
 	"github.com/maestro-es/maestro/projections"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -113,7 +114,7 @@ func TestACommandThatIsTooSlowIsGivenUp(t *testing.T) {
 			require.Equal(t, "committed", status((<-results).Outcome))
 			var code string
 			require.NoError(t, pool.QueryRow(t.Context(), "select code from maestro.dead_letters").Scan(&code))
-			require.Equal(t, lane.CodeGaveUp, code)
+			require.Equal(t, protocol.CodeGaveUp, code)
 			require.Equal(t, "failed gave_up again", status(r.one(slow("b", "2", "60")).Outcome))
 		})
 	}

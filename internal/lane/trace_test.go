@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -52,7 +53,7 @@ func TestBatchLinksTheCommandsThatAreRecorded(t *testing.T) {
 	}
 	require.Equal(t, made.SpanContext().SpanID(), byName["commit"][1].Parent().SpanID())
 	require.Len(t, byName["first"][0].Links(), 2)
-	require.Contains(t, attributesOf(byName["third"][0]), lane.CodeHandlerFailed)
+	require.Contains(t, attributesOf(byName["third"][0]), protocol.CodeHandlerFailed)
 }
 
 func TestSpanOfACommandThatTheLaneDoesNotComeToEnds(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/maestro-es/maestro/protocol"
 )
 
 // trial is what is known of a command that fails in doubt, even alone. It is given up only where
@@ -103,7 +105,7 @@ func (l *Lane) mayGiveUp(t *trial) bool {
 // giveUp has the command get an outcome that says so.
 func (l *Lane) giveUp(t task, trial *trial, d *doubt) {
 	l.trials.given = time.Now()
-	t.command.Refusal = Fail(CodeGaveUp, "given up after %d tries: %s", trial.counted, d.why(l.Budgets.Projections))
+	t.command.Refusal = Fail(protocol.CodeGaveUp, "given up after %d tries: %s", trial.counted, d.why(l.Budgets.Projections))
 	t.command.Refusal.Err = d.err
 	l.Logger.Log(context.Background(), slog.LevelError, "a command was given up", "partition", l.at.Number, "aggregate", t.command.Key.Type,
 		"id", t.command.Key.ID, "command", t.command.Name, "command_id", t.command.ID, "projection", d.projection, "error", d.err)
