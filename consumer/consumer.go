@@ -14,6 +14,7 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/membership"
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
@@ -81,8 +82,8 @@ type Consumer struct {
 	// again.
 	differing, restoring telemetry.Seldom
 	regressions          telemetry.Seldom
-	// operations are what traces call the commands.
-	operations operations
+	answers              *message.Answers
+	tracing              *message.Tracing
 }
 
 // maxReads is the most reads of the store for clients at a time.
@@ -102,7 +103,8 @@ func New(c Config) *Consumer {
 		tenures: make([]atomic.Pointer[Tenure], partitions), seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
 		waiting: waiting{requests: map[int][]*request{}, held: c.Lane.Memory.Intake.Holder()}, forwards: forwards{sent: map[string]forward{}},
-		operations: newOperations(c.Namespace, c.Lane.Types)}
+		answers: &message.Answers{NATS: c.NATS, Namespace: c.Namespace, Logger: c.Logger},
+		tracing: message.NewTracing(c.Namespace, c.Lane.Types)}
 }
 
 // Owned is the number of partitions that this worker owns.

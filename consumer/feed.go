@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
@@ -165,7 +166,7 @@ func (f *feed) take(ctx context.Context, m jetstream.Msg) error {
 // command makes a command of a message of the stream.
 func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	number, address, _ := strings.Cut(strings.TrimPrefix(m.Subject(), string(f.Namespace)+".cmd."), ".")
-	c := parse(address, m.Headers(), m.Data())
+	c := message.Parse(address, m.Headers(), m.Data())
 	c.Cursor, c.Subject = cursor, m.Subject()
 	if c.ID == "" {
 		// Derived from the place in the stream, so that reading it again gives the same.
@@ -176,11 +177,11 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 			m.Subject(), f.Namespace.Send(c.Key.Type, c.Key.ID, c.Name))
 		c.Key = store.Key{} // its receipts are in another partition
 	}
-	if refusal := unreadable(m, m.Headers()); refusal != nil {
+	if refusal := message.Unreadable(m, m.Headers()); refusal != nil {
 		c.Refusal = refusal
 	}
 	f.answered(c, m.Headers().Get(wire.HeaderReply))
-	f.traced(c)
+	f.tracing.Start(c)
 	return c
 }
 
@@ -200,7 +201,7 @@ func (f *feed) answered(c *lane.Command, reply string) {
 		}
 		return
 	}
-	c.Done = func(r lane.Result) { f.replyOutcome(reply, r.Answer()) }
+	c.Done = func(r lane.Result) { f.answers.Outcome(reply, r.Answer()) }
 }
 
 // retry calls work until it succeeds or ctx ends, and reports what stands in the way: that is the same for all partitions, so one

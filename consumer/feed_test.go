@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/internal/localnats"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -150,7 +151,7 @@ func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	for p := range 4 {
 		_, err := b.js.PublishMsg(t.Context(), &nats.Msg{Subject: "maestro.cmd." + string(rune('0'+p)) + ".box.a.put", Data: []byte(put(p)),
-			Header: header(wire.HeaderReply, inbox, wire.HeaderCommandID, "c")})
+			Header: localnats.Header(wire.HeaderReply, inbox, wire.HeaderCommandID, "c")})
 		require.NoError(t, err)
 	}
 	b.run()
@@ -183,7 +184,7 @@ func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
 		require.Equal(t, above+1, events[0].Sequence)
 	}
 	for after, more := range []bool{true, false} {
-		answer, err := b.nc.RequestMsg(&nats.Msg{Subject: "maestro.history.box.1", Header: header(wire.HeaderAfter, strconv.Itoa(after))}, time.Minute)
+		answer, err := b.nc.RequestMsg(&nats.Msg{Subject: "maestro.history.box.1", Header: localnats.Header(wire.HeaderAfter, strconv.Itoa(after))}, time.Minute)
 		require.NoError(t, err)
 		require.Contains(t, string(answer.Data[len(answer.Data)-20:]), fmt.Sprintf(`"more":%t}`, more))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
@@ -33,14 +34,14 @@ type history struct {
 func (c *Consumer) handleHistory(address string, r micro.Request) {
 	_, key, refused := c.parseTarget(address)
 	if refused != nil {
-		c.replyError(r.Reply(), refused)
+		c.answers.Error(r.Reply(), refused)
 		return
 	}
 	var above int64
 	if after := nats.Header(r.Headers()).Get(wire.HeaderAfter); after != "" {
 		var err error
-		if above, err = parseSequence(wire.HeaderAfter, after); err != nil {
-			c.replyError(r.Reply(), &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
+		if above, err = message.ParseSequence(wire.HeaderAfter, after); err != nil {
+			c.answers.Error(r.Reply(), &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 			return
 		}
 	}
@@ -53,10 +54,10 @@ func (c *Consumer) handleHistory(address string, r micro.Request) {
 			events, err = c.Store.Events(ctx, c.partition(key), key, above, pageEvents+1)
 		}
 		if err == nil {
-			err = c.reply(reply, page(key, events, min(pageBytes, int(c.NATS.MaxPayload())/2)), store.Committed, nil)
+			err = c.answers.Send(reply, page(key, events, min(pageBytes, int(c.NATS.MaxPayload())/2)), store.Committed, nil)
 		}
 		if err != nil {
-			c.replyError(reply, errorOf(err))
+			c.answers.Error(reply, errorOf(err))
 		}
 	})
 }

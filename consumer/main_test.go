@@ -161,7 +161,7 @@ func (b *broker) read(m *nats.Msg) answer {
 // ask asks for the outcome of a command, or something else, and returns the answer.
 func (b *broker) ask(subject, body string, headers ...string) answer {
 	b.Helper()
-	m, err := b.nc.RequestMsg(&nats.Msg{Subject: subject, Data: []byte(body), Header: header(headers...)}, 20*time.Second)
+	m, err := b.nc.RequestMsg(&nats.Msg{Subject: subject, Data: []byte(body), Header: localnats.Header(headers...)}, 20*time.Second)
 	require.NoError(b, err, subject)
 	return b.read(m)
 }
@@ -172,7 +172,7 @@ func (b *broker) send(id, name, body string, headers ...string) *nats.Subscripti
 	inbox := b.nc.NewInbox()
 	sub, err := b.nc.SubscribeSync(inbox)
 	require.NoError(b, err)
-	h := header(append(headers, wire.HeaderReply, inbox)...)
+	h := localnats.Header(append(headers, wire.HeaderReply, inbox)...)
 	_, err = b.js.PublishMsg(b.Context(), &nats.Msg{Subject: ns.Send("box", id, name), Data: []byte(body), Header: h})
 	require.NoError(b, err)
 	return sub

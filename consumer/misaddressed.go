@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/store"
 )
 
@@ -29,7 +30,7 @@ func (c *Consumer) answerMisaddressed(ctx context.Context) error {
 // durable command reads.
 func (c *Consumer) handleMisaddressed(m *nats.Msg) {
 	problem := fmt.Sprintf("subject %q: expected %s.cmd.<aggregate type>.<aggregate id>.<command>, an id has no dots",
-		clip(m.Subject), c.Namespace)
+		message.Clip(m.Subject), c.Namespace)
 	c.Logger.Log(context.Background(), c.misaddressed.Level(slog.LevelWarn), "a command was not taken", "problem", problem,
 		"bytes", len(m.Data))
 	if m.Reply == "" || strings.HasPrefix(m.Reply, "$JS.") {
@@ -40,7 +41,7 @@ func (c *Consumer) handleMisaddressed(m *nats.Msg) {
 		Description string `json:"description"`
 	}
 	refusal := map[string]any{"stream": c.Namespace.CommandStream(), "error": apiError{400, problem}}
-	if err := c.reply(m.Reply, refusal, store.Committed, nil); err != nil {
+	if err := c.answers.Send(m.Reply, refusal, store.Committed, nil); err != nil {
 		c.Logger.Debug("an error could not be sent", "error", err)
 	}
 }

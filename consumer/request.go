@@ -11,6 +11,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
@@ -57,14 +58,14 @@ const (
 // readDo makes a request of a command. One that cannot be a command, or whose headers cannot be
 // read, is answered at once.
 func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
-	r.command = parse(r.address, r.header, r.body)
+	r.command = message.Parse(r.address, r.header, r.body)
 	if unreadable != nil {
 		r.command.Refusal = unreadable
 	}
 	r.command.Subject = string(c.Namespace) + ".do." + r.address
 	r.command.ID = cmp.Or(r.command.ID, hlc.NewID())
 	if refusal := r.command.Refusal; refusal != nil {
-		c.replyOutcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
+		c.answers.Outcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
 			CommandID: r.command.ID, Error: &store.Error{Code: refusal.Code, Message: refusal.Message}})
 		return false
 	}
@@ -84,9 +85,9 @@ func (c *Consumer) offer(l *lane.Lane, r *request) error {
 			c.route(r)
 			return
 		}
-		c.replyOutcome(r.reply, result.Answer())
+		c.answers.Outcome(r.reply, result.Answer())
 	}
-	c.traced(&command)
+	c.tracing.Start(&command)
 	return l.Offer(&command)
 }
 
@@ -119,10 +120,10 @@ func (c *Consumer) refuse(r *request, why error) {
 // fail answers a request that did not come to a lane.
 func (c *Consumer) fail(r *request, e *store.Error) {
 	if r.verb == verbGet {
-		c.replyError(r.reply, e)
+		c.answers.Error(r.reply, e)
 		return
 	}
-	c.replyOutcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
+	c.answers.Outcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
 }
 
 // route brings a request to the partition's owner. One that was sent on to no avail rests first,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/lane"
+	"github.com/maestro-es/maestro/internal/message"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
@@ -59,7 +60,7 @@ func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 // handleDo takes a command whose outcome is wanted now.
 func (c *Consumer) handleDo(address string, m micro.Request) {
 	r := &request{verb: verbDo, address: address, header: nats.Header(m.Headers()), body: m.Data(), reply: m.Reply()}
-	if c.readDo(r, unreadable(m, r.header)) {
+	if c.readDo(r, message.Unreadable(m, r.header)) {
 		c.route(r)
 	}
 }
@@ -67,8 +68,8 @@ func (c *Consumer) handleDo(address string, m micro.Request) {
 // readable answers a read whose headers cannot be read, and has handle answer the others.
 func (c *Consumer) readable(handle func(string, micro.Request)) func(string, micro.Request) {
 	return func(address string, m micro.Request) {
-		if refusal := unreadable(m, nats.Header(m.Headers())); refusal != nil {
-			c.replyError(m.Reply(), &store.Error{Code: refusal.Code, Message: refusal.Message})
+		if refusal := message.Unreadable(m, nats.Header(m.Headers())); refusal != nil {
+			c.answers.Error(m.Reply(), &store.Error{Code: refusal.Code, Message: refusal.Message})
 			return
 		}
 		handle(address, m)
@@ -95,14 +96,14 @@ const (
 func (c *Consumer) handleGet(r *request) {
 	typ, key, refusal := c.parseTarget(r.address)
 	if refusal != nil {
-		c.replyError(r.reply, refusal)
+		c.answers.Error(r.reply, refusal)
 		return
 	}
 	r.key = key
 	consistency := cmp.Or(r.header.Get(wire.HeaderConsistency), consistencyCurrent)
 	if consistency != consistencyCurrent && consistency != consistencyCached {
-		c.replyError(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
-			wire.HeaderConsistency, clip(consistency))})
+		c.answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
+			wire.HeaderConsistency, message.Clip(consistency))})
 		return
 	}
 	at := r.header.Get(wire.HeaderSequence)
@@ -110,9 +111,9 @@ func (c *Consumer) handleGet(r *request) {
 		c.route(r)
 		return
 	}
-	sequence, err := parseSequence(wire.HeaderSequence, at)
+	sequence, err := message.ParseSequence(wire.HeaderSequence, at)
 	if err != nil {
-		c.replyError(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
+		c.answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 		return
 	}
 	c.replay(typ, key, sequence, r.reply)
@@ -147,10 +148,10 @@ func (c *Consumer) stateOf(key store.Key, i aggregate.Instance) (state, error) {
 
 func (c *Consumer) replyState(reply string, answer state, err error) {
 	if err == nil {
-		err = c.reply(reply, answer, store.Committed, nil)
+		err = c.answers.Send(reply, answer, store.Committed, nil)
 	}
 	if err != nil {
-		c.replyError(reply, errorOf(err))
+		c.answers.Error(reply, errorOf(err))
 	}
 }
 
@@ -174,9 +175,9 @@ func (c *Consumer) parseTarget(address string) (aggregate.Type, store.Key, *stor
 	name, id, ok := strings.Cut(address, ".")
 	if !ok {
 		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed,
-			Message: fmt.Sprintf("address %q: expected <aggregate type>.<aggregate id>", clip(address))}
+			Message: fmt.Sprintf("address %q: expected <aggregate type>.<aggregate id>", message.Clip(address))}
 	}
-	key, err := parseKey(name, id)
+	key, err := message.ParseKey(name, id)
 	if err != nil {
 		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()}
 	}
@@ -202,7 +203,7 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			returned := false
 			defer func() {
 				if !returned { // code of the user's has ended the goroutine
-					c.replyError(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
+					c.answers.Error(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
 						Message: "code of the aggregate has ended its goroutine (runtime.Goexit): it must return"})
 				}
 			}()
@@ -210,6 +211,6 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			returned = true
 		}()
 	default:
-		c.replyError(reply, &store.Error{Code: protocol.CodeUnavailable, Message: "too many reads at a time: try again"})
+		c.answers.Error(reply, &store.Error{Code: protocol.CodeUnavailable, Message: "too many reads at a time: try again"})
 	}
 }

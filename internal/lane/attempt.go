@@ -10,6 +10,7 @@ import (
 
 	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/internal/hlc"
+	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
@@ -264,8 +265,8 @@ func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, n
 	}
 	if r.Status == store.Failed && c.durable() {
 		a.bytes += len(c.Body)
-		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: hlc.NewID(), Subject: printable(c.Subject),
-			Headers: printableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
+		a.commit.DeadLetters = append(a.commit.DeadLetters, store.DeadLetter{ID: hlc.NewID(), Subject: wire.Printable(c.Subject),
+			Headers: wire.PrintableHeader(c.Header), Body: c.Body, Sequence: c.Cursor.Sequence, CommandID: c.ID,
 			Code: outcome.Error.Code, Message: outcome.Error.Message, At: now.Time})
 	}
 	if r.Code == protocol.CodeDeadlineExceeded && !c.durable() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
@@ -169,7 +170,7 @@ func (f *folds) fail(wanted []folding, err error) {
 
 // noState answers with the outcome alone.
 func noState(f folding, why string) {
-	f.result.Outcome.Error = &store.Error{Code: protocol.CodeStateUnavailable, Message: printable(clip(why))}
+	f.result.Outcome.Error = &store.Error{Code: protocol.CodeStateUnavailable, Message: wire.Printable(clip(why))}
 	answer(f)
 }
 

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
@@ -30,8 +31,10 @@ const maxErrorBytes = 4096
 // maxDetailBytes bounds the details of a rejection: its receipt has them too.
 const maxDetailBytes = 64 << 10
 
+func clip(s string) string { return s[:min(len(s), maxErrorBytes)] }
+
 func (r *Refusal) error() *store.Error {
-	return &store.Error{Code: printable(clip(r.Code)), Message: printable(clip(r.Message)), Details: r.Details}
+	return &store.Error{Code: wire.Printable(clip(r.Code)), Message: wire.Printable(clip(r.Message)), Details: r.Details}
 }
 
 // cause is the error behind the refusal, or what the client is told.
@@ -104,7 +107,7 @@ func classify(err error) *Refusal {
 // refusalByRule is a rejection, if its details can be answered and kept.
 func refusalByRule(by *aggregate.Rejection) *Refusal {
 	if n := len(by.Details); n > maxDetailBytes {
-		return Fail(CodeHandlerFailed, "the details of rejection %q have %d bytes, at most %d are allowed", by.Code, n, maxDetailBytes)
+		return Fail(protocol.CodeHandlerFailed, "the details of rejection %q have %d bytes, at most %d are allowed", by.Code, n, maxDetailBytes)
 	}
 	r := reject(by.Code, "%s", by.Message)
 	if len(by.Details) == 0 {
@@ -112,7 +115,7 @@ func refusalByRule(by *aggregate.Rejection) *Refusal {
 	}
 	var compact bytes.Buffer // as they will be read back
 	if err := json.Compact(&compact, by.Details); err != nil || !utf8.Valid(by.Details) {
-		return Fail(CodeHandlerFailed, "the details of rejection %q are not JSON", by.Code)
+		return Fail(protocol.CodeHandlerFailed, "the details of rejection %q are not JSON", by.Code)
 	}
 	r.Details = compact.Bytes()
 	return r

@@ -39,3 +39,12 @@ func (s *Server) Connect(t TB, options ...nats.Option) *nats.Conn {
 	t.Cleanup(nc.Close)
 	return nc
 }
+
+// Header makes the headers of a message from names and values in turn.
+func Header(pairs ...string) nats.Header {
+	h := nats.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h[pairs[i]] = []string{pairs[i+1]}
+	}
+	return h
+}

@@ -1,4 +1,4 @@
-package consumer
+package message
 
 import (
 	"reflect"
@@ -10,10 +10,10 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// unreadable refuses a message whose headers nats.go could not read. It hands such a message over
+// Unreadable refuses a message whose headers nats.go could not read. It hands such a message over
 // without them, and a command must not be handled as if it had no id, deadline or expectation.
 // The message is a jetstream.Msg or a micro.Request.
-func unreadable(message any, h nats.Header) *lane.Refusal {
+func Unreadable(message any, h nats.Header) *lane.Refusal {
 	if h != nil && h["Status"] == nil {
 		return nil
 	}

@@ -1,13 +1,13 @@
-package lane
+package wire
 
 import (
 	"strings"
 	"unicode"
 )
 
-// printable is a stranger's text in a form that can be stored and shown: broken UTF-8 and control characters, NUL among
+// Printable is a stranger's text in a form that can be stored and shown: broken UTF-8 and control characters, NUL among
 // them, are replaced. What refuses a command must not fail for what it quotes.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return unicode.ReplacementChar
@@ -16,14 +16,13 @@ func printable(s string) string {
 	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
 }
 
-func printableHeader(h map[string][]string) map[string][]string {
+// PrintableHeader is a message's headers in such a form.
+func PrintableHeader(h map[string][]string) map[string][]string {
 	clean := make(map[string][]string, len(h))
 	for name, values := range h {
 		for _, v := range values {
-			clean[printable(name)] = append(clean[printable(name)], printable(v))
+			clean[Printable(name)] = append(clean[Printable(name)], Printable(v))
 		}
 	}
 	return clean
 }
-
-func clip(s string) string { return s[:min(len(s), maxErrorBytes)] }

@@ -1,4 +1,4 @@
-package consumer
+package message
 
 import (
 	"os"
@@ -18,7 +18,7 @@ var (
 // docs/protocol.md has a table of all codes with their statuses and NATS service codes.
 func TestTheProtocolNamesEveryCode(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/protocol.md")
+	page, err := os.ReadFile("../../docs/protocol.md")
 	require.NoError(t, err)
 	named := map[string]bool{}
 	for _, row := range codeRow.FindAllStringSubmatch(string(page), -1) {
@@ -30,7 +30,7 @@ func TestTheProtocolNamesEveryCode(t *testing.T) {
 		}
 		require.Equal(t, want, errorCode(status, code), code)
 	}
-	source, err := os.ReadFile("../protocol/codes.go")
+	source, err := os.ReadFile("../../protocol/codes.go")
 	require.NoError(t, err)
 	codes := codeConstant.FindAllStringSubmatch(string(source), -1)
 	require.NotEmpty(t, codes)

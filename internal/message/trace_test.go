@@ -1,4 +1,4 @@
-package consumer
+package message
 
 import (
 	"testing"
@@ -16,13 +16,13 @@ func (rest) Decide(aggregate.Root[idle]) ([]aggregate.Event[idle], error) { retu
 
 // BenchmarkUntraced is what tracing costs a command that nobody records.
 //
-//	go test -run '^$' -bench Untraced -benchmem ./consumer
+//	go test -run '^$' -bench Untraced -benchmem ./internal/message
 func BenchmarkUntraced(b *testing.B) {
 	types := map[string]aggregate.Type{"idle": aggregate.Define("idle", aggregate.Handles[rest]("rest"))}
-	c := &Consumer{Config: Config{Namespace: "maestro"}, operations: newOperations("maestro", types)}
+	tracing := NewTracing("maestro", types)
 	b.ReportAllocs()
 	for b.Loop() {
 		cmd := lane.Command{Key: store.Key{Type: "idle", ID: "a"}, Name: "rest", Subject: "maestro.do.idle.a.rest", ID: "1"}
-		c.traced(&cmd)
+		tracing.Start(&cmd)
 	}
 }

@@ -1,14 +1,16 @@
-package consumer
+package message
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
 )
@@ -33,34 +35,42 @@ func errorCode(status store.Status, code string) string {
 	return "400"
 }
 
-// replyOutcome answers a command. Whoever asked for more than fits into a message gets the outcome alone.
-func (c *Consumer) replyOutcome(reply string, o store.Outcome) {
-	err := c.reply(reply, o, o.Status, o.Error)
+// Answers sends answers to the subjects that clients want them on. All fields are required.
+type Answers struct {
+	NATS      *nats.Conn
+	Namespace wire.Namespace
+	Logger    *slog.Logger
+}
+
+// Outcome answers a command. Whoever asked for more than fits into a message gets the outcome alone.
+func (a *Answers) Outcome(reply string, o store.Outcome) {
+	err := a.Send(reply, o, o.Status, o.Error)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		o.State, o.Events = nil, nil
 		if o.Error == nil {
 			o.Error = &store.Error{Code: protocol.CodeOutcomeTooLarge, Message: "the command took effect; its events or state do not fit into a message"}
 		}
-		err = c.reply(reply, o, o.Status, o.Error)
+		err = a.Send(reply, o, o.Status, o.Error)
 	}
 	if err != nil {
-		c.Logger.Debug("an outcome could not be sent", "command_id", o.CommandID, "error", err)
+		a.Logger.Debug("an outcome could not be sent", "command_id", o.CommandID, "error", err)
 	}
 }
 
-// replyError answers a request that is not a command.
-func (c *Consumer) replyError(reply string, e *store.Error) {
+// Error answers a request that is not a command.
+func (a *Answers) Error(reply string, e *store.Error) {
 	body := struct {
 		Error *store.Error `json:"error"`
 	}{e}
-	if err := c.reply(reply, body, store.Failed, e); err != nil {
-		c.Logger.Debug("an error could not be sent", "code", e.Code, "error", err)
+	if err := a.Send(reply, body, store.Failed, e); err != nil {
+		a.Logger.Debug("an error could not be sent", "code", e.Code, "error", err)
 	}
 }
 
-// reply sends the JSON of an answer, with the error in the headers of NATS micro services too.
-func (c *Consumer) reply(reply string, answer any, status store.Status, e *store.Error) error {
-	if !c.Namespace.MayAnswer(reply) {
+// Send sends the JSON of an answer, with the error in the headers of NATS micro services too. Where
+// the subject is not one for answers, it sends nothing.
+func (a *Answers) Send(reply string, answer any, status store.Status, e *store.Error) error {
+	if !a.Namespace.MayAnswer(reply) {
 		return nil
 	}
 	var body bytes.Buffer
@@ -76,7 +86,7 @@ func (c *Consumer) reply(reply string, answer any, status store.Status, e *store
 			micro.ErrorHeader:     {oneLine(e.Error())},
 		}
 	}
-	return c.NATS.PublishMsg(msg)
+	return a.NATS.PublishMsg(msg)
 }
 
 // oneLine makes a text fit for a header.

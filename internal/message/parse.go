@@ -1,4 +1,4 @@
-package consumer
+package message
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// parse makes a command of a message. What cannot be a command becomes one that is refused, so that it gets an answer, and
+// Parse makes a command of a message. What cannot be a command becomes one that is refused, so that it gets an answer, and
 // on the durable stream a dead letter, in its turn. The address is the subject without "<ns>.do." or "<ns>.cmd.<partition>.".
-func parse(address string, header nats.Header, body []byte) *lane.Command {
+func Parse(address string, header nats.Header, body []byte) *lane.Command {
 	c := &lane.Command{Body: body, Header: header}
 	err := parseAddress(c, address)
 	if headerErr := parseHeader(c, header); err == nil {
@@ -33,9 +33,9 @@ func parse(address string, header nats.Header, body []byte) *lane.Command {
 func parseAddress(c *lane.Command, address string) error {
 	tokens := strings.Split(address, ".")
 	if len(tokens) != 3 {
-		return fmt.Errorf("address %q: expected <aggregate type>.<aggregate id>.<command>, found %d parts", clip(address), len(tokens))
+		return fmt.Errorf("address %q: expected <aggregate type>.<aggregate id>.<command>, found %d parts", Clip(address), len(tokens))
 	}
-	key, err := parseKey(tokens[0], tokens[1])
+	key, err := ParseKey(tokens[0], tokens[1])
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,8 @@ func parseAddress(c *lane.Command, address string) error {
 	return nil
 }
 
-func parseKey(typ, id string) (store.Key, error) {
+// ParseKey reads what names an aggregate.
+func ParseKey(typ, id string) (store.Key, error) {
 	if err := aggregate.CheckName("aggregate", typ); err != nil {
 		return store.Key{}, err
 	}
@@ -86,13 +87,13 @@ func parseHeader(c *lane.Command, h nats.Header) error {
 	c.Return, e = parseReturn(h.Get(wire.HeaderReturn))
 	note(e)
 	if expected := h.Get(wire.HeaderExpectSequence); expected != "" {
-		sequence, e := parseSequence(wire.HeaderExpectSequence, expected)
+		sequence, e := ParseSequence(wire.HeaderExpectSequence, expected)
 		note(e)
 		c.ExpectSequence = &sequence
 	}
 	if deadline := h.Get(wire.HeaderDeadline); deadline != "" {
 		if c.Deadline, e = parseTime(deadline); e != nil {
-			note(fmt.Errorf("header %s %q: expected an RFC 3339 time such as 2030-01-31T12:00:00Z", wire.HeaderDeadline, clip(deadline)))
+			note(fmt.Errorf("header %s %q: expected an RFC 3339 time such as 2030-01-31T12:00:00Z", wire.HeaderDeadline, Clip(deadline)))
 		}
 	}
 	return err
@@ -107,7 +108,7 @@ func parseReturn(value string) (lane.Return, error) {
 	case "state":
 		return lane.ReturnState, nil
 	}
-	return lane.ReturnNone, fmt.Errorf("header %s %q: expected none, events or state", wire.HeaderReturn, clip(value))
+	return lane.ReturnNone, fmt.Errorf("header %s %q: expected none, events or state", wire.HeaderReturn, Clip(value))
 }
 
 // parseTime reads a time as RFC 3339 allows it: also with t and z, and with the second 60 of a leap
@@ -123,16 +124,17 @@ func parseTime(value string) (time.Time, error) {
 	return t.Add(leap), err
 }
 
-func parseSequence(header, value string) (int64, error) {
+// ParseSequence reads a sequence of the header.
+func ParseSequence(header, value string) (int64, error) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("header %s %q: expected a sequence, a whole number from 0", header, clip(value))
+		return 0, fmt.Errorf("header %s %q: expected a sequence, a whole number from 0", header, Clip(value))
 	}
 	return n, nil
 }
 
-// clip keeps an error readable whatever a stranger sent.
-func clip(s string) string {
+// Clip keeps an error readable whatever a stranger sent.
+func Clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "..."
 	}

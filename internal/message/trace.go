@@ -1,4 +1,4 @@
-package consumer
+package message
 
 import (
 	"context"
@@ -12,18 +12,24 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// operations are the processing of each command that the aggregates know: of a durable one and of a request.
-type operations map[string]map[string][2]*telemetry.Operation
+// Tracing starts the spans of commands.
+type Tracing struct {
+	namespace wire.Namespace
+	// known are the processing of each command that the aggregates know, of a durable one and of a
+	// request, by aggregate type and name.
+	known map[string]map[string][2]*telemetry.Operation
+}
 
-func newOperations(ns wire.Namespace, types map[string]aggregate.Type) operations {
-	all := operations{}
+// NewTracing returns the tracing of the commands that the aggregate types know.
+func NewTracing(ns wire.Namespace, types map[string]aggregate.Type) *Tracing {
+	t := &Tracing{namespace: ns, known: map[string]map[string][2]*telemetry.Operation{}}
 	for name, typ := range types {
-		all[name] = map[string][2]*telemetry.Operation{}
+		t.known[name] = map[string][2]*telemetry.Operation{}
 		for _, command := range typ.CommandNames() {
-			all[name][command] = [2]*telemetry.Operation{process(ns, name, command, true), process(ns, name, command, false)}
+			t.known[name][command] = [2]*telemetry.Operation{process(ns, name, command, true), process(ns, name, command, false)}
 		}
 	}
-	return all
+	return t
 }
 
 func process(ns wire.Namespace, typ, command string, durable bool) *telemetry.Operation {
@@ -37,11 +43,11 @@ func process(ns wire.Namespace, typ, command string, durable bool) *telemetry.Op
 	}
 }
 
-func (c *Consumer) processing(cmd *lane.Command) *telemetry.Operation {
+func (t *Tracing) processing(cmd *lane.Command) *telemetry.Operation {
 	durable := cmd.Cursor.Sequence > 0
-	switch known, is := c.operations[cmd.Key.Type][cmd.Name]; {
+	switch known, is := t.known[cmd.Key.Type][cmd.Name]; {
 	case !is:
-		return process(c.Namespace, cmd.Key.Type, cmd.Name, durable)
+		return process(t.namespace, cmd.Key.Type, cmd.Name, durable)
 	case durable:
 		return known[0]
 	default:
@@ -49,10 +55,10 @@ func (c *Consumer) processing(cmd *lane.Command) *telemetry.Operation {
 	}
 }
 
-// traced starts the span of the command's way through the lane, from its arrival to its outcome, in the trace that its
+// Start starts the span of the command's way through the lane, from its arrival to its outcome, in the trace that its
 // headers name; the lane ends it. The events carry the trace on from there, through storage too.
-func (c *Consumer) traced(cmd *lane.Command) {
-	process := c.processing(cmd)
+func (t *Tracing) Start(cmd *lane.Command) {
+	process := t.processing(cmd)
 	ctx, span := process.Start(telemetry.Extract(context.Background(), cmd.Traceparent, cmd.Tracestate))
 	if span.IsRecording() || cmd.Traceparent == "" { // a trace that began here and is not recorded must not be downstream either
 		cmd.Traceparent, cmd.Tracestate = telemetry.Inject(ctx)
@@ -62,7 +68,7 @@ func (c *Consumer) traced(cmd *lane.Command) {
 	}
 	cmd.Span = span
 	process.Describe(span, cmd.Subject, cmd.ID)
-	span.SetAttributes(telemetry.NamespaceKey.String(string(c.Namespace)), telemetry.AggregateKey.String(cmd.Key.Type),
+	span.SetAttributes(telemetry.NamespaceKey.String(string(t.namespace)), telemetry.AggregateKey.String(cmd.Key.Type),
 		telemetry.AggregateIDKey.String(cmd.Key.ID), telemetry.CommandKey.String(cmd.Name),
 		semconv.MessagingMessageBodySize(len(cmd.Body)))
 	if cmd.CorrelationID != "" {
