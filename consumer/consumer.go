@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/maestro-es/maestro/internal/api"
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/membership"
@@ -70,12 +70,10 @@ type Consumer struct {
 	lanes        []atomic.Pointer[lane.Lane] // by partition; nil where this worker is not the owner
 	tenures      []atomic.Pointer[Tenure]    // the same, with what else belongs to it
 	owned        atomic.Int64
-	slots        chan struct{}                     // bounds the reads of the store on behalf of clients
 	rows         atomic.Pointer[[]store.Partition] // as the store last had them
 	seen         []atomic.Int64                    // the furthest position that each partition's log was seen at
 	regressed    chan int                          // partitions whose log has gone back
-	waiting      waiting
-	forwards     forwards
+	api          *api.API
 	misaddressed telemetry.Seldom
 	retrying     telemetry.Seldom
 	// differing and restoring are of the command stream's configuration and of commands stored
@@ -85,9 +83,6 @@ type Consumer struct {
 	answers              *message.Answers
 	tracing              *message.Tracing
 }
-
-// maxReads is the most reads of the store for clients at a time.
-const maxReads = 16
 
 // New returns a consumer.
 func New(c Config) *Consumer {
@@ -99,12 +94,15 @@ func New(c Config) *Consumer {
 	}
 	partitions := c.Store.Partitions()
 	id := hlc.NewID()
-	return &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions), slots: make(chan struct{}, maxReads),
+	consumer := &Consumer{Config: c, id: id, lanes: make([]atomic.Pointer[lane.Lane], partitions),
 		tenures: make([]atomic.Pointer[Tenure], partitions), seen: make([]atomic.Int64, partitions), regressed: make(chan int, partitions),
 		roster:  membership.New(c.NATS, c.Namespace, partitions, id, c.Worker, c.Logger),
-		waiting: waiting{requests: map[int][]*request{}, held: c.Lane.Memory.Intake.Holder()}, forwards: forwards{sent: map[string]forward{}},
 		answers: &message.Answers{NATS: c.NATS, Namespace: c.Namespace, Logger: c.Logger},
 		tracing: message.NewTracing(c.Namespace, c.Lane.Types)}
+	consumer.api = api.New(api.Config{NATS: c.NATS, Namespace: c.Namespace, Worker: c.Worker, ID: id, Roster: consumer.roster,
+		Lanes: consumer.lanes, Lane: c.Lane,
+		Answers: consumer.answers, Tracing: consumer.tracing, Logger: c.Logger})
+	return consumer
 }
 
 // Owned is the number of partitions that this worker owns.
@@ -129,13 +127,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.roster.Join(working, &group); err != nil {
 		return err
 	}
-	forwarding, err := c.takeForwarded()
-	if err != nil {
+	if err := c.api.Start(); err != nil {
 		return err
 	}
-	defer forwarding.close()
-	service, err := c.serve(working)
-	if err != nil {
+	defer c.api.Close()
+	if err := c.answerMisaddressed(working); err != nil {
+		c.api.Stop()
 		return err
 	}
 	_ = c.NATS.FlushTimeout(flushPatience) // whoever hears that it is ready can reach it
@@ -143,14 +140,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	group.Go(func() { c.trim(working) })
 	group.Go(func() { c.prune(working) })
 	group.Go(func() { c.Lane.Snapshots.Run(working) })
-	steward := newSteward(c, func() { _ = service.Stop() })
+	steward := newSteward(c)
 	c.roster.Activate()
 	steward.run(ctx)
-	_ = service.Stop()
-	forwarding.refuse()
+	c.api.Stop()
 	steward.handOn()
-	c.waiting.close(c)
-	forwarding.close()
+	c.api.Close()
 	c.catchUp()
 	_ = c.NATS.FlushTimeout(flushPatience)
 	return nil
@@ -225,6 +220,3 @@ func (c *Consumer) notice(rows []store.Partition) {
 		}
 	}
 }
-
-// errNotOwned says that nobody is known to own the partition at this moment.
-var errNotOwned = errors.New("no worker owns the partition at this moment")

@@ -23,7 +23,6 @@ type gauges struct {
 	orphans, standing, diverged, contended                   metric.Int64ObservableGauge
 	age, skew                                                metric.Float64ObservableGauge
 	intake, reads                                            metric.Int64ObservableGauge
-	rerouted                                                 metric.Int64ObservableCounter
 }
 
 func newGauges(m metric.Meter) (g gauges, err error) {
@@ -42,8 +41,6 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 		metric.WithDescription("Age of the oldest durable command of a partition that waits for its outcome."))
 	g.skew, errs[12] = m.Float64ObservableGauge("maestro.clock.skew", metric.WithUnit("s"),
 		metric.WithDescription("How far the clock of the worker's machine is ahead of Postgres's."))
-	g.rerouted, errs[7] = m.Int64ObservableCounter("maestro.requests.rerouted", metric.WithUnit("{request}"),
-		metric.WithDescription("Requests that waited for a partition's next owner and were routed again."))
 	g.orphans = number(8, "maestro.partitions.orphaned", "{partition}", "Partitions of the namespace that no worker is known to own.")
 	g.standing = number(9, "maestro.partitions.standing", "{partition}",
 		"Partitions of this worker in which nothing has moved for 30 s, though commands wait.")
@@ -86,12 +83,11 @@ func (c *Consumer) observe() (stop func(), err error) {
 		o.ObserveInt64(g.cachedBytes, cachedBytes, all)
 		o.ObserveInt64(g.owned, c.owned.Load(), all)
 		c.observeTrouble(o, g, all)
-		o.ObserveInt64(g.rerouted, c.waiting.moved(), all)
 		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
 			o.ObserveInt64(g.stream, commands, all)
 		}
 		return nil
-	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age, g.rerouted,
+	}, g.owned, g.backlog, g.unpublished, g.cached, g.cachedBytes, g.stream, g.age,
 		g.orphans, g.standing, g.diverged, g.contended, g.skew, g.intake, g.reads)
 	if err != nil {
 		return nil, fmt.Errorf("export metrics: %w", err)

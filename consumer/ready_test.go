@@ -106,7 +106,7 @@ func TestWhyTheWorkOnAPartitionEndsIsSaid(t *testing.T) {
 		var log bytes.Buffer
 		consumer := b.newConsumer(s, s)
 		consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		steward := newSteward(consumer, nil)
+		steward := newSteward(consumer)
 		steward.left(&holding{err: c.err})
 		if c.says == "" {
 			require.Empty(t, log.String(), "%v", c.err)

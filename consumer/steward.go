@@ -34,7 +34,6 @@ const (
 // steward makes what this worker owns what it is to own.
 type steward struct {
 	*Consumer
-	refuseNew func() // stops taking requests
 	duties    []Duty // of the owner of a partition
 	held      map[int]*holding
 	ended     chan *holding
@@ -58,8 +57,8 @@ type loss struct {
 	epoch int64
 }
 
-func newSteward(c *Consumer, refuseNew func()) *steward {
-	s := &steward{Consumer: c, refuseNew: refuseNew, held: map[int]*holding{}, ended: make(chan *holding),
+func newSteward(c *Consumer) *steward {
+	s := &steward{Consumer: c, held: map[int]*holding{}, ended: make(chan *holding),
 		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]loss{}}
 	s.duties = []Duty{feeding{c}, handling{c}, publishing{s}}
 	return s
@@ -79,7 +78,7 @@ func (s *steward) run(ctx context.Context) {
 			done, leaving = nil, true
 			s.roster.Leave()
 			if !s.others() {
-				s.refuseNew()
+				s.api.StopServing()
 			}
 		case h := <-s.ended:
 			s.left(h)
@@ -88,9 +87,9 @@ func (s *steward) run(ctx context.Context) {
 				h.stop(store.ErrRegressed)
 			}
 		case <-s.roster.Changed():
-			s.waiting.review(s.Consumer, time.Now())
+			s.api.Review(time.Now())
 		case now := <-tick.C:
-			s.waiting.review(s.Consumer, now)
+			s.api.Review(now)
 		}
 	}
 }
@@ -124,7 +123,7 @@ func (s *steward) handOn() {
 	enough := time.After(lastFlushTimeout)
 	for quiet := 0; quiet < 2 && s.others(); quiet++ {
 		s.catchUp()
-		for s.waiting.len() > 0 && s.others() {
+		for s.api.Waiting() > 0 && s.others() {
 			quiet = -1
 			select {
 			case <-s.roster.Changed():
@@ -132,7 +131,7 @@ func (s *steward) handOn() {
 			case <-enough:
 				return
 			}
-			s.waiting.review(s.Consumer, time.Now())
+			s.api.Review(time.Now())
 		}
 	}
 }
@@ -223,7 +222,7 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	s.Lane.Metrics.TookOver(time.Since(start))
 	s.owned.Add(1)
 	defer s.owned.Add(-1)
-	s.waiting.review(s.Consumer, time.Now())
+	s.api.Review(time.Now())
 	err = perform(ctx, t, s.duties)
 	s.see(partition, t.Lane.Stats().Position)
 	if errors.Is(context.Cause(ctx), store.ErrRegressed) {

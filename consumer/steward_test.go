@@ -57,7 +57,7 @@ func TestWhoTakesAPartitionOwnsUpToIt(t *testing.T) {
 	b := newBroker(t)
 	s := store.NewMemory(4)
 	ctx, end := context.WithCancel(t.Context())
-	hasty := newSteward(b.newConsumer(unwanted{s, end}, s), nil)
+	hasty := newSteward(b.newConsumer(unwanted{s, end}, s))
 	before, err := s.Acquire(t.Context(), 1, "the other")
 	require.NoError(t, err)
 	h := &holding{partition: 1}
@@ -66,7 +66,7 @@ func TestWhoTakesAPartitionOwnsUpToIt(t *testing.T) {
 	require.Equal(t, h.epoch, hasty.roster.Claimed(1))
 	require.Empty(t, hasty.roster.Owner(1), "it has given it up again")
 
-	other := newSteward(b.newConsumer(s, s), nil)
+	other := newSteward(b.newConsumer(s, s))
 	require.True(t, other.mayTake(1))
 	other.lost[1] = loss{time.Now(), before.Epoch}
 	require.False(t, other.mayTake(1), "somebody has it who does not say so")

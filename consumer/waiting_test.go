@@ -43,7 +43,7 @@ func TestWaitingRequestsAreRoutedAFewTimes(t *testing.T) {
 	for i := range many {
 		require.NoError(t, b.nc.PublishMsg(&nats.Msg{Subject: ns.Do("box", fmt.Sprint(i), "put"), Data: []byte(put(1)), Reply: answers.Subject}))
 	}
-	require.Eventually(t, func() bool { return c.waiting.len() == many }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.api.Waiting() == many }, 20*time.Second, time.Millisecond)
 	for i := range 20 { // others come and go meanwhile, and each time the view changes
 		beat, err := json.Marshal(membership.Member{ID: "other", State: membership.Unable, Owned: map[int]int64{100 + i: 1}})
 		require.NoError(t, err)
@@ -57,6 +57,6 @@ func TestWaitingRequestsAreRoutedAFewTimes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "committed", b.read(m).status())
 	}
-	require.LessOrEqual(t, c.waiting.moved(), int64(4*many))
-	t.Logf("%d routings of %d requests", c.waiting.moved(), many)
+	require.LessOrEqual(t, c.api.Rerouted(), int64(4*many))
+	t.Logf("%d routings of %d requests", c.api.Rerouted(), many)
 }

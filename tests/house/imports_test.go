@@ -47,12 +47,14 @@ var rooms = map[string]string{
 
 	"internal/message": "aggregate protocol store internal/lane internal/telemetry internal/wire",
 
+	"internal/api": "aggregate protocol store internal/hlc internal/lane internal/membership internal/message internal/telemetry internal/wire",
+
 	"store":           "aggregate protocol internal/hlc internal/wire",
 	"store/storetest": "aggregate store internal/hlc",
 
 	"client":      "aggregate protocol internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"console":     "aggregate store internal/telemetry internal/wire",
-	"consumer":    "aggregate protocol store internal/hlc internal/lane internal/membership internal/message internal/stream internal/telemetry internal/wire",
+	"consumer":    "aggregate protocol store internal/api internal/hlc internal/lane internal/membership internal/message internal/stream internal/telemetry internal/wire",
 	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/stream internal/telemetry internal/wire",
 	"projections": "aggregate store internal/telemetry",
 

@@ -1,4 +1,4 @@
-package consumer
+package api
 
 import (
 	"errors"
@@ -57,7 +57,7 @@ func (f *forwards) take(token string) (forward, bool) {
 }
 
 // forward sends a request on to the worker that owns its partition. The owner answers the client directly.
-func (c *Consumer) forward(by view, r *request) error {
+func (a *API) forward(by view, r *request) error {
 	h := maps.Clone(r.header)
 	if h == nil {
 		h = nats.Header{}
@@ -69,8 +69,8 @@ func (c *Consumer) forward(by view, r *request) error {
 	if r.command != nil {
 		h.Set(wire.HeaderCommandID, r.command.ID)
 	}
-	return c.NATS.PublishMsg(&nats.Msg{Subject: c.Namespace.Forward(by.owner), Header: h, Data: r.body,
-		Reply: c.forwards.inbox + "." + c.forwards.add(by, r)})
+	return a.NATS.PublishMsg(&nats.Msg{Subject: a.Namespace.Forward(by.owner), Header: h, Data: r.body,
+		Reply: a.forwards.inbox + "." + a.forwards.add(by, r)})
 }
 
 // forwarding is taking what other workers send on to this one, and what comes back of what it sent on.
@@ -84,30 +84,30 @@ func (f forwarding) close() {
 	_ = f.bounced.Drain()
 }
 
-func (c *Consumer) takeForwarded() (f forwarding, err error) {
-	c.forwards.inbox = c.NATS.NewInbox()
-	if f.bounced, err = c.NATS.Subscribe(c.forwards.inbox+".*", c.handleBounced); err != nil {
+func (a *API) takeForwarded() (f forwarding, err error) {
+	a.forwards.inbox = a.NATS.NewInbox()
+	if f.bounced, err = a.NATS.Subscribe(a.forwards.inbox+".*", a.handleBounced); err != nil {
 		return f, fmt.Errorf("subscribe to what comes back: %w", err)
 	}
-	if f.forwarded, err = c.NATS.Subscribe(c.Namespace.Forward(c.id), c.handleForwarded); err != nil {
+	if f.forwarded, err = a.NATS.Subscribe(a.Namespace.Forward(a.ID), a.handleForwarded); err != nil {
 		return f, errors.Join(fmt.Errorf("subscribe to what is sent on: %w", err), f.bounced.Unsubscribe())
 	}
 	return f, nil
 }
 
 // handleBounced takes back a request whose owner is not there any more.
-func (c *Consumer) handleBounced(m *nats.Msg) {
+func (a *API) handleBounced(m *nats.Msg) {
 	if m.Header.Get("Status") != "503" {
 		return
 	}
-	if f, is := c.forwards.take(m.Subject[len(c.forwards.inbox)+1:]); is {
-		c.roster.Suspect(f.by.owner)
-		c.waiting.add(c, c.partition(f.request.key), f.request, f.by)
+	if f, is := a.forwards.take(m.Subject[len(a.forwards.inbox)+1:]); is {
+		a.Roster.Suspect(f.by.owner)
+		a.waiting.add(a, a.partition(f.request.key), f.request, f.by)
 	}
 }
 
 // handleForwarded takes a request that another worker sent on to this one.
-func (c *Consumer) handleForwarded(m *nats.Msg) {
+func (a *API) handleForwarded(m *nats.Msg) {
 	hops, _ := strconv.Atoi(m.Header.Get(wire.HeaderForwardedHops)) // 0 is as good
 	r := &request{verb: m.Header.Get(wire.HeaderForwardedVerb), address: m.Header.Get(wire.HeaderForwardedAddress),
 		header: m.Header, body: m.Data, reply: m.Header.Get(wire.HeaderForwardedReply), hops: hops}
@@ -116,10 +116,10 @@ func (c *Consumer) handleForwarded(m *nats.Msg) {
 	}
 	switch r.verb {
 	case verbDo:
-		if c.readDo(r, nil) {
-			c.route(r)
+		if a.readDo(r, nil) {
+			a.route(r)
 		}
 	case verbGet:
-		c.handleGet(r)
+		a.handleGet(r)
 	}
 }

@@ -1,4 +1,4 @@
-package consumer
+package api
 
 import (
 	"context"
@@ -31,33 +31,33 @@ type history struct {
 }
 
 // handleHistory answers with an aggregate's events after a sequence.
-func (c *Consumer) handleHistory(address string, r micro.Request) {
-	_, key, refused := c.parseTarget(address)
+func (a *API) handleHistory(address string, r micro.Request) {
+	_, key, refused := a.parseTarget(address)
 	if refused != nil {
-		c.answers.Error(r.Reply(), refused)
+		a.Answers.Error(r.Reply(), refused)
 		return
 	}
 	var above int64
 	if after := nats.Header(r.Headers()).Get(wire.HeaderAfter); after != "" {
 		var err error
 		if above, err = message.ParseSequence(wire.HeaderAfter, after); err != nil {
-			c.answers.Error(r.Reply(), &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
+			a.Answers.Error(r.Reply(), &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 			return
 		}
 	}
 	reply := r.Reply()
-	c.inBackground(reply, func(ctx context.Context) {
+	a.inBackground(reply, func(ctx context.Context) {
 		var events []store.Event
-		done, err := c.Lane.Memory.Reading(ctx)
+		done, err := a.Lane.Memory.Reading(ctx)
 		if err == nil {
 			defer done()
-			events, err = c.Store.Events(ctx, c.partition(key), key, above, pageEvents+1)
+			events, err = a.Lane.Store.Events(ctx, a.partition(key), key, above, pageEvents+1)
 		}
 		if err == nil {
-			err = c.answers.Send(reply, page(key, events, min(pageBytes, int(c.NATS.MaxPayload())/2)), store.Committed, nil)
+			err = a.Answers.Send(reply, page(key, events, min(pageBytes, int(a.NATS.MaxPayload())/2)), store.Committed, nil)
 		}
 		if err != nil {
-			c.answers.Error(reply, errorOf(err))
+			a.Answers.Error(reply, errorOf(err))
 		}
 	})
 }

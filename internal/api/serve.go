@@ -1,4 +1,4 @@
-package consumer
+package api
 
 import (
 	"cmp"
@@ -19,13 +19,12 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// serve starts the NATS micro service: requests for outcomes, states and histories, and answers for
-// whoever wrote a command's subject wrong.
-func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
-	ns := string(c.Namespace)
-	service, err := micro.AddService(c.NATS, micro.Config{Name: c.Namespace.Service(), Version: "1.0.0",
+// serve starts the NATS micro service: requests for outcomes, states and histories.
+func (a *API) serve() (micro.Service, error) {
+	ns := string(a.Namespace)
+	service, err := micro.AddService(a.NATS, micro.Config{Name: a.Namespace.Service(), Version: "1.0.0",
 		Description: "Maestro: event-sourced command processing",
-		Metadata:    map[string]string{"worker": c.Worker}})
+		Metadata:    map[string]string{"worker": a.Worker}})
 	if err != nil {
 		return nil, fmt.Errorf("add the NATS service: %w", err)
 	}
@@ -33,11 +32,11 @@ func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 		name, subject string
 		handle        func(address string, r micro.Request)
 	}{
-		{"do", ns + ".do.>", c.handleDo},
-		{"get", ns + ".get.>", c.readable(func(address string, m micro.Request) {
-			c.handleGet(&request{verb: verbGet, address: address, header: nats.Header(m.Headers()), reply: m.Reply()})
+		{"do", ns + ".do.>", a.handleDo},
+		{"get", ns + ".get.>", a.readable(func(address string, m micro.Request) {
+			a.handleGet(&request{verb: verbGet, address: address, header: nats.Header(m.Headers()), reply: m.Reply()})
 		})},
-		{"history", ns + ".history.>", c.readable(c.handleHistory)},
+		{"history", ns + ".history.>", a.readable(a.handleHistory)},
 	}
 	for _, e := range endpoints {
 		prefix := strings.TrimSuffix(e.subject, ">")
@@ -51,25 +50,22 @@ func (c *Consumer) serve(ctx context.Context) (micro.Service, error) {
 			return nil, errors.Join(fmt.Errorf("add endpoint %s: %w", e.name, err), service.Stop())
 		}
 	}
-	if err := c.answerMisaddressed(ctx); err != nil {
-		return nil, errors.Join(err, service.Stop())
-	}
 	return service, nil
 }
 
 // handleDo takes a command whose outcome is wanted now.
-func (c *Consumer) handleDo(address string, m micro.Request) {
+func (a *API) handleDo(address string, m micro.Request) {
 	r := &request{verb: verbDo, address: address, header: nats.Header(m.Headers()), body: m.Data(), reply: m.Reply()}
-	if c.readDo(r, message.Unreadable(m, r.header)) {
-		c.route(r)
+	if a.readDo(r, message.Unreadable(m, r.header)) {
+		a.route(r)
 	}
 }
 
 // readable answers a read whose headers cannot be read, and has handle answer the others.
-func (c *Consumer) readable(handle func(string, micro.Request)) func(string, micro.Request) {
+func (a *API) readable(handle func(string, micro.Request)) func(string, micro.Request) {
 	return func(address string, m micro.Request) {
 		if refusal := message.Unreadable(m, nats.Header(m.Headers())); refusal != nil {
-			c.answers.Error(m.Reply(), &store.Error{Code: refusal.Code, Message: refusal.Message})
+			a.Answers.Error(m.Reply(), &store.Error{Code: refusal.Code, Message: refusal.Message})
 			return
 		}
 		handle(address, m)
@@ -93,41 +89,41 @@ const (
 )
 
 // handleGet answers with an aggregate's state: now, in its turn; as a worker has it; or as it was.
-func (c *Consumer) handleGet(r *request) {
-	typ, key, refusal := c.parseTarget(r.address)
+func (a *API) handleGet(r *request) {
+	typ, key, refusal := a.parseTarget(r.address)
 	if refusal != nil {
-		c.answers.Error(r.reply, refusal)
+		a.Answers.Error(r.reply, refusal)
 		return
 	}
 	r.key = key
 	consistency := cmp.Or(r.header.Get(wire.HeaderConsistency), consistencyCurrent)
 	if consistency != consistencyCurrent && consistency != consistencyCached {
-		c.answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
+		a.Answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: fmt.Sprintf("header %s %q: expected current or cached",
 			wire.HeaderConsistency, message.Clip(consistency))})
 		return
 	}
 	at := r.header.Get(wire.HeaderSequence)
 	if at == "" {
-		c.route(r)
+		a.route(r)
 		return
 	}
 	sequence, err := message.ParseSequence(wire.HeaderSequence, at)
 	if err != nil {
-		c.answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
+		a.Answers.Error(r.reply, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()})
 		return
 	}
-	c.replay(typ, key, sequence, r.reply)
+	a.replay(typ, key, sequence, r.reply)
 }
 
 // replay reads the state as it was at a sequence from the store.
-func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, reply string) {
-	c.inBackground(reply, func(ctx context.Context) {
+func (a *API) replay(typ aggregate.Type, key store.Key, sequence int64, reply string) {
+	a.inBackground(reply, func(ctx context.Context) {
 		var i aggregate.Instance
 		var err error
 		if sequence == 0 {
 			i = typ.New(key.ID)
 		} else {
-			i, err = c.Lane.Memory.Replay(ctx, c.Store, typ, c.partition(key), key.ID, sequence)
+			i, err = a.Lane.Memory.Replay(ctx, a.Lane.Store, typ, a.partition(key), key.ID, sequence)
 		}
 		if err == nil && i.Sequence() < sequence {
 			err = &store.Error{Code: protocol.CodeSequenceMismatch,
@@ -135,23 +131,23 @@ func (c *Consumer) replay(typ aggregate.Type, key store.Key, sequence int64, rep
 		}
 		var answer state
 		if err == nil {
-			answer, err = c.stateOf(key, i)
+			answer, err = a.stateOf(key, i)
 		}
-		c.replyState(reply, answer, err)
+		a.replyState(reply, answer, err)
 	})
 }
 
-func (c *Consumer) stateOf(key store.Key, i aggregate.Instance) (state, error) {
-	body, err := c.Lane.StateOf(key, i)
-	return state{Aggregate: key.Type, ID: key.ID, Sequence: i.Sequence(), Partition: c.partition(key), State: body}, err
+func (a *API) stateOf(key store.Key, i aggregate.Instance) (state, error) {
+	body, err := a.Lane.StateOf(key, i)
+	return state{Aggregate: key.Type, ID: key.ID, Sequence: i.Sequence(), Partition: a.partition(key), State: body}, err
 }
 
-func (c *Consumer) replyState(reply string, answer state, err error) {
+func (a *API) replyState(reply string, answer state, err error) {
 	if err == nil {
-		err = c.answers.Send(reply, answer, store.Committed, nil)
+		err = a.Answers.Send(reply, answer, store.Committed, nil)
 	}
 	if err != nil {
-		c.answers.Error(reply, errorOf(err))
+		a.Answers.Error(reply, errorOf(err))
 	}
 }
 
@@ -171,7 +167,7 @@ func errorOf(err error) *store.Error {
 }
 
 // parseTarget reads <aggregate type>.<aggregate id>.
-func (c *Consumer) parseTarget(address string) (aggregate.Type, store.Key, *store.Error) {
+func (a *API) parseTarget(address string) (aggregate.Type, store.Key, *store.Error) {
 	name, id, ok := strings.Cut(address, ".")
 	if !ok {
 		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed,
@@ -181,29 +177,29 @@ func (c *Consumer) parseTarget(address string) (aggregate.Type, store.Key, *stor
 	if err != nil {
 		return nil, store.Key{}, &store.Error{Code: protocol.CodeMalformed, Message: err.Error()}
 	}
-	typ, known := c.Lane.Types[name]
+	typ, known := a.Lane.Types[name]
 	if !known {
 		return nil, store.Key{}, &store.Error{Code: protocol.CodeUnknownAggregate, Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
 	}
 	return typ, key, nil
 }
 
-func (c *Consumer) partition(key store.Key) int {
-	return wire.Partition(key.Type, key.ID, len(c.lanes))
+func (a *API) partition(key store.Key) int {
+	return wire.Partition(key.Type, key.ID, len(a.Lanes))
 }
 
 // inBackground runs a read of the store, unless there are too many already.
-func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
+func (a *API) inBackground(reply string, read func(ctx context.Context)) {
 	select {
-	case c.slots <- struct{}{}:
+	case a.slots <- struct{}{}:
 		go func() {
-			defer func() { <-c.slots }()
+			defer func() { <-a.slots }()
 			ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 			defer cancel()
 			returned := false
 			defer func() {
 				if !returned { // code of the user's has ended the goroutine
-					c.answers.Error(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
+					a.Answers.Error(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
 						Message: "code of the aggregate has ended its goroutine (runtime.Goexit): it must return"})
 				}
 			}()
@@ -211,6 +207,6 @@ func (c *Consumer) inBackground(reply string, read func(ctx context.Context)) {
 			returned = true
 		}()
 	default:
-		c.answers.Error(reply, &store.Error{Code: protocol.CodeUnavailable, Message: "too many reads at a time: try again"})
+		a.Answers.Error(reply, &store.Error{Code: protocol.CodeUnavailable, Message: "too many reads at a time: try again"})
 	}
 }

@@ -1,4 +1,4 @@
-package consumer
+package api
 
 import (
 	"cmp"
@@ -57,15 +57,15 @@ const (
 
 // readDo makes a request of a command. One that cannot be a command, or whose headers cannot be
 // read, is answered at once.
-func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
+func (a *API) readDo(r *request, unreadable *lane.Refusal) bool {
 	r.command = message.Parse(r.address, r.header, r.body)
 	if unreadable != nil {
 		r.command.Refusal = unreadable
 	}
-	r.command.Subject = string(c.Namespace) + ".do." + r.address
+	r.command.Subject = string(a.Namespace) + ".do." + r.address
 	r.command.ID = cmp.Or(r.command.ID, hlc.NewID())
 	if refusal := r.command.Refusal; refusal != nil {
-		c.answers.Outcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
+		a.Answers.Outcome(r.reply, store.Outcome{Status: refusal.Status, Aggregate: r.command.Key.Type, ID: r.command.Key.ID,
 			CommandID: r.command.ID, Error: &store.Error{Code: refusal.Code, Message: refusal.Message}})
 		return false
 	}
@@ -75,86 +75,86 @@ func (c *Consumer) readDo(r *request, unreadable *lane.Refusal) bool {
 
 // offer gives the request to a lane of this worker. If the lane stops before it comes to the
 // request, that is routed anew.
-func (c *Consumer) offer(l *lane.Lane, r *request) error {
+func (a *API) offer(l *lane.Lane, r *request) error {
 	if r.verb == verbGet {
-		return l.OfferRead(c.read(r))
+		return l.OfferRead(a.read(r))
 	}
 	command := *r.command
 	command.Done = func(result lane.Result) {
 		if errors.Is(result.Err, lane.ErrStopped) {
-			c.route(r)
+			a.route(r)
 			return
 		}
-		c.answers.Outcome(r.reply, result.Answer())
+		a.Answers.Outcome(r.reply, result.Answer())
 	}
-	c.tracing.Start(&command)
+	a.Tracing.Start(&command)
 	return l.Offer(&command)
 }
 
 // read reads the state in the aggregate's lane.
-func (c *Consumer) read(r *request) *lane.Read {
+func (a *API) read(r *request) *lane.Read {
 	var answer state
 	return &lane.Read{Key: r.key, Current: r.header.Get(wire.HeaderConsistency) != consistencyCached,
 		Look: func(i aggregate.Instance) (err error) {
-			answer, err = c.stateOf(r.key, i)
+			answer, err = a.stateOf(r.key, i)
 			return err
 		},
 		Done: func(err error) {
 			if errors.Is(err, lane.ErrStopped) {
-				c.route(r)
+				a.route(r)
 				return
 			}
-			c.replyState(r.reply, answer, err)
+			a.replyState(r.reply, answer, err)
 		}}
 }
 
 // refuse answers a request that no owner was found for.
-func (c *Consumer) refuse(r *request, why error) {
+func (a *API) refuse(r *request, why error) {
 	again := ": retry with the same command id"
 	if r.verb == verbGet {
 		again = ": try again"
 	}
-	c.fail(r, &store.Error{Code: protocol.CodeUnavailable, Message: why.Error() + again})
+	a.fail(r, &store.Error{Code: protocol.CodeUnavailable, Message: why.Error() + again})
 }
 
 // fail answers a request that did not come to a lane.
-func (c *Consumer) fail(r *request, e *store.Error) {
+func (a *API) fail(r *request, e *store.Error) {
 	if r.verb == verbGet {
-		c.answers.Error(r.reply, e)
+		a.Answers.Error(r.reply, e)
 		return
 	}
-	c.answers.Outcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
+	a.Answers.Outcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
 }
 
 // route brings a request to the partition's owner. One that was sent on to no avail rests first,
 // until the workers' views have had time to agree.
-func (c *Consumer) route(r *request) { c.routeUnless(r, r.hops >= restAfter) }
+func (a *API) route(r *request) { a.routeUnless(r, r.hops >= restAfter) }
 
 // routeUnless brings a request to the lane here, to the worker that owns the partition, or to those
 // that wait for an owner.
-func (c *Consumer) routeUnless(r *request, rest bool) {
-	partition := c.partition(r.key)
-	l := c.lanes[partition].Load()
+func (a *API) routeUnless(r *request, rest bool) {
+	partition := a.partition(r.key)
+	l := a.Lanes[partition].Load()
 	if l != nil {
-		switch err := c.offer(l, r); {
+		switch err := a.offer(l, r); {
 		case err == nil:
 			return
 		case errors.Is(err, lane.ErrBusy):
-			c.refuse(r, err)
+			a.refuse(r, err)
 			return
 		}
 	}
-	by := c.view(partition)
+	by := a.view(partition)
 	by.lane = l
-	if by.owner != "" && by.owner != c.id && !rest {
-		switch err := c.forward(by, r); {
+	if by.owner != "" && by.owner != a.ID && !rest {
+		switch err := a.forward(by, r); {
 		case err == nil:
 			return
 		case errors.Is(err, nats.ErrMaxPayload):
-			c.fail(r, &store.Error{Code: protocol.CodeTooLarge, Message: fmt.Sprintf("with %d bytes the request is too large to be sent on "+
+			a.fail(r, &store.Error{Code: protocol.CodeTooLarge, Message: fmt.Sprintf("with %d bytes the request is too large to be sent on "+
 				"to the worker that owns the aggregate: leave 1 KiB of the server's max_payload, or send it durably", len(r.body))})
 			return
 		}
 	}
-	c.waiting.add(c, partition, r, by)
+	a.waiting.add(a, partition, r, by)
 }

@@ -1,4 +1,4 @@
-package consumer
+package api
 
 import (
 	"sync"
@@ -35,9 +35,9 @@ type view struct {
 	lane  *lane.Lane // nil if this worker has none
 }
 
-func (c *Consumer) view(partition int) view {
-	epoch := c.roster.Claimed(partition) // first: an owner that comes meanwhile counts as another
-	return view{owner: c.roster.Owner(partition), epoch: epoch, lane: c.lanes[partition].Load()}
+func (a *API) view(partition int) view {
+	epoch := a.Roster.Claimed(partition) // first: an owner that comes meanwhile counts as another
+	return view{owner: a.Roster.Owner(partition), epoch: epoch, lane: a.Lanes[partition].Load()}
 }
 
 // leads tells whether a view may lead a request further than the view before.
@@ -47,13 +47,13 @@ func (v view) leads(before view) bool {
 
 // add lets a request wait that could not be routed by a view. If somebody is there who may take it
 // yet, it is tried again after a rest.
-func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
+func (w *waiting) add(a *API, partition int, r *request, by view) {
 	now := time.Now()
 	if r.expires.IsZero() {
 		r.expires = now.Add(maxWait)
 	}
 	r.by, r.again = by, time.Time{}
-	if by.owner != "" && by.owner != c.id {
+	if by.owner != "" && by.owner != a.ID {
 		r.again = now.Add(min(firstRest<<r.rests, lastRest))
 		r.rests++
 	}
@@ -66,24 +66,24 @@ func (w *waiting) add(c *Consumer, partition int, r *request, by view) {
 	w.mu.Unlock()
 	switch {
 	case !welcome:
-		c.refuse(r, errNotOwned)
-	case c.view(partition).leads(by): // an owner came up meanwhile
-		go w.review(c, now)
+		a.refuse(r, errNotOwned)
+	case a.view(partition).leads(by): // an owner came up meanwhile
+		go w.review(a, now)
 	}
 }
 
 // review routes what waits for a partition whose owner has changed, and what has rested. It refuses
 // what has waited too long.
-func (w *waiting) review(c *Consumer, now time.Time) {
+func (w *waiting) review(a *API, now time.Time) {
 	for _, partition := range w.partitions() {
-		at := c.view(partition)
+		at := a.view(partition)
 		w.take(partition, func(r *request) bool {
 			return at.leads(r.by) || !r.again.IsZero() && !now.Before(r.again) || !now.Before(r.expires)
 		}, func(r *request) {
 			if now.Before(r.expires) {
-				c.routeUnless(r, false)
+				a.routeUnless(r, false)
 			} else {
-				c.refuse(r, errNotOwned)
+				a.refuse(r, errNotOwned)
 			}
 		})
 	}
@@ -117,12 +117,12 @@ func (w *waiting) take(partition int, chosen func(r *request) bool, do func(r *r
 }
 
 // close refuses everything that waits, and what comes later, when this worker ends.
-func (w *waiting) close(c *Consumer) {
+func (w *waiting) close(a *API) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	for _, partition := range w.partitions() {
-		w.take(partition, func(*request) bool { return true }, func(r *request) { c.refuse(r, errNotOwned) })
+		w.take(partition, func(*request) bool { return true }, func(r *request) { a.refuse(r, errNotOwned) })
 	}
 }
 
