@@ -19,6 +19,7 @@ import (
 	"github.com/maestro-es/maestro/internal/engine"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/link"
+	"github.com/maestro-es/maestro/internal/ownership"
 	"github.com/maestro-es/maestro/internal/telemetry"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/projections"
@@ -131,7 +132,7 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	w.consumer = consumer.New(consumer.Config{
 		NATS: c.NATS, JetStream: js, Namespace: ns, Stream: c.Commands, Store: log,
 		Lane: lanes, ReceiptRetention: c.ReceiptRetention, Worker: c.Node, Logger: c.Logger,
-		Publisher: func(at store.Partition) consumer.Publisher {
+		Publisher: func(at store.Partition) ownership.Publisher {
 			return eventstream.NewPublisher(js, ns, c.Events, log, at, c.Logger).Measure(metrics).Follow(w.events)
 		},
 	})

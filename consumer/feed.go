@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/message"
+	"github.com/maestro-es/maestro/internal/ownership"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/protocol"
 	"github.com/maestro-es/maestro/store"
@@ -34,7 +34,7 @@ const aheadBytes = 32 << 20
 // feedBytes is what the server sends ahead to one partition. A message that does not fit would never come.
 func (c *Consumer) feedBytes() int {
 	const subjects = 64 << 10 // is more than the subject of a message and of its acknowledgement take
-	return max(aheadBytes/len(c.lanes), int(c.NATS.MaxPayload())+subjects)
+	return max(aheadBytes/c.Store.Partitions(), int(c.NATS.MaxPayload())+subjects)
 }
 
 // heartbeat is how often the server tells an idle feed that it is there. After two without, the feed reads anew.
@@ -52,10 +52,15 @@ type feed struct {
 	taken     atomic.Int64 // how many messages the JetStream consumer had sent with it
 }
 
-// feed hands the partition's durable commands to the lane, in the order of the stream, until ctx ends.
-func (c *Consumer) feed(ctx context.Context, l *lane.Lane, at store.Partition) {
-	f := &feed{Consumer: c, lane: l, partition: at.Number, cursor: at.Cursor}
-	_ = c.retry(ctx, "read the command stream", func() error { return f.read(ctx) })
+// feeding is the duty of reading a partition's durable commands into its lane, in the order of the
+// stream.
+type feeding struct{ *Consumer }
+
+// Run implements ownership.Duty.
+func (d feeding) Run(ctx context.Context, t *ownership.Tenure) error {
+	f := &feed{Consumer: d.Consumer, lane: t.Lane, partition: t.At.Number, cursor: t.At.Cursor}
+	_ = d.owners.Retry(ctx, "read the command stream", errReconnected, func() error { return f.read(ctx) })
+	return nil
 }
 
 // read consumes from the cursor until something interrupts it, which is an error.
@@ -204,16 +209,33 @@ func (f *feed) answered(c *lane.Command, reply string) {
 	c.Done = func(r lane.Result) { f.answers.Outcome(reply, r.Answer()) }
 }
 
-// retry calls work until it succeeds or ctx ends, and reports what stands in the way: that is the same for all partitions, so one
-// now and then speaks for them.
-func (c *Consumer) retry(ctx context.Context, what string, work func() error) error {
-	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
-	return backoff.RetryNotify(work, backoff.WithContext(waits, ctx), func(err error, wait time.Duration) {
-		if errors.Is(err, errReconnected) {
-			waits.Reset()
+// watch keeps the lane's count of the commands that wait behind it true while nothing moves, until
+// ctx ends. Otherwise it comes with every message that the server sends.
+func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
+	const every = 2 * time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
 			return
+		case <-tick.C:
 		}
-		c.Logger.Log(ctx, c.retrying.Level(slog.LevelWarn), "something failed and is tried again", "task", what, "error", err, "in", wait)
-	})
+		if oldest := f.lane.Stats().Oldest; !oldest.IsZero() && time.Since(oldest) > every {
+			f.countBehind(ctx, consumer)
+		}
+	}
+}
+
+// countBehind asks the server how many commands come after the last that went to the lane: those
+// that it has not sent and those that it sent ahead.
+func (f *feed) countBehind(ctx context.Context, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return // next time
+	}
+	sentAhead := int64(info.Delivered.Consumer) - f.taken.Load()
+	f.lane.SetBehind(max(0, int64(info.NumPending)+sentAhead))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/lane"
 	"github.com/maestro-es/maestro/internal/localnats"
+	"github.com/maestro-es/maestro/internal/ownership"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -86,7 +87,7 @@ func brokerOn(t *testing.T, server *localnats.Server) *broker {
 }
 
 // newConsumer makes a consumer on a connection of its own, as a worker has.
-func (b *broker) newConsumer(s Store, log eventstream.Log) *Consumer {
+func (b *broker) newConsumer(s Store, log eventstream.Log, change ...func(*Config)) *Consumer {
 	b.Helper()
 	nc := b.server.Connect(b)
 	js, err := jetstream.New(nc)
@@ -94,19 +95,23 @@ func (b *broker) newConsumer(s Store, log eventstream.Log) *Consumer {
 	_, err = eventstream.Ensure(b.Context(), js, ns, eventstream.StreamConfig{})
 	require.NoError(b, err)
 	logger := slog.New(slog.DiscardHandler)
-	return New(Config{NATS: nc, JetStream: js, Namespace: ns, Store: s, Worker: b.Name(), Logger: logger,
+	c := Config{NATS: nc, JetStream: js, Namespace: ns, Store: s, Worker: b.Name(), Logger: logger,
 		Lane: lane.Config{Types: map[string]aggregate.Type{"box": box}, Clock: hlc.New(), Logger: logger,
 			Memory: lane.NewMemory(1<<20, 0), MaxBatch: 8, MaxEventBytes: func() int { return int(nc.MaxPayload()) - 8<<10 }},
-		Publisher: func(at store.Partition) Publisher {
+		Publisher: func(at store.Partition) ownership.Publisher {
 			return eventstream.NewPublisher(js, ns, eventstream.StreamConfig{}, log, at, logger)
-		}})
+		}}
+	for _, f := range change {
+		f(&c)
+	}
+	return New(c)
 }
 
 // start runs a consumer that owns everything, until stop is called or the test ends.
 func (b *broker) start(c *Consumer) (stop func()) {
 	b.Helper()
 	stop = b.join(c)
-	require.Eventually(b, func() bool { return c.Ready() == nil && c.Owned() == len(c.lanes) }, 20*time.Second, time.Millisecond)
+	require.Eventually(b, func() bool { return c.Ready() == nil && c.Owned() == c.Store.Partitions() }, 20*time.Second, time.Millisecond)
 	return stop
 }
 

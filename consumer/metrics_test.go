@@ -17,7 +17,7 @@ func TestTheMarkIsNoBacklog(t *testing.T) {
 		t.Helper()
 		rows, err := log.Rows(t.Context())
 		require.NoError(t, err)
-		c.notice(rows)
+		c.owners.Notice(rows)
 		require.NoError(t, c.trimOnce(t.Context(), &look{}))
 		n, err := c.inStream(t.Context())
 		require.NoError(t, err)

@@ -32,7 +32,7 @@ func (c *Consumer) prune(ctx context.Context) {
 	}
 	for {
 		wait := pruneEvery
-		if c.lanes[0].Load() != nil {
+		if c.owners.Owns(0) {
 			n, err := c.pruneOnce(ctx, s)
 			if err != nil && ctx.Err() == nil {
 				c.Logger.Debug("receipts were not pruned", "error", err)

@@ -2,12 +2,14 @@ package consumer
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/maestro-es/maestro/internal/hlc"
 	"github.com/maestro-es/maestro/internal/wire"
 	"github.com/maestro-es/maestro/store"
 )
@@ -74,4 +76,31 @@ func TestACommandInTheStreamKeepsItsReceipt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.False(t, has())
+}
+
+// A clock that is wrong, ahead or behind, has no id forgotten: neither by its own age nor because
+// of what a worker believes to be now.
+func TestAWrongClockForgetsNoReceipts(t *testing.T) {
+	t.Parallel()
+	b, log := newBroker(t), store.NewMemory(4)
+	var ahead atomic.Int64
+	c := b.newConsumer(log, log, func(c *Config) {
+		c.ReceiptRetention = time.Hour
+		c.Lane.Clock = hlc.NewWithWall(func(t time.Time) time.Time { return t.Add(time.Duration(ahead.Load())) })
+	})
+	require.NoError(t, EnsureStream(t.Context(), b.js, ns, 4, StreamConfig{}))
+	key := store.CommandKey{Key: store.Key{Type: "box", ID: "a"}, CommandID: "c"}
+	require.NoError(t, log.Commit(t.Context(), &store.Commit{Partition: 1, Receipts: []store.Receipt{
+		{Aggregate: key.Key, CommandID: key.CommandID, At: time.Now()}}}))
+	for _, by := range []time.Duration{-87600 * time.Hour, -2 * time.Hour, 0, 2 * time.Hour, 87600 * time.Hour} {
+		ahead.Store(int64(by))
+		n, err := c.pruneOnce(t.Context(), log)
+		require.NoError(t, err)
+		require.Zero(t, n, "with a clock %s ahead", by)
+	}
+	c.ReceiptRetention = 0
+	ahead.Store(0)
+	n, err := c.pruneOnce(t.Context(), log)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
 }

@@ -25,7 +25,7 @@ func (c *Consumer) trim(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.lanes[0].Load() == nil {
+		if !c.owners.Owns(0) {
 			continue
 		}
 		if err := c.trimOnce(ctx, &seen); err != nil && ctx.Err() == nil {

@@ -31,8 +31,7 @@ func TestWaitingRequestsAreRoutedAFewTimes(t *testing.T) {
 	const many = 1000
 	b := newBroker(t)
 	s := held{store.NewMemory(4), make(chan struct{})}
-	c := b.newConsumer(s, s)
-	c.Lane.MaxBatch = many / 2 // so that all fit into the queues
+	c := b.newConsumer(s, s, func(c *Config) { c.Lane.MaxBatch = many / 2 }) // so that all fit into the queues
 	b.join(c)
 	answers, err := b.nc.SubscribeSync(b.nc.NewInbox())
 	require.NoError(t, err)
@@ -49,7 +48,7 @@ func TestWaitingRequestsAreRoutedAFewTimes(t *testing.T) {
 		require.NoError(t, err)
 		before := time.Now()
 		require.NoError(t, b.nc.Publish(c.Namespace.Beat(), beat))
-		require.Eventually(t, func() bool { return time.Since(before) > stewardEvery }, time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return time.Since(before) > handOnEvery }, time.Second, time.Millisecond)
 	}
 	close(s.released)
 	for range many {

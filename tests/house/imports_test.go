@@ -13,6 +13,7 @@ import (
 //
 //	cmd -> workercmd -> maestro -> consumer | eventstream | projections | console -> store -> aggregate -> standard library
 //	workercmd -> admin -> consumer | eventstream -> store
+//	consumer -> internal/api | internal/ownership -> internal/membership | internal/message -> internal/lane -> store
 //	repository -> internal/engine -> internal/lane -> store
 //	client -> protocol | aggregate -> standard library
 //
@@ -49,12 +50,14 @@ var rooms = map[string]string{
 
 	"internal/api": "aggregate protocol store internal/hlc internal/lane internal/membership internal/message internal/telemetry internal/wire",
 
+	"internal/ownership": "store internal/hlc internal/lane internal/membership internal/telemetry internal/wire",
+
 	"store":           "aggregate protocol internal/hlc internal/wire",
 	"store/storetest": "aggregate store internal/hlc",
 
 	"client":      "aggregate protocol internal/fastbatch internal/hlc internal/telemetry internal/wire",
 	"console":     "aggregate store internal/telemetry internal/wire",
-	"consumer":    "aggregate protocol store internal/api internal/hlc internal/lane internal/membership internal/message internal/stream internal/telemetry internal/wire",
+	"consumer":    "aggregate protocol store internal/api internal/lane internal/message internal/ownership internal/stream internal/telemetry internal/wire",
 	"eventstream": "aggregate store internal/atomicbatch internal/fastbatch internal/hlc internal/stream internal/telemetry internal/wire",
 	"projections": "aggregate store internal/telemetry",
 
@@ -65,7 +68,7 @@ var rooms = map[string]string{
 	"repository": "aggregate store projections internal/engine internal/hlc internal/lane internal/telemetry internal/wire",
 
 	"maestro": "aggregate store client console consumer eventstream projections " +
-		"internal/engine internal/hlc internal/link internal/telemetry internal/release internal/wire internal/lane",
+		"internal/engine internal/hlc internal/lane internal/link internal/ownership internal/release internal/telemetry internal/wire",
 
 	"maestrotest": "maestro aggregate store client internal/localnats internal/localpg internal/wire",
 

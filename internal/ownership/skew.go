@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import "time"
 
@@ -14,15 +14,15 @@ type skew struct {
 	told time.Time // last; zero while they agree
 }
 
-func (s *skew) look(c *Consumer) {
-	ahead, _ := c.Lane.Clock.Ahead()
+func (s *skew) look(o *Ownership) {
+	ahead, _ := o.Lane.Clock.Ahead()
 	switch {
 	case ahead.Abs() > maxSkew && (s.told.IsZero() || time.Since(s.told) > tellSkewEvery):
 		s.told = time.Now()
-		c.Logger.Warn("the clocks of this machine and of Postgres differ: one of them is wrong. Synchronise both; see "+
+		o.Logger.Warn("the clocks of this machine and of Postgres differ: one of them is wrong. Synchronise both; see "+
 			"\"When clocks differ\" in docs/operations.md", "ahead_of_postgres", ahead.Round(time.Millisecond))
 	case ahead.Abs() < maxSkew/2 && !s.told.IsZero():
 		s.told = time.Time{}
-		c.Logger.Info("the clocks of this machine and of Postgres agree again")
+		o.Logger.Info("the clocks of this machine and of Postgres agree again")
 	}
 }

@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 // worker has seen, or its epoch is one that somebody had before.
 
 // see remembers how far a partition's log has come.
-func (c *Consumer) see(partition int, position int64) {
-	for seen := &c.seen[partition]; ; {
+func (o *Ownership) see(partition int, position int64) {
+	for seen := &o.seen[partition]; ; {
 		if furthest := seen.Load(); position <= furthest || seen.CompareAndSwap(furthest, position) {
 			return
 		}
@@ -22,10 +22,10 @@ func (c *Consumer) see(partition int, position int64) {
 }
 
 // seeLanes remembers how far the lanes have come.
-func (c *Consumer) seeLanes() {
-	for p := range c.lanes {
-		if l := c.lanes[p].Load(); l != nil {
-			c.see(p, l.Stats().Position)
+func (o *Ownership) seeLanes() {
+	for p := range o.Lanes {
+		if l := o.Lanes[p].Load(); l != nil {
+			o.see(p, l.Stats().Position)
 		}
 	}
 }
@@ -38,16 +38,16 @@ type goneBack map[int]int
 const enoughLooks = 2
 
 // look compares rows that were read just now with what was seen before.
-func (g goneBack) look(c *Consumer, rows []store.Partition) {
+func (g goneBack) look(o *Ownership, rows []store.Partition) {
 	for _, row := range rows {
-		if row.Position >= c.seen[row.Number].Load() || c.lanes[row.Number].Load() == nil {
+		if row.Position >= o.seen[row.Number].Load() || o.Lanes[row.Number].Load() == nil {
 			delete(g, row.Number)
 			continue
 		}
 		if g[row.Number]++; g[row.Number] == enoughLooks {
 			delete(g, row.Number)
 			select {
-			case c.regressed <- row.Number:
+			case o.regressed <- row.Number:
 			default: // it is full of such
 			}
 		}
@@ -58,9 +58,9 @@ func (g goneBack) look(c *Consumer, rows []store.Partition) {
 // back, epochs come again, and a former owner may still act on its own. It compares the row with
 // what was seen before, and tells.
 func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at store.Partition, err error) {
-	claimed, seen := s.roster.Claimed(partition), s.seen[partition].Load()
+	claimed, seen := s.Roster.Claimed(partition), s.seen[partition].Load()
 	again := false
-	err = s.retry(ctx, "acquire a partition", func() error {
+	err = s.Retry(ctx, "acquire a partition", nil, func() error {
 		for at, err = s.acquireOnce(asking, partition); err == nil && at.Epoch <= claimed; {
 			again = true
 			at, err = s.acquireOnce(asking, partition)

@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"bytes"
@@ -11,21 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/maestro-es/maestro/aggregate"
 	"github.com/maestro-es/maestro/store"
 )
-
-// Hang is a command whose Decide does not come back before it is let go.
-type Hang struct{}
-
-var letGo = make(chan struct{})
-
-func (Hang) Decide(aggregate.Root[Box]) ([]aggregate.Event[Box], error) {
-	<-letGo
-	return nil, nil
-}
-
-var hanging = aggregate.Define("box", aggregate.Handles[Put]("put"), aggregate.Handles[Hang]("hang"), aggregate.Emits[WasPut]("was_put"))
 
 // A single lane that stands still makes the worker unready after 30 s, says where it stands, and is
 // counted. Others move.
@@ -33,32 +20,28 @@ func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
 	s := store.NewMemory(4)
-	c := b.newConsumer(s, s)
-	c.Lane.Types = map[string]aggregate.Type{"box": hanging}
-	b.start(c)
+	o := b.owner(s)
+	b.run(o)
+	require.Eventually(t, func() bool { return o.Ready() == nil && o.Owned() == 4 }, 20*time.Second, time.Millisecond)
 	release := sync.OnceFunc(func() { close(letGo) })
-	t.Cleanup(release) // before the consumer is to end
-	hangs := b.send(inPartition(2), "hang", `{}`)
+	t.Cleanup(release) // before the lanes are to end
+	hangs := b.submit(o, 2, inPartition(2), "hang")
 	require.Eventually(t, func() bool {
-		for p, tenure := range c.owning() {
-			if p == 2 && !tenure.Lane.Stats().Stalled.IsZero() && tenure.Lane.Stats().Doing.Command == "hang" {
-				return true
-			}
-		}
-		return false
+		stats := o.Lanes[2].Load().Stats()
+		return !stats.Stalled.IsZero() && stats.Doing.Command == "hang"
 	}, 20*time.Second, time.Millisecond)
 	now := time.Now()
-	require.Equal(t, "committed", b.outcome(b.send(inPartition(1), "put", put("a"))).status())
-	require.NoError(t, c.committing(now.Add(forLong-2*time.Second)))
-	require.Zero(t, c.standing(now.Add(forLong-2*time.Second)))
+	require.Equal(t, store.Committed, (<-b.submit(o, 1, inPartition(1), "put")).Outcome.Status)
+	require.NoError(t, o.committing(now.Add(forLong-2*time.Second)))
+	require.Zero(t, o.standing(now.Add(forLong-2*time.Second)))
 	late := now.Add(forLong + time.Second)
-	err := c.committing(late)
+	err := o.committing(late)
 	require.ErrorContains(t, err, "partition 2 stands still for 3")
 	require.ErrorContains(t, err, fmt.Sprintf("deciding hang of box %s", inPartition(2)))
-	require.EqualValues(t, 1, c.standing(late))
+	require.EqualValues(t, 1, o.standing(late))
 	release()
-	require.Equal(t, "committed", b.outcome(hangs).status())
-	require.Eventually(t, func() bool { return c.committing(late) == nil && c.standing(late) == 0 }, 20*time.Second, time.Millisecond)
+	require.Equal(t, store.Committed, (<-hangs).Outcome.Status)
+	require.Eventually(t, func() bool { return o.committing(late) == nil && o.standing(late) == 0 }, 20*time.Second, time.Millisecond)
 }
 
 // With fewer partitions than workers, one has none. It is ready: there is nothing that it lacks.
@@ -66,20 +49,19 @@ func TestAWorkerWithoutPartitionsIsReady(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
 	s := store.NewMemory(2)
-	var all []*Consumer
+	var all []*Ownership
 	for n := range 3 {
-		c := b.newConsumer(s, s)
-		c.Worker = fmt.Sprint(b.Name(), n)
-		all = append(all, c)
-		b.join(c)
+		o := b.owner(s, func(c *Config) { c.Worker = fmt.Sprint(b.Name(), n) })
+		all = append(all, o)
+		b.run(o)
 	}
 	require.Eventually(t, func() bool {
-		none, owned := 0, int64(0)
-		for _, c := range all {
-			if c.Ready() != nil {
+		none, owned := 0, 0
+		for _, o := range all {
+			if o.Ready() != nil {
 				return false
 			}
-			if owned += c.owned.Load(); c.Owned() == 0 {
+			if owned += o.Owned(); o.Owned() == 0 {
 				none++
 			}
 		}
@@ -104,9 +86,8 @@ func TestWhyTheWorkOnAPartitionEndsIsSaid(t *testing.T) {
 		{nil, ""},
 	} {
 		var log bytes.Buffer
-		consumer := b.newConsumer(s, s)
-		consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		steward := newSteward(consumer)
+		o := b.owner(s, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		steward := newSteward(o, nobody{}, nil)
 		steward.left(&holding{err: c.err})
 		if c.says == "" {
 			require.Empty(t, log.String(), "%v", c.err)

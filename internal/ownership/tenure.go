@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"context"
@@ -49,27 +49,18 @@ func perform(ctx context.Context, t *Tenure, duties []Duty) error {
 	return errors.Join(errs...)
 }
 
-// feeding reads the partition's durable commands into the lane.
-type feeding struct{ *Consumer }
-
-// Run implements Duty.
-func (d feeding) Run(ctx context.Context, t *Tenure) error {
-	d.feed(ctx, t.Lane, t.At)
-	return nil
-}
-
 // handling runs the lane. Requests that come to it when it stops find their way to the next owner.
-type handling struct{ *Consumer }
+type handling struct{ *Ownership }
 
 // Run implements Duty.
 func (d handling) Run(ctx context.Context, t *Tenure) error {
-	defer d.lanes[t.At.Number].Store(nil)
+	defer d.Lanes[t.At.Number].Store(nil)
 	return t.Lane.Run(ctx)
 }
 
 // publishing carries out what the lane has committed. At the end it has a moment for the rest, unless
 // somebody else owns the partition, who then publishes it.
-type publishing struct{ *steward }
+type publishing struct{ *Ownership }
 
 // Run implements Duty.
 func (d publishing) Run(ctx context.Context, t *Tenure) error {

@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"context"
@@ -18,21 +18,22 @@ func TestPartitionsWaitForTheNewcomerWhereTheyAre(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
 	s := store.NewMemory(4)
-	c := b.newConsumer(s, s)
-	b.start(c)
+	o := b.owner(s)
+	b.run(o)
+	require.Eventually(t, func() bool { return o.Ready() == nil && o.Owned() == 4 }, 20*time.Second, time.Millisecond)
 	tell := func(state membership.State) {
 		t.Helper()
 		beat, err := json.Marshal(membership.Member{ID: "newcomer", State: state, Owned: map[int]int64{}})
 		require.NoError(t, err)
-		require.NoError(t, b.nc.Publish(c.Namespace.Beat(), beat))
+		require.NoError(t, b.nc.Publish(ns.Beat(), beat))
 	}
-	_, err := b.nc.Subscribe(c.Namespace.Worker("newcomer"), func(m *nats.Msg) { _ = m.Respond(nil) })
+	_, err := b.nc.Subscribe(ns.Worker("newcomer"), func(m *nats.Msg) { _ = m.Respond(nil) })
 	require.NoError(t, err)
 	tell(membership.Joining)
-	require.Eventually(t, func() bool { return len(c.roster.Members()) == 2 }, 20*time.Second, time.Millisecond)
-	require.Never(t, func() bool { return c.Owned() < 4 }, 4*stewardEvery, time.Millisecond)
+	require.Eventually(t, func() bool { return len(o.Roster.Members()) == 2 }, 20*time.Second, time.Millisecond)
+	require.Never(t, func() bool { return o.Owned() < 4 }, 4*stewardEvery, time.Millisecond)
 	tell(membership.Active)
-	require.Eventually(t, func() bool { return c.Owned() == 2 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return o.Owned() == 2 }, 20*time.Second, time.Millisecond)
 }
 
 // unwanted is a store that ends a context while it acquires a partition.
@@ -57,20 +58,20 @@ func TestWhoTakesAPartitionOwnsUpToIt(t *testing.T) {
 	b := newBroker(t)
 	s := store.NewMemory(4)
 	ctx, end := context.WithCancel(t.Context())
-	hasty := newSteward(b.newConsumer(unwanted{s, end}, s))
+	hasty := newSteward(b.owner(unwanted{s, end}), nobody{}, nil)
 	before, err := s.Acquire(t.Context(), 1, "the other")
 	require.NoError(t, err)
 	h := &holding{partition: 1}
 	require.NoError(t, hasty.own(ctx, h))
 	require.Equal(t, before.Epoch+1, h.epoch)
-	require.Equal(t, h.epoch, hasty.roster.Claimed(1))
-	require.Empty(t, hasty.roster.Owner(1), "it has given it up again")
+	require.Equal(t, h.epoch, hasty.Roster.Claimed(1))
+	require.Empty(t, hasty.Roster.Owner(1), "it has given it up again")
 
-	other := newSteward(b.newConsumer(s, s))
+	other := newSteward(b.owner(s), nobody{}, nil)
 	require.True(t, other.mayTake(1))
 	other.lost[1] = loss{time.Now(), before.Epoch}
 	require.False(t, other.mayTake(1), "somebody has it who does not say so")
-	other.roster.Claim(1, h.epoch)
+	other.Roster.Claim(1, h.epoch)
 	require.True(t, other.mayTake(1))
 	other.lost[1] = loss{at: time.Now()}
 	require.False(t, other.mayTake(1), "it could not be acquired")

@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"context"
@@ -33,7 +33,8 @@ const (
 
 // steward makes what this worker owns what it is to own.
 type steward struct {
-	*Consumer
+	*Ownership
+	requests  Requests
 	duties    []Duty // of the owner of a partition
 	held      map[int]*holding
 	ended     chan *holding
@@ -57,10 +58,10 @@ type loss struct {
 	epoch int64
 }
 
-func newSteward(c *Consumer) *steward {
-	s := &steward{Consumer: c, held: map[int]*holding{}, ended: make(chan *holding),
+func newSteward(o *Ownership, requests Requests, duties []Duty) *steward {
+	s := &steward{Ownership: o, requests: requests, held: map[int]*holding{}, ended: make(chan *holding),
 		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]loss{}}
-	s.duties = []Duty{feeding{c}, handling{c}, publishing{s}}
+	s.duties = append(duties, handling{o}, publishing{o})
 	return s
 }
 
@@ -76,9 +77,9 @@ func (s *steward) run(ctx context.Context) {
 		select {
 		case <-done:
 			done, leaving = nil, true
-			s.roster.Leave()
-			if !s.others() {
-				s.api.StopServing()
+			s.Roster.Leave()
+			if !s.Others() {
+				s.requests.StopServing()
 			}
 		case h := <-s.ended:
 			s.left(h)
@@ -86,10 +87,10 @@ func (s *steward) run(ctx context.Context) {
 			if h := s.held[partition]; h != nil && !h.stopping {
 				h.stop(store.ErrRegressed)
 			}
-		case <-s.roster.Changed():
-			s.api.Review(time.Now())
+		case <-s.Roster.Changed():
+			s.requests.Review(time.Now())
 		case now := <-tick.C:
-			s.api.Review(now)
+			s.requests.Review(now)
 		}
 	}
 }
@@ -116,40 +117,10 @@ func (s *steward) left(h *holding) {
 	s.lost[h.partition] = loss{time.Now(), h.epoch}
 }
 
-// handOn gives the requests that have come here to those who take over, who may not have said yet
-// that they own the partitions. What is sent on may come back, if its owner has just gone as well:
-// it is done when nothing has waited for two rounds.
-func (s *steward) handOn() {
-	enough := time.After(lastFlushTimeout)
-	for quiet := 0; quiet < 2 && s.others(); quiet++ {
-		s.catchUp()
-		for s.api.Waiting() > 0 && s.others() {
-			quiet = -1
-			select {
-			case <-s.roster.Changed():
-			case <-time.After(stewardEvery):
-			case <-enough:
-				return
-			}
-			s.api.Review(time.Now())
-		}
-	}
-}
-
-// others tells whether somebody is there to hand over to.
-func (s *steward) others() bool {
-	for _, m := range s.roster.Members() {
-		if m.ID != s.id && (m.State == membership.Active || m.State == membership.Joining) {
-			return true
-		}
-	}
-	return false
-}
-
 // reconcile begins to acquire what is missing and to hand over what is too much.
 func (s *steward) reconcile(ctx context.Context, leaving bool) {
-	members := s.roster.Members()
-	owners, assigned := membership.Owners(len(s.lanes), members), membership.Assign(len(s.lanes), members)
+	members := s.Roster.Members()
+	owners, assigned := membership.Owners(len(s.Lanes), members), membership.Assign(len(s.Lanes), members)
 	able, joining := map[string]bool{"": false}, map[string]bool{}
 	for _, m := range members {
 		able[m.ID], joining[m.ID] = m.State != membership.Unable, m.State == membership.Joining
@@ -161,15 +132,15 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 		}
 	}
 	for p := range assigned {
-		h, mine := s.held[p], assigned[p] == s.id && !leaving
+		h, mine := s.held[p], assigned[p] == s.ID && !leaving
 		switch {
 		case h == nil && mine && !able[owners[p]] && s.mayTake(p):
 			s.begin(ctx, p)
 		case h == nil || h.stopping:
-		case s.lanes[p].Load() != nil && owners[p] != s.id: // another has a higher epoch
+		case s.Lanes[p].Load() != nil && owners[p] != s.ID: // another has a higher epoch
 			s.end(h)
 		case joining[assigned[p]]: // it stays here as long as its next owner could not take it
-		case !mine && (moves < maxMoves || !s.others()): // with nobody to hand over to, all end at once
+		case !mine && (moves < maxMoves || !s.Others()): // with nobody to hand over to, all end at once
 			s.end(h)
 			moves++
 		}
@@ -180,7 +151,7 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 // this worker has owned up to it, or had time to.
 func (s *steward) mayTake(partition int) bool {
 	lost, was := s.lost[partition]
-	return !was || lost.epoch > 0 && s.roster.Claimed(partition) > lost.epoch || time.Since(lost.at) > lostPause
+	return !was || lost.epoch > 0 && s.Roster.Claimed(partition) > lost.epoch || time.Since(lost.at) > lostPause
 }
 
 func (s *steward) end(h *holding) {
@@ -209,8 +180,8 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 		return err
 	}
 	h.epoch = at.Epoch
-	s.roster.Claim(partition, at.Epoch) // whoever had it has lost it. A lane without a claim is one that another worker took
-	defer s.roster.Release(partition)
+	s.Roster.Claim(partition, at.Epoch) // whoever had it has lost it. A lane without a claim is one that another worker took
+	defer s.Roster.Release(partition)
 	if ctx.Err() != nil { // it is not wanted any more
 		return nil
 	}
@@ -218,11 +189,11 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	t.Lane = lane.New(s.Lane, at, t.Publisher)
 	s.tenures[partition].Store(t)
 	defer s.tenures[partition].Store(nil)
-	s.lanes[partition].Store(t.Lane)
+	s.Lanes[partition].Store(t.Lane)
 	s.Lane.Metrics.TookOver(time.Since(start))
 	s.owned.Add(1)
 	defer s.owned.Add(-1)
-	s.api.Review(time.Now())
+	s.requests.Review(time.Now())
 	err = perform(ctx, t, s.duties)
 	s.see(partition, t.Lane.Stats().Position)
 	if errors.Is(context.Cause(ctx), store.ErrRegressed) {
@@ -233,15 +204,15 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 
 // flush gives the publisher time to publish what is committed. What it does not come to, the next
 // owner publishes.
-func (s *steward) flush(ctx context.Context, t *Tenure) {
+func (o *Ownership) flush(ctx context.Context, t *Tenure) {
 	timeout := flushTimeout
-	if !s.others() {
+	if !o.Others() {
 		timeout = lastFlushTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := t.Publisher.Flush(ctx); err != nil {
-		s.Logger.Info("some committed events are left to the next owner to publish", "partition", t.At.Number)
+		o.Logger.Info("some committed events are left to the next owner to publish", "partition", t.At.Number)
 	}
 }
 

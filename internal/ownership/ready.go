@@ -1,4 +1,4 @@
-package consumer
+package ownership
 
 import (
 	"cmp"
@@ -19,32 +19,32 @@ const (
 
 // Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this
 // moment. The error tells what does not. It asks no server.
-func (c *Consumer) Ready() error {
+func (o *Ownership) Ready() error {
 	now := time.Now()
-	return errors.Join(c.share(), c.committing(now), c.publishing(now))
+	return errors.Join(o.share(), o.committing(now), o.publishing(now))
 }
 
 // share is nil when this worker owns what it is to own. What others are to own is not its affair.
-func (c *Consumer) share() error {
-	members := c.roster.Members()
-	owners, assigned := membership.Owners(len(c.lanes), members), membership.Assign(len(c.lanes), members)
+func (o *Ownership) share() error {
+	members := o.Roster.Members()
+	owners, assigned := membership.Owners(len(o.Lanes), members), membership.Assign(len(o.Lanes), members)
 	missing := 0
 	for p := range owners {
-		if assigned[p] == c.id && owners[p] != c.id {
+		if assigned[p] == o.ID && owners[p] != o.ID {
 			missing++
 		}
 	}
 	if missing > 0 {
-		return fmt.Errorf("owns %d partitions, %d more are to come", c.Owned(), missing)
+		return fmt.Errorf("owns %d partitions, %d more are to come", o.Owned(), missing)
 	}
 	return nil
 }
 
 // committing is nil when commands come to their end. User code that does not return is a matter of
 // its own partition.
-func (c *Consumer) committing(now time.Time) error {
+func (o *Ownership) committing(now time.Time) error {
 	busy, stuck, longest := 0, 0, standstill{}
-	for p, t := range c.owning() {
+	for p, t := range o.owning() {
 		s := t.Lane.Stats()
 		if s.Stalled.IsZero() {
 			continue
@@ -57,7 +57,7 @@ func (c *Consumer) committing(now time.Time) error {
 		longest = longest.or(stands)
 	}
 	switch {
-	case stuck > 0 && stuck == busy && (busy > 1 || c.Owned() == 1):
+	case stuck > 0 && stuck == busy && (busy > 1 || o.Owned() == 1):
 		return fmt.Errorf("nothing is committed: %w", longest)
 	case longest.lasts > forLong:
 		return longest
@@ -66,9 +66,9 @@ func (c *Consumer) committing(now time.Time) error {
 }
 
 // publishing is nil when what is committed is published.
-func (c *Consumer) publishing(now time.Time) error {
+func (o *Ownership) publishing(now time.Time) error {
 	behind, stuck, longest := 0, 0, standstill{}
-	for p, t := range c.owning() {
+	for p, t := range o.owning() {
 		since, why := t.Publisher.Obstacle()
 		if t.Publisher.Diverged() {
 			return fmt.Errorf("events of partition %d are not published: %w", p, why)
@@ -130,10 +130,10 @@ func doing(d lane.Doing) string {
 }
 
 // owning goes through the tenures of this worker, by partition.
-func (c *Consumer) owning() func(yield func(int, *Tenure) bool) {
+func (o *Ownership) owning() func(yield func(int, *Tenure) bool) {
 	return func(yield func(int, *Tenure) bool) {
-		for p := range c.tenures {
-			if t := c.tenures[p].Load(); t != nil && !yield(p, t) {
+		for p := range o.tenures {
+			if t := o.tenures[p].Load(); t != nil && !yield(p, t) {
 				return
 			}
 		}
