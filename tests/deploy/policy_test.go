@@ -209,8 +209,8 @@ func TestTheGracePeriodIsLongerThanADrain(t *testing.T) {
 // default number.
 func worstDrain(t *testing.T) time.Duration {
 	t.Helper()
-	moves := constantOf(t, "consumer/steward.go", "maxMoves")
-	flush := constantOf(t, "consumer/steward.go", "lastFlushTimeout")
+	moves := constantOf(t, "internal/ownership/steward.go", "maxMoves")
+	flush := constantOf(t, "internal/ownership/steward.go", "lastFlushTimeout")
 	partitions := constantOf(t, "store/postgres.go", "defaultPartitions")
 	return time.Duration((partitions + moves - 1) / moves * flush)
 }
