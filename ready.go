@@ -59,7 +59,7 @@ func (r *readiness) watch(ctx context.Context, find func(context.Context) error)
 		try, cancel := context.WithTimeout(ctx, lasting)
 		found := find(try)
 		cancel()
-		r.settle(time.Now(), found)
+		r.note(time.Now(), found)
 		select {
 		case <-ctx.Done():
 			r.end()
@@ -69,8 +69,8 @@ func (r *readiness) watch(ctx context.Context, find func(context.Context) error)
 	}
 }
 
-// settle takes in what was found at a moment.
-func (r *readiness) settle(now time.Time, found error) {
+// note takes in what was found at a moment.
+func (r *readiness) note(now time.Time, found error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ready := r.was && r.reason == nil

@@ -35,7 +35,7 @@ func TestReadinessChangesWhenItHasLasted(t *testing.T) {
 		{9.0, nil, trouble},
 		{9.2, nil, nil},
 	} {
-		r.settle(start.Add(time.Duration(step.after*float64(time.Second))), step.found)
+		r.note(start.Add(time.Duration(step.after*float64(time.Second))), step.found)
 		require.Equal(t, step.want, r.get(), "after %v s", step.after)
 	}
 }

@@ -18,7 +18,7 @@ func TestTheMarkIsNoBacklog(t *testing.T) {
 		rows, err := log.Rows(t.Context())
 		require.NoError(t, err)
 		c.owners.Notice(rows)
-		require.NoError(t, c.trimOnce(t.Context(), &look{}))
+		require.NoError(t, c.trimOnce(t.Context(), &survey{}))
 		n, err := c.inStream(t.Context())
 		require.NoError(t, err)
 		return n

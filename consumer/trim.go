@@ -18,7 +18,7 @@ const trimEvery = 2 * time.Second
 func (c *Consumer) trim(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
-	var seen look
+	var seen survey
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,8 +34,8 @@ func (c *Consumer) trim(ctx context.Context) {
 	}
 }
 
-// look is what a look at the stream has shown: where it ended, and the partitions that nothing waited for.
-type look struct {
+// survey is what a look at the stream has shown: where it ended, and the partitions that nothing waited for.
+type survey struct {
 	stream     time.Time
 	last       uint64
 	partitions map[int]bool
@@ -48,7 +48,7 @@ type look struct {
 const everyPartition = -1
 
 // clearOf is the place up to which a look at the same stream has found no stranded commands.
-func (l *look) clearOf(stream jetstream.Stream) uint64 {
+func (l *survey) clearOf(stream jetstream.Stream) uint64 {
 	if l.stream.Equal(stream.CachedInfo().Created) {
 		return l.clear
 	}
@@ -58,7 +58,7 @@ func (l *look) clearOf(stream jetstream.Stream) uint64 {
 // upTo is the sequence up to which nothing waits for a partition that has just been found idle. A replicated stream may be read from
 // a server that does not know yet that it leads no more and lacks the newest messages. It finds that out at once, so two looks with a pause
 // between them are not both mistaken, and what counts is the end of the stream at the first.
-func (l *look) upTo(partition int, stream jetstream.Stream, last, cursor uint64) uint64 {
+func (l *survey) upTo(partition int, stream jetstream.Stream, last, cursor uint64) uint64 {
 	info := stream.CachedInfo()
 	switch {
 	case info.Config.Replicas == 1:
@@ -72,7 +72,7 @@ func (l *look) upTo(partition int, stream jetstream.Stream, last, cursor uint64)
 
 // trimOnce removes what every partition has handled, but keeps the message with the highest committed cursor: by that a lost
 // tail of the stream is noticed. Seen is what it saw the last time. What no partition sees is stored again first.
-func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
+func (c *Consumer) trimOnce(ctx context.Context, seen *survey) error {
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (c *Consumer) trimOnce(ctx context.Context, seen *look) error {
 	}
 	before := *seen
 	last := stream.CachedInfo().State.LastSeq
-	*seen = look{stream: stream.CachedInfo().Created, last: last, partitions: map[int]bool{}, turn: before.turn}
+	*seen = survey{stream: stream.CachedInfo().Created, last: last, partitions: map[int]bool{}, turn: before.turn}
 	if seen.clear, err = c.restoreStranded(ctx, stream, before.clearOf(stream), last); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ const (
 
 // trimApart removes what single partitions have handled beyond what all have, some partitions in turn.
 // The last handled message of each stays.
-func (c *Consumer) trimApart(ctx context.Context, stream jetstream.Stream, cursors []uint64, keep uint64, seen *look) error {
+func (c *Consumer) trimApart(ctx context.Context, stream jetstream.Stream, cursors []uint64, keep uint64, seen *survey) error {
 	info, err := stream.Info(ctx)
 	if err != nil {
 		return err

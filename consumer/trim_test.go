@@ -54,7 +54,7 @@ func handledUpTo(t *testing.T, log *store.Memory, stream jetstream.Stream, parti
 
 func firstOf(t *testing.T, c *Consumer, stream jetstream.Stream) uint64 {
 	t.Helper()
-	require.NoError(t, c.trimOnce(t.Context(), &look{}))
+	require.NoError(t, c.trimOnce(t.Context(), &survey{}))
 	info, err := stream.Info(t.Context())
 	require.NoError(t, err)
 	return info.State.FirstSeq
@@ -117,7 +117,7 @@ func TestOneLookAtAReplicatedStreamIsNotEnough(t *testing.T) {
 	stream.Created, stream.Config.Replicas = time.Unix(1, 0), 3
 	other.Created, other.Config.Replicas = time.Unix(2, 0), 3
 	const last, cursor = 20, 5
-	nothing, once := &look{}, &look{stream: stream.Created, last: 12, partitions: map[int]bool{1: true}}
+	nothing, once := &survey{}, &survey{stream: stream.Created, last: 12, partitions: map[int]bool{1: true}}
 	require.EqualValues(t, cursor, nothing.upTo(1, &stream, last, cursor))
 	require.EqualValues(t, 12, once.upTo(1, &stream, last, cursor))
 	require.EqualValues(t, 15, once.upTo(1, &stream, last, 15), "what is handled is handled")

@@ -44,16 +44,16 @@ func raise(ctx context.Context, js jetstream.JetStream, subject, owner string, e
 	msg := nats.NewMsg(subject)
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	msg.Data = fmt.Appendf(nil, `{"owner":%q,"epoch":%d}`, owner, epoch)
-	ack, err := patiently(ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return js.PublishMsg(ctx, msg, expected...) })
+	ack, err := untilAnswered(ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return js.PublishMsg(ctx, msg, expected...) })
 	if err != nil {
 		return "", fmt.Errorf("raise the fence %s: %w", subject, err)
 	}
 	return strconv.FormatUint(ack.Sequence, 10), nil
 }
 
-// patiently asks again when there is no answer, and waits longer each time: what a stream is asked while its leader changes it never
+// untilAnswered asks again when there is no answer, and waits longer each time: what a stream is asked while its leader changes it never
 // answers.
-func patiently[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+func untilAnswered[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	for patience := leaderTimeout; ; patience *= 2 {
 		try, cancel := context.WithTimeout(ctx, patience)
 		answer, err := ask(try)

@@ -53,7 +53,7 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 // open returns the stream, which is made if it is missing, and brought up to date if an older
 // version has made it.
 func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := patiently(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := untilAnswered(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		return p.js.Stream(ctx, p.namespace.EventStream())
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && !stream.CachedInfo().Config.AllowAtomicPublish {
@@ -94,7 +94,7 @@ func (p *Publisher) committed() int64 {
 // that message's sequence. It is an error if the log, which ends at the given position, has another
 // event there: the database is then not the one that the stream was made from.
 func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, end int64) (position int64, sequence uint64, err error) {
-	last, err := patiently(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+	last, err := untilAnswered(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return stream.GetLastMsgForSubject(ctx, p.namespace.EventsOf(p.partition))
 	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -58,7 +58,7 @@ func (w *Watch) Run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if err := w.look(ctx); err != nil && ctx.Err() == nil {
+		if err := w.check(ctx); err != nil && ctx.Err() == nil {
 			w.logger.Debug("the event stream could not be looked at", "error", err)
 		}
 		select {
@@ -69,7 +69,8 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-func (w *Watch) look(ctx context.Context) error {
+// check compares the stream with what was seen of it the last time.
+func (w *Watch) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	stream, err := w.js.Stream(ctx, w.namespace.EventStream())

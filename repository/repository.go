@@ -231,7 +231,7 @@ func (r *Repository[S]) Fetch(ctx context.Context, id string) (aggregate.Root[S]
 }
 
 func (r *Repository[S]) read(ctx context.Context, id string, current bool) (root aggregate.Root[S], err error) {
-	err = r.look(ctx, id, current, func(i aggregate.Instance) error {
+	err = r.turn(ctx, id, current, func(i aggregate.Instance) error {
 		root = i.Root().(aggregate.Root[S])
 		return nil
 	})
@@ -242,7 +242,7 @@ func (r *Repository[S]) read(ctx context.Context, id string, current bool) (root
 // meanwhile in this repository. It must only read, and may run more than once. Its error is
 // returned, its panic as an *aggregate.PanicError.
 func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate.Root[S]) error) error {
-	return r.look(ctx, id, true, func(i aggregate.Instance) (err error) {
+	return r.turn(ctx, id, true, func(i aggregate.Instance) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				err = &aggregate.PanicError{During: "call on " + r.definition.Name() + " " + id, Value: p, Stack: debug.Stack()}
@@ -252,7 +252,8 @@ func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate
 	})
 }
 
-func (r *Repository[S]) look(ctx context.Context, id string, current bool, look func(aggregate.Instance) error) error {
+// turn has an aggregate looked at in its turn, as it is now or as it was last known.
+func (r *Repository[S]) turn(ctx context.Context, id string, current bool, look func(aggregate.Instance) error) error {
 	if err := aggregate.CheckID(id); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type Clock struct {
 
 // Now reads the clock.
 func (c *Clock) Now() Reading {
-	wall, store := c.reference.look()
+	wall, store := c.reference.times()
 	c.last = max(within(wall, store, reach), c.last+1)
 	return Reading{Time: timeOf(c.last), Wall: timeOf(wall), Latest: timeOf(max(wall, store))}
 }

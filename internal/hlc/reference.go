@@ -56,12 +56,12 @@ func (r *Reference) Wall() time.Time { return r.wall(time.Now()) }
 
 // Ahead tells how far the machine's clock is ahead of the store's, and whether that is known.
 func (r *Reference) Ahead() (by time.Duration, known bool) {
-	wall, store := r.look()
+	wall, store := r.times()
 	return time.Duration(wall-store) * time.Microsecond, r.offset.Load() != 0
 }
 
-// look returns the machine's time and the store's, in microseconds since 1970.
-func (r *Reference) look() (wall, store int64) {
+// times returns the machine's time and the store's, in microseconds since 1970.
+func (r *Reference) times() (wall, store int64) {
 	now := time.Now()
 	wall = r.wall(now).UnixMicro()
 	if offset := r.offset.Load(); offset != 0 {

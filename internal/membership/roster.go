@@ -113,7 +113,7 @@ func (r *Roster) watch(ctx context.Context) {
 				last = now
 			} else {
 				last = now
-				r.look(now)
+				r.askLate(now)
 			}
 		}
 	}
@@ -167,8 +167,8 @@ func (r *Roster) pardon(now time.Time) {
 	}
 }
 
-// look asks those who are late.
-func (r *Roster) look(now time.Time) {
+// askLate asks those who are late.
+func (r *Roster) askLate(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.peers {

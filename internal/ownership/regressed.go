@@ -37,8 +37,8 @@ type goneBack map[int]int
 // enoughLooks have a partition given up and acquired anew, which is a write and so proves it.
 const enoughLooks = 2
 
-// look compares rows that were read just now with what was seen before.
-func (g goneBack) look(o *Ownership, rows []store.Partition) {
+// compare holds rows that were read just now against what was seen before.
+func (g goneBack) compare(o *Ownership, rows []store.Partition) {
 	for _, row := range rows {
 		if row.Position >= o.seen[row.Number].Load() || o.Lanes[row.Number].Load() == nil {
 			delete(g, row.Number)

@@ -14,7 +14,7 @@ type skew struct {
 	told time.Time // last; zero while they agree
 }
 
-func (s *skew) look(o *Ownership) {
+func (s *skew) compare(o *Ownership) {
 	ahead, _ := o.Lane.Clock.Ahead()
 	switch {
 	case ahead.Abs() > maxSkew && (s.told.IsZero() || time.Since(s.told) > tellSkewEvery):

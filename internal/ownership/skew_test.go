@@ -64,23 +64,23 @@ func TestADifferenceThatLastsIsToldOnce(t *testing.T) {
 	t.Parallel()
 	_, s := newSkewed(t)
 	s.Lane.Clock.Saw(time.Now(), time.Now())
-	var look skew
+	var clocks skew
 	for by, told := range map[time.Duration]int{0: 0, 900 * time.Millisecond: 0} {
 		s.by.Store(int64(by))
-		look.look(s.Ownership)
+		clocks.compare(s.Ownership)
 		require.Equal(t, told, s.said(differ))
 	}
 	s.by.Store(int64(time.Hour))
 	for range 10 {
-		look.look(s.Ownership)
+		clocks.compare(s.Ownership)
 	}
 	require.Equal(t, 1, s.said(differ))
 	s.by.Store(int64(700 * time.Millisecond)) // neither one nor the other
-	look.look(s.Ownership)
+	clocks.compare(s.Ownership)
 	require.Zero(t, s.said(agree))
 	s.by.Store(0)
 	for range 10 {
-		look.look(s.Ownership)
+		clocks.compare(s.Ownership)
 	}
 	require.Equal(t, 1, s.said(agree))
 }

@@ -27,7 +27,7 @@ func (o *Ownership) watchStore(ctx context.Context) {
 		cancel()
 		if len(rows) > 0 {
 			o.Lane.Clock.Saw(rows[0].Clock, sent)
-			skewed.look(o)
+			skewed.compare(o)
 		}
 		if s, tells := o.Store.(writable); tells { // so that a wait for one of its connections counts for nothing
 			err = s.Writable()
@@ -37,7 +37,7 @@ func (o *Ownership) watchStore(ctx context.Context) {
 			seen = time.Now()
 			o.Roster.Recover()
 			if rows != nil {
-				back.look(o, rows)
+				back.compare(o, rows)
 				o.Notice(rows)
 			}
 		case ctx.Err() == nil && time.Since(seen) > patience:
