@@ -81,7 +81,7 @@ func TestCommandsOfAnotherStreamAreNotTakenForHandled(t *testing.T) {
 	s := store.NewMemory(4)
 	for p := range 4 {
 		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p,
-			Cursor: store.Cursor{Stream: time.Now().Add(-time.Hour), Sequence: 100, Time: time.Now()}}))
+			Cursor: store.Cursor{StreamCreated: time.Now().Add(-time.Hour), Sequence: 100, Time: time.Now()}}))
 	}
 	require.NoError(t, EnsureStream(t.Context(), b.js, ns, 4, StreamConfig{}))
 	b.send("a", "put", put(1))

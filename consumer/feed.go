@@ -157,7 +157,7 @@ func (f *feed) take(ctx context.Context, m jetstream.Msg) error {
 	if err != nil {
 		return fmt.Errorf("message on %s: %w", m.Subject(), err)
 	}
-	cursor := store.Cursor{Stream: f.cursor.Stream, Sequence: meta.Sequence.Stream,
+	cursor := store.Cursor{StreamCreated: f.cursor.StreamCreated, Sequence: meta.Sequence.Stream,
 		Time: meta.Timestamp.UTC().Truncate(time.Microsecond)}
 	if err := f.lane.Submit(ctx, f.command(m, cursor)); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (b *broker) fill(n int) (jetstream.Stream, store.Cursor) {
 	info := stream.CachedInfo()
 	last, err := stream.GetMsg(b.Context(), info.State.LastSeq)
 	require.NoError(b, err)
-	return stream, store.Cursor{Stream: created(info), Sequence: last.Sequence, Time: last.Time.UTC().Truncate(time.Microsecond)}
+	return stream, store.Cursor{StreamCreated: created(info), Sequence: last.Sequence, Time: last.Time.UTC().Truncate(time.Microsecond)}
 }
 
 func TestTheCursorIsHeldAgainstTheStream(t *testing.T) {
@@ -37,7 +37,7 @@ func TestTheCursorIsHeldAgainstTheStream(t *testing.T) {
 	b := newBroker(t)
 	require.NoError(t, EnsureStream(t.Context(), b.js, ns, 4, StreamConfig{}))
 	stream, cursor := b.fill(5)
-	start := store.Cursor{Stream: cursor.Stream}
+	start := store.Cursor{StreamCreated: cursor.StreamCreated}
 	check := func(cursor store.Cursor) store.Cursor {
 		var err error
 		stream, err = b.js.Stream(t.Context(), ns.CommandStream())
@@ -50,7 +50,7 @@ func TestTheCursorIsHeldAgainstTheStream(t *testing.T) {
 	require.Equal(t, cursor, check(cursor), "unchanged")
 
 	another := cursor
-	another.Stream = cursor.Stream.Add(-time.Second)
+	another.StreamCreated = cursor.StreamCreated.Add(-time.Second)
 	require.Equal(t, start, check(another), "the cursor speaks of another stream")
 
 	lost := cursor

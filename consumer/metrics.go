@@ -60,6 +60,6 @@ func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 func (c *Consumer) hasMark(stream *jetstream.StreamInfo) bool {
 	return slices.ContainsFunc(c.owners.Rows(), func(row store.Partition) bool {
 		at := row.Cursor.Sequence
-		return row.Cursor.Stream.Equal(created(stream)) && at > 0 && at >= stream.State.FirstSeq && at <= stream.State.LastSeq
+		return row.Cursor.StreamCreated.Equal(created(stream)) && at > 0 && at >= stream.State.FirstSeq && at <= stream.State.LastSeq
 	})
 }

@@ -24,7 +24,7 @@ func TestTheMarkIsNoBacklog(t *testing.T) {
 		return n
 	}
 	require.EqualValues(t, 10, inStream(), "nobody has handled anything")
-	handledUpTo(t, log, stream, 2, store.Cursor{Sequence: 7, Stream: created(stream.CachedInfo()).Add(-1), Time: created(stream.CachedInfo())})
+	handledUpTo(t, log, stream, 2, store.Cursor{Sequence: 7, StreamCreated: created(stream.CachedInfo()).Add(-1), Time: created(stream.CachedInfo())})
 	require.EqualValues(t, 10, inStream(), "a cursor of another stream marks nothing here")
 	handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 9})
 	require.EqualValues(t, 8, inStream(), "message 1 is gone, and one of the others is handled")

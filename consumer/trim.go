@@ -181,8 +181,8 @@ func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partiti
 // stream has lost in a crash: its number may be in use again. The owner reads such a stream from its beginning.
 func known(ctx context.Context, stream jetstream.Stream, cursor store.Cursor) (store.Cursor, error) {
 	info := stream.CachedInfo()
-	start := store.Cursor{Stream: created(info)}
-	if cursor.Sequence == 0 || !cursor.Stream.Equal(start.Stream) || cursor.Sequence > info.State.LastSeq {
+	start := store.Cursor{StreamCreated: created(info)}
+	if cursor.Sequence == 0 || !cursor.StreamCreated.Equal(start.StreamCreated) || cursor.Sequence > info.State.LastSeq {
 		return start, nil
 	}
 	if cursor.Sequence < info.State.FirstSeq {

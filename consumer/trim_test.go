@@ -41,8 +41,8 @@ func handledUpTo(t *testing.T, log *store.Memory, stream jetstream.Stream, parti
 	t.Helper()
 	at, err := log.Acquire(t.Context(), partition, "owner")
 	require.NoError(t, err)
-	if cursor.Stream.IsZero() {
-		cursor.Stream = created(stream.CachedInfo())
+	if cursor.StreamCreated.IsZero() {
+		cursor.StreamCreated = created(stream.CachedInfo())
 	}
 	if cursor.Time.IsZero() {
 		msg, err := stream.GetMsg(t.Context(), cursor.Sequence)
@@ -77,7 +77,7 @@ func TestTheStreamIsTrimmedToWhatAllHaveHandled(t *testing.T) {
 func TestACursorOfAnotherStreamHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	c, log, stream := trimming(t)
-	other := store.Cursor{Stream: time.Unix(1, 0), Sequence: 77, Time: time.Unix(2, 0)}
+	other := store.Cursor{StreamCreated: time.Unix(1, 0), Sequence: 77, Time: time.Unix(2, 0)}
 	handledUpTo(t, log, stream, 2, other)
 	handledUpTo(t, log, stream, 1, other)
 	handledUpTo(t, log, stream, 0, store.Cursor{Sequence: 9})

@@ -100,7 +100,7 @@ func (r *rig) commitBytes(n, size int) (position int64, events []store.Event) {
 		r.n++
 	}
 	require.NoError(r, r.log.Commit(r.Context(), &store.Commit{Epoch: row.Epoch, Position: row.Position, Time: row.Time, Events: events,
-		Published: row.Published, EventStream: row.EventStream}))
+		Published: row.Published, EventStreamCreated: row.EventStreamCreated}))
 	return row.Position + int64(n), events
 }
 

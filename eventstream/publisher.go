@@ -66,7 +66,7 @@ func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
 		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), complains: &complaints{}}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
-	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStream
+	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStreamCreated
 	p.queue.proven = at.Position // to acquire a partition is a commit
 	return p
 }

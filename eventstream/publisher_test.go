@@ -127,7 +127,7 @@ func TestAPurgedStreamGoesOnAtTheEnd(t *testing.T) {
 	p.stop()
 	published, of := p.Published()
 	row := r.acquire()
-	require.NoError(t, r.log.Commit(t.Context(), &store.Commit{Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: published, EventStream: of}))
+	require.NoError(t, r.log.Commit(t.Context(), &store.Commit{Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: published, EventStreamCreated: of}))
 	next := r.run(r.publisher(r.acquire()))
 	next.Committed(r.commit(2))
 	r.flush(next)

@@ -143,7 +143,7 @@ func (p *pair) drawCommit(rt *rapid.T) *store.Commit {
 	require.NoError(p, err)
 	at := time.UnixMicro(rapid.Int64Range(1, 1<<50).Draw(rt, "time")).UTC()
 	c := &store.Commit{Partition: p.partition, Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: row.Position,
-		Cursor: store.Cursor{Stream: at, Sequence: rapid.Uint64Range(0, 1<<40).Draw(rt, "cursor"), Time: at}}
+		Cursor: store.Cursor{StreamCreated: at, Sequence: rapid.Uint64Range(0, 1<<40).Draw(rt, "cursor"), Time: at}}
 	fault := rapid.SampledFrom([]string{"", "", "", "", "epoch", "position", "sequence", "data"}).Draw(rt, "fault")
 	switch fault {
 	case "epoch":

@@ -171,8 +171,8 @@ func (p *memoryPartition) apply(c *Commit) {
 	for _, r := range c.Receipts {
 		p.receipts[r.Key()] = r.copy()
 	}
-	p.row.Cursor = Cursor{Stream: stamp(c.Cursor.Stream), Sequence: c.Cursor.Sequence, Time: stamp(c.Cursor.Time)}
-	p.row.Published, p.row.EventStream = c.Published, stamp(c.EventStream)
+	p.row.Cursor = Cursor{StreamCreated: stamp(c.Cursor.StreamCreated), Sequence: c.Cursor.Sequence, Time: stamp(c.Cursor.Time)}
+	p.row.Published, p.row.EventStreamCreated = c.Published, stamp(c.EventStreamCreated)
 	c.Clock = stamp(time.Now())
 }
 

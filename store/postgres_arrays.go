@@ -17,8 +17,8 @@ func advanceArrays(group []*Commit) []any {
 	for i, c := range group {
 		partitions[i], epochs[i], layouts[i] = int16(c.Partition), c.Epoch, c.Layout
 		from[i], fromTimes[i], to[i] = c.Position, nullTime(c.Time), c.Position+int64(len(c.Events))
-		published[i], eventStreams[i] = c.Published, nullTime(c.EventStream)
-		commandStreams[i], cursors[i], cursorTimes[i] = nullTime(c.Cursor.Stream), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time)
+		published[i], eventStreams[i] = c.Published, nullTime(c.EventStreamCreated)
+		commandStreams[i], cursors[i], cursorTimes[i] = nullTime(c.Cursor.StreamCreated), int64(c.Cursor.Sequence), nullTime(c.Cursor.Time)
 		if last := len(c.Events) - 1; last >= 0 {
 			recorded[i] = nullTime(c.Events[last].RecordedAt)
 		}

@@ -40,7 +40,7 @@ func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 			when := time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
 			c := commitOf()
 			c.Partition, c.Epoch = 1, p.Epoch
-			c.Cursor = store.Cursor{Stream: when, Sequence: 1, Time: when.Add(time.Hour)}
+			c.Cursor = store.Cursor{StreamCreated: when, Sequence: 1, Time: when.Add(time.Hour)}
 			c.Events[0].Aggregate.ID, c.Events[0].Body, c.Events[0].RecordedAt = text, []byte(`"`+strings.ReplaceAll(text, `\`, `\\`)+`"`), when
 			c.Receipts[0] = store.Receipt{Aggregate: store.Key{Type: "counter", ID: text}, CommandID: text, Status: store.Rejected, At: when,
 				Error: &store.Error{Code: "no", Message: text}}
@@ -58,7 +58,7 @@ func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 			require.Equal(t, text, receipts[c.Receipts[0].Key()].Error.Message)
 			p, err = s.Acquire(t.Context(), 1, "another")
 			require.NoError(t, err)
-			require.True(t, when.Equal(p.Cursor.Stream) && when.Add(time.Hour).Equal(p.Cursor.Time), p.Cursor)
+			require.True(t, when.Equal(p.Cursor.StreamCreated) && when.Add(time.Hour).Equal(p.Cursor.Time), p.Cursor)
 			_, err = s.Load(t.Context(), 1, []store.Query{{Key: store.Key{Type: "counter", ID: text}}})
 			require.NoError(t, err)
 			require.NoError(t, s.SaveSnapshots(t.Context(), 1, []store.Snapshot{{Aggregate: store.Key{Type: "counter", ID: text},

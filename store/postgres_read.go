@@ -71,8 +71,8 @@ func scanPartition(row pgx.Row) (p Partition, err error) {
 	var cursor int64
 	err = row.Scan(&p.Number, &p.Owner, &p.Epoch, &p.Layout, &p.Position, &p.Published, &eventStream, &commandStream,
 		&cursor, &cursorTime, &recordedAt, &p.Clock)
-	p.EventStream, p.Time, p.Clock = timeOf(eventStream), timeOf(recordedAt), p.Clock.UTC()
-	p.Cursor = Cursor{Stream: timeOf(commandStream), Sequence: uint64(cursor), Time: timeOf(cursorTime)}
+	p.EventStreamCreated, p.Time, p.Clock = timeOf(eventStream), timeOf(recordedAt), p.Clock.UTC()
+	p.Cursor = Cursor{StreamCreated: timeOf(commandStream), Sequence: uint64(cursor), Time: timeOf(cursorTime)}
 	return p, err
 }
 

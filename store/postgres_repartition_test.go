@@ -365,7 +365,7 @@ func (r *repartitioned) fill(s *store.Postgres) {
 			row, err := s.Acquire(r.Context(), p, "filler")
 			require.NoError(r, err)
 			c := &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Time: row.Time, Published: row.Position,
-				Cursor: store.Cursor{Sequence: uint64(i) + 1, Time: at, Stream: someTime}}
+				Cursor: store.Cursor{Sequence: uint64(i) + 1, Time: at, StreamCreated: someTime}}
 			for n := range round {
 				c.Events = append(c.Events, store.Event{Position: row.Position + n + 1, Aggregate: key, RecordedAt: at,
 					Metadata: store.Metadata{CommandID: fmt.Sprint("c-", round)},

@@ -68,8 +68,8 @@ type Partition struct {
 	Position, Published int64
 	// Cursor is how far the command stream has been handled.
 	Cursor Cursor
-	// EventStream is the creation time of the event stream that Published speaks of.
-	EventStream time.Time
+	// EventStreamCreated is the creation time of the event stream that Published speaks of.
+	EventStreamCreated time.Time
 	// Time is the time of the last committed event. Whoever acquires the partition finds it no more
 	// than a minute beyond Clock.
 	Time time.Time
@@ -80,13 +80,13 @@ type Partition struct {
 // Next is a commit that goes on from where the partition is, and changes nothing yet.
 func (p Partition) Next() *Commit {
 	return &Commit{Partition: p.Number, Epoch: p.Epoch, Layout: p.Layout, Position: p.Position, Time: p.Time,
-		Cursor: p.Cursor, Published: p.Published, EventStream: p.EventStream}
+		Cursor: p.Cursor, Published: p.Published, EventStreamCreated: p.EventStreamCreated}
 }
 
 // Cursor is a place in the command stream: the last message that has been handled.
 type Cursor struct {
-	// Stream is the creation time of the command stream that Sequence speaks of.
-	Stream time.Time
+	// StreamCreated is the creation time of the command stream that Sequence speaks of.
+	StreamCreated time.Time
 	// Sequence is the message's sequence in the stream, 0 before the first.
 	Sequence uint64
 	// Time is when the stream stored the message.
@@ -106,10 +106,10 @@ type Commit struct {
 	// Known says that the owner has read where the history of each aggregate ends at Position, so
 	// that the sequences of Events go on from there. Without it Commit looks there first.
 	Known bool
-	// Cursor, Published and EventStream replace the partition's.
-	Cursor      Cursor
-	Published   int64
-	EventStream time.Time
+	// Cursor, Published and EventStreamCreated replace the partition's.
+	Cursor             Cursor
+	Published          int64
+	EventStreamCreated time.Time
 	// Events have positions Position+1, Position+2 ... without a gap, and times that rise with
 	// them.
 	Events      []Event

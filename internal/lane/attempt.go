@@ -57,7 +57,7 @@ type attempt struct {
 func (l *Lane) newCommit() *store.Commit {
 	c := l.at.Next()
 	c.Known = true
-	c.Published, c.EventStream = l.published()
+	c.Published, c.EventStreamCreated = l.published()
 	return c
 }
 

@@ -247,7 +247,7 @@ func (l *Lane) stopped(c *Command) Result {
 // checkpoint saves what is known to be published, so that the next owner need not look for it.
 func (l *Lane) checkpoint(ctx context.Context) error {
 	published, stream := l.published()
-	if published == l.at.Published && stream.Equal(l.at.EventStream) {
+	if published == l.at.Published && stream.Equal(l.at.EventStreamCreated) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Budgets.Attempt)
@@ -268,7 +268,7 @@ func (l *Lane) Noticed(position int64) {
 
 func (l *Lane) published() (int64, time.Time) {
 	if l.publisher == nil {
-		return l.at.Published, l.at.EventStream
+		return l.at.Published, l.at.EventStreamCreated
 	}
 	return l.publisher.Published()
 }

@@ -112,7 +112,7 @@ func do(id, command, what string) *lane.Command {
 
 // at makes the command a durable one.
 func at(sequence uint64, c *lane.Command) *lane.Command {
-	c.Cursor = store.Cursor{Stream: time.Unix(1, 0).UTC(), Sequence: sequence, Time: time.Unix(int64(sequence), 0).UTC()}
+	c.Cursor = store.Cursor{StreamCreated: time.Unix(1, 0).UTC(), Sequence: sequence, Time: time.Unix(int64(sequence), 0).UTC()}
 	c.Subject = "maestro.cmd.0.tally." + c.Key.ID + "." + c.Name
 	return c
 }

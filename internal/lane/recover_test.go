@@ -259,7 +259,7 @@ func TestALaneSavesWhatIsPublishedWhenItStops(t *testing.T) {
 		require.NoError(t, <-r.stopped)
 		row := r.row()
 		require.EqualValues(t, 2, row.Published)
-		require.Equal(t, stream, row.EventStream)
+		require.Equal(t, stream, row.EventStreamCreated)
 	})
 }
 

@@ -208,7 +208,7 @@ func (l *Lane) conclude(a *attempt) {
 	}
 	l.at.Position += int64(len(a.commit.Events))
 	if a.writes() || l.unproven {
-		l.at.Published, l.at.EventStream = a.commit.Published, a.commit.EventStream
+		l.at.Published, l.at.EventStreamCreated = a.commit.Published, a.commit.EventStreamCreated
 	}
 	l.at.Cursor = a.commit.Cursor
 	l.checkReceipts = l.checkReceipts && a.found > 0

@@ -72,8 +72,8 @@ func commitReadsBack(s *suite) {
 		Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Tracestate: "vendor=1"}
 	c := &store.Commit{
 		Partition: partition, Epoch: p.Epoch, Position: 0,
-		Cursor:    store.Cursor{Stream: epochTime, Sequence: 42, Time: epochTime.Add(time.Second)},
-		Published: 1, EventStream: epochTime.Add(time.Minute),
+		Cursor:    store.Cursor{StreamCreated: epochTime, Sequence: 42, Time: epochTime.Add(time.Second)},
+		Published: 1, EventStreamCreated: epochTime.Add(time.Minute),
 		Events: []store.Event{event(first, 1, 1), event(second, 1, 2), event(first, 2, 3)},
 	}
 	c.Events[1].Metadata, c.Events[1].Version, c.Events[1].Type = metadata, 7, "opened"
@@ -84,7 +84,7 @@ func commitReadsBack(s *suite) {
 	c.Events[2].RecordedAt = c.Events[2].RecordedAt.UTC()
 	sameEvents(s.T, c.Events, s.log())
 	require.Equal(s, store.Partition{
-		Number: partition, Owner: "a", Epoch: p.Epoch, Position: 3, Published: 1, Cursor: c.Cursor, EventStream: c.EventStream,
+		Number: partition, Owner: "a", Epoch: p.Epoch, Position: 3, Published: 1, Cursor: c.Cursor, EventStreamCreated: c.EventStreamCreated,
 		Time: c.Events[2].RecordedAt,
 	}, s.at(partition))
 	require.Equal(s, []int64{1, 2}, sequences(s.history(store.Query{Key: first}).Events))
@@ -176,7 +176,7 @@ func cursorAlone(s *suite) {
 	s.commit(s.next(counter("1")))
 	before := s.at(partition)
 	c := s.next()
-	c.Cursor = store.Cursor{Stream: epochTime, Sequence: math.MaxInt64, Time: epochTime}
+	c.Cursor = store.Cursor{StreamCreated: epochTime, Sequence: math.MaxInt64, Time: epochTime}
 	c.Published = 1
 	c.DeadLetters = []store.DeadLetter{{ID: "1", Subject: "a.b", At: epochTime}, {ID: "2", Subject: "a.c", At: epochTime,
 		Headers: map[string][]string{"A": {"b"}}, Body: []byte("body\x00"), Sequence: 3, CommandID: "c", Code: "d", Message: "e"}}
