@@ -1,0 +1,118 @@
+package repository
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/maestro-es/maestro/aggregate"
+	"github.com/maestro-es/maestro/store"
+)
+
+// Event is a committed event with the user's type.
+type Event[S any] struct {
+	// ID is the id of the event's aggregate.
+	ID string
+	// Sequence is the event's place among the events of its aggregate, from 1.
+	Sequence int64
+	// Value is the event, brought to its current version.
+	Value aggregate.Event[S]
+	// Partition and Position are the event's place in the log.
+	Partition int
+	Position  int64
+	// Metadata tells of the command that led to the event.
+	Metadata store.Metadata
+	// RecordedAt is the time of the decision, in UTC. It rises with Sequence.
+	RecordedAt time.Time
+}
+
+// page is how many events are read at a time.
+const page = 1000
+
+// History ranges over the events of an aggregate with sequences above the given one, in their
+// order. It reads page by page, and ends at the end of the log. It ends early with an error: of the
+// store, or an *aggregate.EventError.
+func (r *Repository[S]) History(ctx context.Context, id string, above int64) iter.Seq2[Event[S], error] {
+	return func(yield func(Event[S], error) bool) {
+		if err := aggregate.CheckID(id); err != nil {
+			yield(Event[S]{}, err)
+			return
+		}
+		partition := r.partition(id)
+		r.pages(yield, func() ([]store.Event, error) {
+			events, err := r.store.Events(ctx, partition, r.key(id), above, page)
+			if len(events) > 0 {
+				above = events[len(events)-1].Sequence
+			}
+			return events, err
+		})
+	}
+}
+
+// Log ranges over the events of all aggregates of the repository's type that are in the log when it
+// begins. The events of an aggregate come in their order; events of different aggregates come in
+// any order. Log ends early with an error, as History does.
+//
+// The argument says where to go on: after[p] is the position of the last event of partition p that
+// is not wanted any more. Nil begins at the beginning. A caller that notes
+// after[e.Partition] = e.Position for each event can go on later with what has come since.
+func (r *Repository[S]) Log(ctx context.Context, after map[int]int64) iter.Seq2[Event[S], error] {
+	return func(yield func(Event[S], error) bool) {
+		rows, err := r.store.Rows(ctx)
+		if err != nil {
+			yield(Event[S]{}, err)
+			return
+		}
+		for _, row := range rows {
+			position := after[row.Number]
+			more := r.pages(yield, func() ([]store.Event, error) {
+				if position >= row.Position {
+					return nil, nil
+				}
+				events, err := r.store.Log(ctx, row.Number, position, int(min(page, row.Position-position)))
+				if len(events) > 0 {
+					position = events[len(events)-1].Position
+				}
+				return events, err
+			})
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// pages yields the events of one page after the other up to an empty one, and leaves out those of
+// other aggregate types. It is false when no more are wanted, or after an error.
+func (r *Repository[S]) pages(yield func(Event[S], error) bool, next func() ([]store.Event, error)) bool {
+	for {
+		events, err := next()
+		if err != nil {
+			yield(Event[S]{}, err)
+			return false
+		}
+		if len(events) == 0 {
+			return true
+		}
+		for _, e := range events {
+			if e.Aggregate.Type != r.definition.Name() {
+				continue
+			}
+			event, err := r.eventOf(e)
+			if !yield(event, err) || err != nil {
+				return false
+			}
+		}
+	}
+}
+
+// eventOf gives an event the user's type.
+func (r *Repository[S]) eventOf(e store.Event) (Event[S], error) {
+	value, err := r.definition.Decode(e.Recorded)
+	if err != nil {
+		return Event[S]{}, fmt.Errorf("%s %s: %w", e.Aggregate.Type, e.Aggregate.ID, err)
+	}
+	return Event[S]{ID: e.Aggregate.ID, Sequence: e.Sequence, Value: value.(aggregate.Event[S]), Partition: e.Partition,
+		Position: e.Position, Metadata: e.Metadata, RecordedAt: e.RecordedAt}, nil
+}
