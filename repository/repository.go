@@ -41,6 +41,9 @@ type Config struct {
 	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate.
 	// Default 256 MiB.
 	CacheBytes int64
+	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its
+	// aggregate.WhenIdle says. Default 0: when the memory is needed.
+	CacheIdle time.Duration
 	// Projections are read models that are kept in the transactions of the repository's commits.
 	// Give those that workers keep of the aggregate type: the repository refuses to work without
 	// them. They need a store in Postgres.
@@ -79,7 +82,7 @@ func New[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store
 		return nil, err
 	}
 	logger := cmp.Or(c.Logger, slog.Default())
-	config := engine.Lanes(engine.Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, Logger: logger,
+	config := engine.Lanes(engine.Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, CacheIdle: c.CacheIdle, Logger: logger,
 		IntakeBytes: -1, Projections: c.Projections}) // callers hold their commands anyway
 	config.Store, config.Snapshots = on, lane.NewSnapshots(on, logger).Within(config.Memory)
 	if c.Node != "" {

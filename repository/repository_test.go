@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -159,6 +160,22 @@ func TestASnapshotStandsInForTheEvents(t *testing.T) {
 }
 
 // While a function is called, nothing changes in the log.
+func TestAnIdleAggregateGoesWithASnapshot(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store) {
+		idle := aggregate.Define("account", aggregate.Handles[Deposit]("deposit"), aggregate.Emits[Deposited]("deposited"),
+			aggregate.WhenIdle[Account](aggregate.ExitWithSnapshot))
+		r, err := repository.New(t.Context(), idle, s, repository.Config{CacheIdle: 20 * time.Millisecond})
+		require.NoError(t, err)
+		_, err = r.Evaluate(t.Context(), "1", Deposit{Amount: 2}, repository.Evaluation{})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			histories, err := s.Load(t.Context(), wire.Partition("account", "1", 4),
+				[]store.Query{{Key: store.Key{Type: "account", ID: "1"}, SnapshotVersion: 1}})
+			return err == nil && histories[0].Snapshot != nil
+		}, 20*time.Second, 5*time.Millisecond)
+	})
+}
+
 func TestCallRunsInTheAggregatesTurn(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		ctx, r := t.Context(), accounts(t, s)
