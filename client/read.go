@@ -73,6 +73,22 @@ func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.
 	}
 }
 
+// Snapshotted says which snapshot an aggregate has.
+type Snapshotted struct {
+	Aggregate string `json:"aggregate"`
+	ID        string `json:"id"`
+	// Sequence is that of the last event in the snapshot. It is 0 where the aggregate has no
+	// events: nothing was stored.
+	Sequence int64 `json:"sequence"`
+}
+
+// Snapshot has a snapshot of an aggregate stored, so that later loads begin there. It changes
+// nothing else. The errors are those of [Client.Get].
+func (c *Client) Snapshot(ctx context.Context, typ, id string) (done Snapshotted, err error) {
+	err = c.read(ctx, c.namespace.Snapshot, typ, id, nats.Header{}, &done)
+	return done, err
+}
+
 // read asks a worker about an aggregate.
 func (c *Client) read(ctx context.Context, subject func(typ, id string) string, typ, id string,
 	header nats.Header, into any,

@@ -99,7 +99,7 @@ func TestTheStockCommandLineIsEnough(t *testing.T) {
 
 	require.Contains(t, n.says("micro", "ls"), ns)
 	info := n.says("micro", "info", ns)
-	for _, words := range []string{"Maestro: event-sourced command processing", ns + ".do.>", ns + ".get.>", ns + ".history.>", "somewhere"} {
+	for _, words := range []string{"Maestro: event-sourced command processing", ns + ".do.>", ns + ".get.>", ns + ".history.>", ns + ".snapshot.>", "somewhere"} {
 		require.Contains(t, info, words)
 	}
 	require.Contains(t, n.says("micro", "stats", ns), "do")

@@ -29,6 +29,7 @@ type commandLine struct {
 	Request  requestCommand   `cmd:"" help:"Have a command handled now and print the outcome."`
 	Get      getCommand       `cmd:"" help:"Print the state of an aggregate, as it is or as it was."`
 	History  historyCommand   `cmd:"" help:"Print the events of an aggregate."`
+	Snapshot snapshotCommand  `cmd:"" help:"Have a snapshot of an aggregate stored, from which it is loaded then."`
 	Watch    watchCommand     `cmd:"" help:"Print events as they are published."`
 	Import   importCommand    `cmd:"" help:"Send the commands of a file, in order."`
 	Generate generateCommand  `cmd:"" help:"Make up commands to import, for trials."`

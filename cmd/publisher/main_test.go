@@ -143,7 +143,7 @@ func TestWrongUsage(t *testing.T) {
 
 func TestHelpShowsExamples(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"send", "request", "get", "history", "watch", "import", "generate", "new-id", "bench"} {
+	for _, command := range []string{"send", "request", "get", "history", "snapshot", "watch", "import", "generate", "new-id", "bench"} {
 		got := runIn(t, nil, command, "--help")
 		require.Zero(t, got.status)
 		require.Contains(t, got.out, "Examples:\n\n")

@@ -57,6 +57,12 @@ func TestCommandsStatesAndHistories(t *testing.T) {
 	require.Regexp(t, `^1  \S+  incremented  {"by":3}\n2  \S+  incremented  {"by":4}\n$`, at("history", "counter", "42").out)
 	require.Regexp(t, `^{"sequence":2,.*"body":{"by":4}.*}\n$`, at("history", "counter", "42", "--after", "1", "--json").out)
 	require.Equal(t, result{}, at("history", "counter", "none"))
+
+	require.Equal(t, result{0, "counter 42 has a snapshot at sequence 2\n", ""}, at("snapshot", "counter", "42"))
+	require.JSONEq(t, `{"aggregate":"counter","id":"none","sequence":0}`, at("snapshot", "counter", "none", "--json").out)
+	got = at("snapshot", "ghost", "42")
+	require.Equal(t, 1, got.status)
+	require.Contains(t, got.err, "unknown_aggregate")
 }
 
 // writeCommands writes n increments of one counter, the last of them wrong.

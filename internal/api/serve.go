@@ -37,6 +37,7 @@ func (a *API) serve() (micro.Service, error) {
 			a.handleGet(&request{verb: verbGet, address: address, header: nats.Header(m.Headers()), reply: m.Reply()})
 		})},
 		{"history", ns + ".history.>", a.readable(a.handleHistory)},
+		{"snapshot", ns + ".snapshot.>", a.readable(a.handleSnapshot)},
 	}
 	for _, e := range endpoints {
 		prefix := strings.TrimSuffix(e.subject, ">")

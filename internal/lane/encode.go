@@ -52,3 +52,9 @@ func (e *silentError) Error() string {
 func (c *Config) StateOf(key store.Key, i aggregate.Instance) (json.RawMessage, error) {
 	return encode("state", key, c.Budgets.withDefaults().Silence, i.State)
 }
+
+// SnapshotOf is an aggregate's snapshot, or an error, whatever the code that writes it does.
+func (c *Config) SnapshotOf(key store.Key, i aggregate.Instance) (store.Snapshot, error) {
+	s, err := encode("snapshot", key, c.Budgets.withDefaults().Silence, i.Snapshot)
+	return store.Snapshot{Aggregate: key, Snapshot: s}, err
+}

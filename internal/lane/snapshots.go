@@ -56,6 +56,11 @@ func (s *Snapshots) Within(m *Memory) *Snapshots {
 	return s
 }
 
+// Save stores one snapshot at once.
+func (s *Snapshots) Save(ctx context.Context, partition int, of store.Snapshot) error {
+	return s.store.SaveSnapshots(ctx, partition, []store.Snapshot{of})
+}
+
 // snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
 func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	s := l.Snapshots

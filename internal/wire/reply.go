@@ -28,7 +28,7 @@ func CheckReply(subject string) error {
 }
 
 // verbs are the second parts of Maestro's subjects, in all namespaces.
-var verbs = []string{"cmd", "do", "get", "history", "evt", "fence", "worker", "log"}
+var verbs = []string{"cmd", "do", "get", "history", "snapshot", "evt", "fence", "worker", "log"}
 
 // MayAnswer tells whether a worker sends answers to a subject. Those of a namespace and of the server
 // are not for answers: workers may write there, and must not do it in the name of clients who may not.

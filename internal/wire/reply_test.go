@@ -16,7 +16,7 @@ func TestWhereAWorkerMayAnswer(t *testing.T) {
 		require.NoError(t, wire.CheckReply(subject), subject)
 		require.True(t, ns.MayAnswer(subject), subject)
 	}
-	for _, subject := range []string{"$SYS.x", "$JS", "$SRV.PING", "$JS.API.STREAM.DELETE.X", "maestro.x", "orders.cmd", "orders.do.a", "a.get", "a.history.b", "a.evt.0.b.c.d", "a.fence.0", "a.worker.beat", "a.log.3"} {
+	for _, subject := range []string{"$SYS.x", "$JS", "$SRV.PING", "$JS.API.STREAM.DELETE.X", "maestro.x", "orders.cmd", "orders.do.a", "a.get", "a.history.b", "a.snapshot.b.c", "a.evt.0.b.c.d", "a.fence.0", "a.worker.beat", "a.log.3"} {
 		require.NoError(t, wire.CheckReply(subject), subject)
 		require.False(t, ns.MayAnswer(subject), subject)
 	}

@@ -89,9 +89,11 @@ func (ns Namespace) Service() string { return string(ns) }
 func (ns Namespace) Send(typ, id, command string) string { return ns.join("cmd", typ, id, command) }
 func (ns Namespace) Do(typ, id, command string) string   { return ns.join("do", typ, id, command) }
 
-// Get is the subject that asks for an aggregate's state, History the one for its events.
-func (ns Namespace) Get(typ, id string) string     { return ns.join("get", typ, id) }
-func (ns Namespace) History(typ, id string) string { return ns.join("history", typ, id) }
+// Get is the subject that asks for an aggregate's state, History the one for its events, Snapshot
+// the one that has a snapshot stored.
+func (ns Namespace) Get(typ, id string) string      { return ns.join("get", typ, id) }
+func (ns Namespace) History(typ, id string) string  { return ns.join("history", typ, id) }
+func (ns Namespace) Snapshot(typ, id string) string { return ns.join("snapshot", typ, id) }
 
 // Commands matches all durable commands as they are published, CommandsOf those of a partition as they are stored.
 func (ns Namespace) Commands() string        { return ns.join("cmd", "*", "*", "*") }

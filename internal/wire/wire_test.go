@@ -19,6 +19,7 @@ func TestContract(t *testing.T) {
 		"maestro.do.counter.42.increment":    ns.Do("counter", "42", "increment"),
 		"maestro.get.counter.42":             ns.Get("counter", "42"),
 		"maestro.history.counter.42":         ns.History("counter", "42"),
+		"maestro.snapshot.counter.42":        ns.Snapshot("counter", "42"),
 		"maestro.evt.5.counter.42.increased": ns.Event(5, "counter", "42", "increased"),
 		"maestro.fence.5":                    ns.Fence(5),
 		"MAESTRO_COMMANDS":                   ns.CommandStream(),

@@ -110,7 +110,7 @@ func TestTheFlagsThatThePagesNameExist(t *testing.T) {
 	help := ""
 	for program, commands := range map[string][]string{
 		"./cmd/worker":    {"run", "migrate", "republish"},
-		"./cmd/publisher": {"send", "request", "get", "history", "watch", "import", "generate", "bench"},
+		"./cmd/publisher": {"send", "request", "get", "history", "snapshot", "watch", "import", "generate", "bench"},
 	} {
 		file := build(t, program)
 		for _, command := range commands {
