@@ -67,6 +67,22 @@ func (p *Place) Signal(s syscall.Signal) {
 	}
 }
 
+// Ended tells whether there was a process that has ended by itself. The place is empty then.
+func (p *Place) Ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		p.process = nil
+		return true
+	default:
+		return false
+	}
+}
+
 // Stop ends the process with a signal, by force if that takes longer than patience, and waits until
 // the process is gone. It does nothing where there is none.
 func (p *Place) Stop(s syscall.Signal, patience time.Duration) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type Pooler struct {
 	port    int
 	as      *syscall.Credential
 	process child.Place
+	says    lastLines
 }
 
 // poolerSettings: a query waits for a connection for two seconds, and few share many.
@@ -101,6 +103,7 @@ func (p *Pooler) Start() {
 	}
 	cmd := exec.Command(path, filepath.Join(p.dir, "ini"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	cmd.Stderr = &p.says
 	if err := p.process.Start(cmd); err != nil {
 		p.t.Errorf("start PgBouncer: %v: ./setup test installs it", err)
 		return
@@ -124,6 +127,40 @@ const poolerStart = 10 * time.Second
 
 // Stop ends the pooler and waits until it is gone.
 func (p *Pooler) Stop(s syscall.Signal) { p.process.Stop(s, 5*time.Second) }
+
+// Revive starts a pooler again that has ended by itself, as a supervisor would, and returns what it
+// said last. It returns nothing where the pooler runs.
+func (p *Pooler) Revive() (said string) {
+	if !p.process.Ended() {
+		return ""
+	}
+	said = "PgBouncer has ended: " + p.says.String()
+	p.Start()
+	return said
+}
+
+// lastLines keeps the end of what is written.
+type lastLines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const keptBytes = 2000
+
+// Write keeps the end of all that was written.
+func (l *lastLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	l.text = l.text[max(0, len(l.text)-keptBytes):]
+	return len(b), nil
+}
+
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
 
 // Pause has the pooler hand out no connections: what asks for one waits, and is refused after two
 // seconds.

@@ -162,6 +162,9 @@ func (d *database) heal() {
 		d.acknowledgements.heal()
 	}
 	if d.pooler != nil {
+		if said := d.pooler.Revive(); said != "" {
+			d.Log(said)
+		}
 		d.pooler.Resume()
 	}
 }

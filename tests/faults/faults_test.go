@@ -66,8 +66,10 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 	draining, cancel := context.WithTimeout(ctx, w.calm)
 	defer cancel()
 	stuck := w.drain(draining)
-	settle, cancel := context.WithTimeout(ctx, w.calm)
+	settle, cancel := context.WithCancel(ctx)
 	defer cancel()
+	patient := time.AfterFunc(w.calm, cancel)
+	var furthest uint64
 	_ = poll(settle, func() bool { // where it does not come to that, the checker says what is wrong
 		stream, err := w.js.Stream(settle, w.namespace.EventStream())
 		if err != nil {
@@ -84,6 +86,10 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		}
 		if err != nil || w.pool.QueryRow(settle, count).Scan(&events, &seen) != nil {
 			return false
+		}
+		if seen > furthest { // a subscriber of many events on a busy machine takes its time
+			furthest = seen
+			patient.Reset(w.calm)
 		}
 		return info.State.Msgs == events+w.fences(settle) && (watching == nil || seen == events)
 	})
