@@ -118,13 +118,21 @@ func readmesFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// readmesModule is the module that the README makes. In place of `go mod tidy`, which asks the
-// network, stand the requirements of examples/own, which has the same imports.
+// readmesModule is the module that the README makes.
 func readmesModule(t *testing.T) (dir string) {
 	t.Helper()
+	return module(t, "example.com/counters", readmesFiles(t))
+}
+
+// module makes a module of files by their names. In place of `go mod tidy`, which asks the network,
+// stand the requirements of examples/own, which has the same imports.
+func module(t *testing.T, path string, files map[string]string) (dir string) {
+	t.Helper()
 	dir = t.TempDir()
-	for name, source := range readmesFiles(t) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600))
+	for name, source := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text := read(t, filepath.Join(top, "examples/own", name))
@@ -132,7 +140,7 @@ func readmesModule(t *testing.T) (dir string) {
 	}
 	maestro, err := filepath.Abs(top)
 	require.NoError(t, err)
-	runIn(t, dir, "go mod edit -module example.com/counters -replace github.com/maestro-es/maestro="+maestro)
+	runIn(t, dir, "go mod edit -module "+path+" -replace github.com/maestro-es/maestro="+maestro)
 	return dir
 }
 
@@ -187,9 +195,9 @@ func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, session := range blocks(t, "console") {
-		for _, step := range strings.Split("\n"+session, "\n$ ")[1:] {
+		for _, step := range steps(session) {
 			command, shown, _ := strings.Cut(step, "\n")
-			out := run(t, command, "NATS_URL="+url, "PATH="+filepath.Dir(tool)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			out := run(t, command, atNATS(url, tool)...)
 			for line := range strings.Lines(shown) {
 				requireShown(t, command, strings.TrimSpace(line), out)
 			}
@@ -198,6 +206,14 @@ func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// steps are the commands of a session, each with what it shows.
+func steps(session string) []string { return strings.Split("\n"+session, "\n$ ")[1:] }
+
+// atNATS lets the command line of NATS be found, and find the server.
+func atNATS(url, tool string) (env []string) {
+	return []string{"NATS_URL=" + url, "PATH=" + filepath.Dir(tool) + string(filepath.ListSeparator) + os.Getenv("PATH")}
 }
 
 var durable = regexp.MustCompile(`(?:pub maestro\.cmd\.| send )counter[. ](\w+)`)
