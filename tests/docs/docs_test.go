@@ -67,7 +67,7 @@ var (
 // source file, is that of a file or folder.
 func TestWhatThePagesNameExists(t *testing.T) {
 	t.Parallel()
-	targets, tests, ofGuides := map[string]bool{}, map[string]bool{}, guidesFiles(t)
+	targets, tests, ofGuides := map[string]bool{}, map[string]bool{}, guidesNames(t)
 	for _, match := range makeTarget.FindAllStringSubmatch(read(t, filepath.Join(top, "Makefile")), -1) {
 		targets[match[1]] = true
 	}
@@ -90,7 +90,7 @@ func TestWhatThePagesNameExists(t *testing.T) {
 			switch {
 			case testName.MatchString(name):
 				require.True(t, tests[name], "%s: there is no test %s", page, name)
-			case isFile(name) && ofGuides[name] == "":
+			case isFile(name) && !ofGuides[name]:
 				_, err := os.Stat(filepath.Join(top, name))
 				require.NoError(t, err, "%s", page)
 			default:

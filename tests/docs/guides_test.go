@@ -59,6 +59,21 @@ func guidesFiles(t *testing.T) map[string]string {
 	return files
 }
 
+// guidesNames are the names of the guides' files and of their folders, which end with a slash.
+func guidesNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for file := range guidesFiles(t) {
+		names[file] = true
+		for i, c := range file {
+			if c == '/' {
+				names[file[:i+1]] = true
+			}
+		}
+	}
+	return names
+}
+
 // The guides' files are one module, which passes its tests. Its worker answers as the guides show,
 // and its tables take their SQL.
 func TestTheGuidesModule(t *testing.T) {
