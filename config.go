@@ -42,7 +42,8 @@ func check(c Config) error {
 		errs = append(errs, errors.New("exactly one of Config.Database and Config.Store is needed"))
 	}
 	if c.Partitions < 0 || c.Partitions > wire.MaxPartitions {
-		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own", c.Partitions, wire.MaxPartitions))
+		errs = append(errs, fmt.Errorf("Config.Partitions is %d: expected 1 to %d, or 0 for the namespace's own",
+			c.Partitions, wire.MaxPartitions))
 	}
 	if c.CacheBytes < 0 || c.CacheIdle < 0 || c.MaxBatch < 0 {
 		errs = append(errs, errors.New("Config.CacheBytes, Config.CacheIdle and Config.MaxBatch must not be negative"))

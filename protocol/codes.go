@@ -20,7 +20,8 @@ const (
 	CodeGaveUp              = "gave_up"
 	CodeUnavailable         = "unavailable"
 
-	// These two come with a committed command whose outcome could not show what was asked for.
+	// CodeStateUnavailable and CodeOutcomeTooLarge come with a committed command whose outcome could
+	// not show what was asked for.
 	CodeStateUnavailable = "state_unavailable"
 	CodeOutcomeTooLarge  = "outcome_too_large"
 )

@@ -29,7 +29,9 @@ import (
 //	})
 //
 // The flags of package rapid say how many lists are tried (-rapid.checks, 100 by default).
-func Any[S any](t *testing.T, d *aggregate.Definition[S], command *rapid.Generator[aggregate.Command[S]], holds func(aggregate.Root[S]) error) {
+func Any[S any](t *testing.T, d *aggregate.Definition[S], command *rapid.Generator[aggregate.Command[S]],
+	holds func(aggregate.Root[S]) error,
+) {
 	t.Helper()
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
@@ -44,7 +46,9 @@ func Any[S any](t *testing.T, d *aggregate.Definition[S], command *rapid.Generat
 }
 
 // anyOf plays commands until a demand of [Any] is broken.
-func anyOf[S any](d *aggregate.Definition[S], s *story, commands []aggregate.Command[S], holds func(aggregate.Root[S]) error) error {
+func anyOf[S any](d *aggregate.Definition[S], s *story, commands []aggregate.Command[S],
+	holds func(aggregate.Root[S]) error,
+) error {
 	var events []aggregate.Recorded
 	for _, c := range commands {
 		name, body, err := d.Encode(c)

@@ -58,7 +58,8 @@ type Limited struct {
 
 func (c IncrementIfBelow) Decide(r Root) (Events, error) {
 	if r.State.Value >= c.Limit {
-		return nil, aggregate.RejectWith(Limited{Value: r.State.Value, Limit: c.Limit}, "counter_at_limit", "the counter is at %d, the limit is %d", r.State.Value, c.Limit)
+		return nil, aggregate.RejectWith(Limited{Value: r.State.Value, Limit: c.Limit}, "counter_at_limit",
+			"the counter is at %d, the limit is %d", r.State.Value, c.Limit)
 	}
 	return Events{Incremented{By: 1}}, nil
 }

@@ -180,7 +180,8 @@ func (a *API) parseTarget(address string) (aggregate.Type, store.Key, *store.Err
 	}
 	typ, known := a.Lane.Types[name]
 	if !known {
-		return nil, store.Key{}, &store.Error{Code: protocol.CodeUnknownAggregate, Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
+		return nil, store.Key{}, &store.Error{Code: protocol.CodeUnknownAggregate,
+			Message: fmt.Sprintf("no aggregate type %q is defined here", name)}
 	}
 	return typ, key, nil
 }

@@ -24,8 +24,8 @@ func errorCode(status store.Status, code string) string {
 		return "409"
 	}
 	switch code {
-	case protocol.CodePanic, protocol.CodeHandlerFailed, protocol.CodeUnregisteredEvent, protocol.CodeInvalidEvent, protocol.CodeProjectionFailed, protocol.CodeGaveUp,
-		protocol.CodeUnreadableAggregate:
+	case protocol.CodePanic, protocol.CodeHandlerFailed, protocol.CodeUnregisteredEvent, protocol.CodeInvalidEvent,
+		protocol.CodeProjectionFailed, protocol.CodeGaveUp, protocol.CodeUnreadableAggregate:
 		return "500"
 	case protocol.CodeUnknownAggregate, protocol.CodeUnknownCommand:
 		return "404"
@@ -48,7 +48,8 @@ func (a *Answers) Outcome(reply string, o store.Outcome) {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		o.State, o.Events = nil, nil
 		if o.Error == nil {
-			o.Error = &store.Error{Code: protocol.CodeOutcomeTooLarge, Message: "the command took effect; its events or state do not fit into a message"}
+			o.Error = &store.Error{Code: protocol.CodeOutcomeTooLarge,
+				Message: "the command took effect; its events or state do not fit into a message"}
 		}
 		err = a.Send(reply, o, o.Status, o.Error)
 	}

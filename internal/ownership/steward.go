@@ -3,6 +3,7 @@ package ownership
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/maestro-es/maestro/internal/lane"
@@ -61,7 +62,7 @@ type loss struct {
 func newSteward(o *Ownership, requests Requests, duties []Duty) *steward {
 	s := &steward{Ownership: o, requests: requests, held: map[int]*holding{}, ended: make(chan *holding),
 		acquiring: make(chan struct{}, maxAcquisitions), lost: map[int]loss{}}
-	s.duties = append(duties, handling{o}, publishing{o})
+	s.duties = slices.Concat(duties, []Duty{handling{o}, publishing{o}})
 	return s
 }
 

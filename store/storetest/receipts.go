@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/maestro-es/maestro/store"
