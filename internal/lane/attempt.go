@@ -15,36 +15,36 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// attempt is one evaluation of a batch: the commit it wants, and what to tell everybody once that
-// is made.
+// attempt is one evaluation of a batch. It holds the commit to make, and the answers to give once
+// the commit is made.
 type attempt struct {
 	lane *Lane
-	// tasks are those that are evaluated, rest those of the batch whose turn has not come.
+	// tasks are the evaluated tasks of the batch; rest are its tasks whose turn has not come.
 	tasks, rest []task
 	commit      *store.Commit
-	// results and readErrors belong to the tasks of the same index, taskOf to the events.
+	// results and readErrors have the index of tasks. taskOf has the index of the commit's events,
+	// and holds each event's task.
 	results    []Result
 	readErrors []error
 	taskOf     []int
-	// queue is where projections put SQL that goes along with the commit, queuedBy where each of
-	// its statements comes from.
+	// Projections put SQL for the commit into queue. queuedBy holds the origin of each statement.
 	queue    pgx.Batch
 	queuedBy []origin
-	// now holds the batch's aggregates as the tasks so far leave them, broken those that could not
-	// be loaded.
+	// now holds the batch's aggregates after the tasks so far; broken holds the errors of
+	// aggregates that could not be loaded.
 	now    map[store.Key]aggregate.Instance
 	broken map[store.Key]error
 	// unread are the aggregates that were not loaded in time.
 	unread map[store.Key]bool
-	// folding are the tasks that are duplicates whose state has to be read from the log.
+	// folding holds the duplicates (by index in tasks) whose state must be read from the log.
 	folding map[int]bool
-	bytes   int // of what is committed
-	// failing is the projection with the transaction in hand that has failed.
+	bytes   int // of the commit
+	// failing is the error of a projection that failed while it used the transaction.
 	failing *projectionError
-	// projecting is what projections with the transaction in hand took.
+	// projecting is how long projections used the transaction.
 	projecting time.Duration
-	// receipts, if not nil, are those of the batch's commands, after the aggregates that commands
-	// of this batch led to.
+	// receipts holds the known receipts of the batch's commands; it is nil unless checkReceipts is
+	// set. after holds the aggregate after each command that this batch decided.
 	receipts  map[store.CommandKey]store.Receipt
 	after     map[store.CommandKey]aggregate.Instance
 	found     int
@@ -53,7 +53,7 @@ type attempt struct {
 	projected bool
 }
 
-// newCommit is the commit that changes nothing but what is known to be published.
+// newCommit returns a commit that only saves which events are known to be published.
 func (l *Lane) newCommit() *store.Commit {
 	c := l.at.Next()
 	c.Known = true
@@ -61,7 +61,8 @@ func (l *Lane) newCommit() *store.Commit {
 	return c
 }
 
-// evaluate decides the tasks in their order on the aggregates as the tasks before leave them.
+// evaluate decides the tasks in order. Each task sees the aggregates as the tasks before it left
+// them.
 func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	a := &attempt{lane: l, tasks: tasks, commit: l.newCommit(), results: make([]Result, len(tasks)),
 		now: make(map[store.Key]aggregate.Instance, len(tasks)), after: map[store.CommandKey]aggregate.Instance{}}
@@ -91,8 +92,8 @@ func (l *Lane) evaluate(ctx context.Context, tasks []task) (*attempt, error) {
 	return a, nil
 }
 
-// leaveUnread leaves out the tasks whose aggregates were not loaded, and of the backlog also what
-// comes behind one: it stays in order.
+// leaveUnread moves the tasks whose aggregates were not loaded to rest. The backlog stays in order,
+// so all tasks of the backlog behind such a task move too.
 func (a *attempt) leaveUnread() {
 	if len(a.unread) == 0 {
 		return
@@ -110,7 +111,7 @@ func (a *attempt) leaveUnread() {
 	a.tasks = ready
 }
 
-// decideAll decides the tasks, until their time is over or the commit is large.
+// decideAll decides the tasks until the turn's time is over or the commit is large.
 func (a *attempt) decideAll(ctx context.Context) error {
 	l, start := a.lane, time.Now()
 	for i, t := range a.tasks {
@@ -155,7 +156,7 @@ func (l *Lane) lookUp(ctx context.Context, tasks []task) (map[store.CommandKey]s
 	return receipts, nil
 }
 
-// decide gives one command its outcome and adds to the commit what follows from it.
+// decide gives one command its outcome and adds its events and receipt to the commit.
 func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 	if c.durable() {
 		a.commit.Cursor = c.Cursor
@@ -178,8 +179,8 @@ func (a *attempt) decide(ctx context.Context, i int, c *Command) error {
 	return nil
 }
 
-// execute runs the command on the aggregate as it stands. The instance it returns is nil where
-// there is none to speak of.
+// execute runs the command on the aggregate. The returned instance is nil if the aggregate's type
+// is unknown or it could not be loaded.
 func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []aggregate.Decided, *Refusal) {
 	if c.Refusal != nil {
 		instance, _ := a.instance(c.Key)
@@ -212,7 +213,7 @@ func (a *attempt) execute(c *Command, at hlc.Reading) (aggregate.Instance, []agg
 	return next, decided, nil
 }
 
-// instance is the aggregate as the tasks before left it.
+// instance returns the aggregate as the tasks before left it.
 func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 	if instance := a.now[key]; instance != nil {
 		return instance, nil
@@ -223,8 +224,8 @@ func (a *attempt) instance(key store.Key) (aggregate.Instance, *Refusal) {
 	return nil, Fail(protocol.CodeUnknownAggregate, "no aggregate type %q is defined here; there are: %s", key.Type, a.lane.typeNames())
 }
 
-// accept adds the command's events and receipt to the commit, and nothing if a projection refuses
-// one of the events.
+// accept adds the command's events and receipt to the commit. If a projection refuses an event, it
+// adds nothing.
 func (a *attempt) accept(i int, c *Command, next aggregate.Instance, decided []aggregate.Decided, at hlc.Reading) *Refusal {
 	first := len(a.commit.Events)
 	for _, d := range decided {
@@ -276,7 +277,8 @@ func (a *attempt) refuse(i int, c *Command, at aggregate.Instance, r *Refusal, n
 		Error: outcome.Error, At: now.Latest})
 }
 
-// receipt adds a receipt, also for the tasks after it while receipts are being looked at.
+// receipt adds a receipt to the commit. While receipts are checked, later tasks of the batch see it
+// too.
 func (a *attempt) receipt(c *Command, r store.Receipt) {
 	if !c.addressed() {
 		return

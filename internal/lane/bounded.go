@@ -2,5 +2,5 @@
 
 package lane
 
-// bounded says that what waits, and what is read, is kept within the budgets.
+// bounded says that waiting tasks and reads are kept within the budgets.
 const bounded = true

@@ -2,5 +2,5 @@
 
 package lane
 
-// Without budgets the tests have to find what goes wrong.
+// This build has no budgets, to prove that the tests notice their absence.
 const bounded = false

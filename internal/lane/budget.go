@@ -6,23 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// Budget is memory that several holders share, in bytes. Half of it is for whoever comes first. The
-// other half is divided among the holders in equal parts, so that none of them keeps the others
-// out. Whoever holds nothing may take more than there is: it then goes alone. A nil Budget, or one
-// of 0 bytes, has no limit. It is safe for concurrent use.
+// Budget is memory that several holders share, in bytes. Half of the budget goes to whoever asks
+// first. The other half is divided among the holders in equal parts, so that no holder keeps the
+// others out. A holder that holds nothing may exceed the budget with a single request. A nil
+// Budget, or a budget of 0 bytes, has no limit. It is safe for concurrent use.
 type Budget struct {
 	bytes int64
 
 	mu      sync.Mutex
 	used    int64
 	holders int64
-	freed   chan struct{} // is closed when something is given back; nil while nobody waits for that
+	freed   chan struct{} // closed when bytes are given back; nil while nobody waits
 }
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget of the given number of bytes.
 func NewBudget(bytes int64) *Budget { return &Budget{bytes: bytes} }
 
-// Used is how many bytes are held.
+// Used returns how many bytes are held.
 func (b *Budget) Used() int64 {
 	if b == nil {
 		return 0
@@ -32,7 +32,7 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
-// part is what one of many may have of the budget at most; 0 for no limit.
+// part returns the given fraction (1/of) of the budget; 0 for no limit.
 func (b *Budget) part(of int64) int64 {
 	if b == nil || !bounded {
 		return 0
@@ -40,13 +40,13 @@ func (b *Budget) part(of int64) int64 {
 	return max(0, b.bytes/of)
 }
 
-// Holder is one of those who share a budget.
+// Holder is one of the parties that share a budget.
 type Holder struct {
 	of   *Budget
 	held int64
 }
 
-// Holder adds one to those who share the budget, until it is closed.
+// Holder adds a holder to the budget. It counts until it is closed.
 func (b *Budget) Holder() *Holder {
 	if b != nil {
 		b.mu.Lock()
@@ -56,7 +56,8 @@ func (b *Budget) Holder() *Holder {
 	return &Holder{of: b}
 }
 
-// Close gives the holder's part to the others. It may still give back what it holds.
+// Close gives the holder's part to the others. After Close, the holder may still give back its
+// bytes.
 func (h *Holder) Close() {
 	if h.of != nil {
 		h.of.mu.Lock()
@@ -66,7 +67,7 @@ func (h *Holder) Close() {
 	}
 }
 
-// Try takes n bytes, if they are there.
+// Try takes n bytes if they are free, and tells whether it did.
 func (h *Holder) Try(n int64) bool {
 	if h.of == nil {
 		return true
@@ -88,8 +89,8 @@ func (h *Holder) try(n int64) bool {
 	return true
 }
 
-// room tells whether it makes sense to prepare something that is to be held: one byte at least is
-// there.
+// room tells whether at least one byte is free, so that it makes sense to prepare something that
+// needs bytes.
 func (h *Holder) room() bool {
 	if !h.Try(1) {
 		return false
@@ -98,7 +99,7 @@ func (h *Holder) room() bool {
 	return true
 }
 
-// Take takes n bytes, and waits for them until ctx ends or done is closed. It tells whether it has
+// Take takes n bytes. It waits for them until ctx ends or done is closed, and tells whether it took
 // them.
 func (h *Holder) Take(ctx context.Context, done <-chan struct{}, n int64) bool {
 	for {
@@ -116,7 +117,8 @@ func (h *Holder) Take(ctx context.Context, done <-chan struct{}, n int64) bool {
 	}
 }
 
-// tryOr takes n bytes, or returns what tells when it is worth another try.
+// tryOr takes n bytes. If they are not free, it returns a channel that is closed when another try
+// is worthwhile.
 func (h *Holder) tryOr(n int64) (freed <-chan struct{}, taken bool) {
 	b := h.of
 	if b == nil {
@@ -144,7 +146,7 @@ func (h *Holder) Give(n int64) {
 	}
 }
 
-// wake has those try again who wait.
+// wake lets all waiting holders try again.
 func (b *Budget) wake() {
 	if b.freed != nil {
 		close(b.freed)
@@ -152,8 +154,8 @@ func (b *Budget) wake() {
 	}
 }
 
-// shares are what each aggregate has of a lane's queue, by a hash of its key: how many requests,
-// and how many bytes.
+// shares counts the requests and bytes that each aggregate has in a lane's queue, by a hash of the
+// aggregate's id.
 type shares [256]struct {
 	requests atomic.Int32
 	bytes    atomic.Int64

@@ -14,40 +14,40 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Memory is what the lanes of a worker have for the aggregates that they keep. Each has an equal
-// share, and may have more as long as others leave some of theirs. It is safe for concurrent use.
+// Memory is the memory in which a worker's lanes keep aggregates. Each lane has an equal share. A
+// lane may use more while others do not use all of theirs. Memory is safe for concurrent use.
 type Memory struct {
-	// Intake bounds the commands that wait and those in hand; Reads what is read of histories at a
-	// time, and the snapshots that wait to be stored. Nil stands for no limit.
+	// Intake bounds the commands that wait or are in hand. Reads bounds the histories that are read
+	// at a time and the snapshots that wait to be stored. Nil means no limit.
 	Intake, Reads *Budget
 
 	bytes int64
 	idle  time.Duration
 	lanes atomic.Int64
 	used  atomic.Int64
-	folds chan struct{} // bounds what is read of histories beside the lanes
-	// loading, folding and saving are those who share Reads.
+	folds chan struct{} // bounds the histories that are read beside the lanes
+	// loading, folding and saving share Reads.
 	loading, folding, saving *Holder
 }
 
-// NewMemory returns so many bytes. What nobody has asked for in the time idle is let go; 0 stands
-// for no such time.
+// NewMemory returns a memory of the given number of bytes. Lanes drop aggregates that nobody has
+// asked for in the time idle; 0 means that age does not matter.
 func NewMemory(bytes int64, idle time.Duration) *Memory {
 	return (&Memory{bytes: bytes, idle: idle, folds: make(chan struct{}, maxFolds)}).Bounded(0, 0)
 }
 
-// Bounded sets the budgets, in bytes; 0 stands for no limit. It must be called before anybody uses
-// the memory.
+// Bounded sets the budgets, in bytes; 0 means no limit. Call it before anybody uses the memory.
 func (m *Memory) Bounded(intake, reads int64) *Memory {
 	m.Intake, m.Reads = NewBudget(intake), NewBudget(reads)
 	m.loading, m.folding, m.saving = m.Reads.Holder(), m.Reads.Holder(), m.Reads.Holder()
 	return m
 }
 
-// Reading takes the room for a read on behalf of a client, and waits for it until ctx ends.
+// Reading reserves room for a read on behalf of a client. It waits for the room until ctx ends;
+// done gives the room back.
 func (m *Memory) Reading(ctx context.Context) (done func(), err error) { return m.folding.reading(ctx) }
 
-// reading takes the room for one exchange that reads histories.
+// reading reserves room for one exchange that reads histories.
 func (h *Holder) reading(ctx context.Context) (done func(), err error) {
 	if !h.Take(ctx, nil, store.PageBytes) {
 		return nil, fmt.Errorf("the worker reads as many bytes as it may: %w", ctx.Err())
@@ -61,20 +61,20 @@ func (m *Memory) share() int64 { return m.bytes / max(1, m.lanes.Load()) }
 type cached struct {
 	instance aggregate.Instance
 	used     int64 // when, as [monotonic.Now]
-	bytes    int64 // an estimate, made at the sequence measured
+	bytes    int64 // an estimate, made when the aggregate was at sequence measured
 	measured int64
 	snapshot int64 // the sequence of the last snapshot
 }
 
-// entryBytes is what the cache takes for an aggregate besides the aggregate: the entry, its place
-// in the map, and the subject that the key is cut from.
+// entryBytes is the cache's overhead for each aggregate: the entry, its place in the map, and the
+// subject that the key is a substring of.
 const entryBytes = 256
 
-// cache keeps aggregates between batches, those used least recently at its end.
+// cache keeps aggregates between batches, in the order of their last use.
 type cache struct {
 	lru   *simplelru.LRU[store.Key, cached]
 	bytes int64
-	told  int64 // of bytes, what counts as used in Memory
+	told  int64 // the part of bytes that Memory counts as used
 }
 
 func newCache() cache {
@@ -85,16 +85,16 @@ func newCache() cache {
 	return cache{lru: lru}
 }
 
-// get returns an aggregate, nil if it is not in memory.
+// get returns an aggregate, or nil if it is not in memory.
 func (c *cache) get(key store.Key) aggregate.Instance {
 	entry, _ := c.lru.Get(key)
 	return entry.instance
 }
 
-// put keeps an aggregate, as the one used last.
+// put keeps an aggregate and marks it as just used.
 func (c *cache) put(key store.Key, entry cached) {
 	before, _ := c.lru.Peek(key)
-	// A state that grows is measured when it has grown by a quarter of its events.
+	// A state is measured again after a quarter more events.
 	if n := entry.instance.Sequence(); entry.bytes == 0 || n > entry.measured+entry.measured/4 {
 		entry.bytes, entry.measured = int64(entry.instance.Bytes())+entryBytes, n
 	}
@@ -107,7 +107,8 @@ func (c *cache) purge() {
 	c.bytes = 0
 }
 
-// keepAggregates keeps the aggregates of a batch as it left them.
+// keepAggregates puts the aggregates of a batch into the cache and takes the snapshots that are
+// due.
 func (l *Lane) keepAggregates(a *attempt) {
 	now := int64(monotonic.Now())
 	for key, instance := range a.now {
@@ -124,18 +125,17 @@ func (l *Lane) keepAggregates(a *attempt) {
 	l.shrink(now)
 }
 
-// useMemory says how much the lane uses now.
+// useMemory tells Memory how much the lane uses now.
 func (l *Lane) useMemory() {
 	l.Memory.used.Add(l.cache.bytes - l.cache.told)
 	l.cache.told = l.cache.bytes
 }
 
-// borrows tells whether the lane has more than its share, and more than the last aggregate, which
-// the next command would have to load again.
+// borrows tells whether the lane uses more than its share. A single aggregate never counts as
+// borrowed, because the next command would have to load it again.
 func (l *Lane) borrows() bool { return l.cache.bytes > l.Memory.share() && l.cache.lru.Len() > 1 }
 
-// shrink lets aggregates go that others have no room for, and those that nobody has asked for in a
-// while.
+// shrink drops aggregates while the lane borrows and Memory is full. It also drops idle aggregates.
 func (l *Lane) shrink(now int64) {
 	for l.useMemory(); l.borrows() && l.Memory.used.Load() > l.Memory.bytes; l.useMemory() {
 		key, entry, _ := l.cache.lru.GetOldest()
@@ -163,8 +163,8 @@ func (l *Lane) letGo(key store.Key, entry cached) {
 	l.cache.bytes -= entry.bytes
 }
 
-// lookForIdle is how often a lane looks for idle aggregates when it has nothing else to do; never
-// without a time.
+// lookForIdle ticks when a lane with nothing else to do shall look for idle aggregates. Without an
+// idle time it never ticks.
 func (m *Memory) lookForIdle() (tick <-chan time.Time, stop func()) {
 	if m.idle <= 0 {
 		return nil, func() {}

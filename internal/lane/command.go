@@ -11,7 +11,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Return is what a command wants in its outcome beside the status.
+// Return says what a command wants in its outcome besides the status.
 type Return uint8
 
 // What an outcome can hold.
@@ -23,8 +23,7 @@ const (
 
 // Command is a command on its way through a lane.
 type Command struct {
-	// Key and ID are zero where the message does not say them in a valid way; there is no receipt
-	// then.
+	// Key and ID are zero if the message has no valid ones. Such a command gets no receipt.
 	Key                     store.Key
 	ID                      string
 	Name                    string
@@ -35,39 +34,40 @@ type Command struct {
 	Return                  Return
 	// ExpectSequence, if not nil, refuses the command when the aggregate is at another sequence.
 	ExpectSequence *int64
-	// Deadline, if not zero, is the moment after which the command must not be evaluated any more.
+	// Deadline, if not zero, is the moment after which the command must not be evaluated.
 	Deadline time.Time
-	// Refusal is set when the command cannot be evaluated: it then only gets this outcome.
+	// Refusal, if set, is the command's outcome: the command is not evaluated.
 	Refusal *Refusal
 	// Cursor is the command's place in the command stream, zero for a request. Subject and Header
 	// are the message's, for a dead letter.
 	Cursor  store.Cursor
 	Subject string
 	Header  map[string][]string
-	// Span, if not nil, records the command's way. The lane ends it with the outcome.
+	// Span, if not nil, traces the command. The lane ends the span when the outcome is known.
 	Span trace.Span
-	// Done gets the result after the commit. It must not block.
+	// Done receives the result after the commit. It must not block.
 	Done func(Result)
 
 	arrived time.Time // at the lane
 	taken   bool      // its turn has come
 }
 
-// Result is what became of a command.
+// Result is the end of a command: its outcome, and what the command asked for.
 type Result struct {
-	// Outcome is the answer without events and state; see Answer.
+	// Outcome is the answer without events and state. Answer adds them.
 	Outcome store.Outcome
-	// Err is why the command was refused, nil if it was not or if the outcome is given again.
+	// Err is why the command was refused. It is nil if the command took effect. For a duplicate,
+	// Err is the error in the receipt.
 	Err error
-	// Events are the command's where it wants them, Instance the aggregate right after it where it
-	// wants the state. The instance must not be changed.
+	// Events are the command's events, if it wants them. Instance is the aggregate right after the
+	// command, if it wants the state. The instance must not be changed.
 	Events   []store.Event
 	Instance aggregate.Instance
 
-	patience time.Duration // with the code that writes the state
+	patience time.Duration // how long to wait for the code that encodes the state
 }
 
-// show adds what a command wants beside its outcome.
+// show adds the events or the state, if the command wants them.
 func (r *Result) show(want Return, events []store.Event, instance aggregate.Instance) {
 	switch want {
 	case ReturnNone:
@@ -78,8 +78,8 @@ func (r *Result) show(want Return, events []store.Event, instance aggregate.Inst
 	}
 }
 
-// Answer is the outcome with the events or the state in it. A state that has no JSON does not undo
-// the command.
+// Answer returns the outcome with the events or the state in it. If the state cannot be encoded,
+// the outcome has an error with the code state unavailable, but the command took effect.
 func (r *Result) Answer() store.Outcome {
 	o := r.Outcome
 	for _, e := range r.Events {
@@ -99,7 +99,8 @@ func (r *Result) Answer() store.Outcome {
 // durable tells whether the command came from the command stream.
 func (c *Command) durable() bool { return c.Cursor.Sequence > 0 }
 
-// addressed tells whether the command names an aggregate and itself, so that it can have a receipt.
+// addressed tells whether the command has an id and names an aggregate, so that it can have a
+// receipt.
 func (c *Command) addressed() bool { return c.ID != "" && c.Key.ID != "" && c.Key.Type != "" }
 
 func (c *Command) key() store.CommandKey { return store.CommandKey{Key: c.Key, CommandID: c.ID} }
@@ -109,28 +110,28 @@ func (c *Command) metadata() store.Metadata {
 		Traceparent: c.Traceparent, Tracestate: c.Tracestate}
 }
 
-// Read looks at an aggregate in its turn.
+// Read looks at an aggregate when its turn comes.
 type Read struct {
 	Key store.Key
-	// Current makes sure that the lane still owns the partition; without it the answer may be
-	// stale.
+	// Current makes the lane check that it still owns the partition. Without Current the answer may
+	// be stale.
 	Current bool
-	// Look is called with the aggregate, which it must not keep or change. It may be called again
-	// when a batch is evaluated anew.
+	// Look is called with the aggregate, and must not keep or change it. Look may be called again
+	// if the batch is evaluated again.
 	Look func(aggregate.Instance) error
-	// Done gets Look's error, or that of the way there. It must not block.
+	// Done receives the error of Look, or the error that prevented Look. It must not block.
 	Done func(error)
 
-	failed error // Look must not be called again
+	failed error // if set, Look must not be called again
 }
 
-// task is one of the two things that a lane does in turn.
+// task is a command or a read.
 type task struct {
 	command *Command
 	read    *Read
 }
 
-// arrive notes when a command comes to the lane.
+// arrive notes when a command came to the lane.
 func (t task) arrive() {
 	if t.command != nil {
 		t.command.arrived = time.Now()
@@ -139,7 +140,7 @@ func (t task) arrive() {
 
 func (t task) durable() bool { return t.command != nil && t.command.durable() }
 
-// name is that of the command, if it is one.
+// name returns the command's name, or "" for a read.
 func (t task) name() string {
 	if t.command == nil {
 		return ""
@@ -147,7 +148,7 @@ func (t task) name() string {
 	return t.command.Name
 }
 
-// bytes is the size of what the task brings.
+// bytes returns the size of the command's body.
 func (t task) bytes() int {
 	if t.command == nil {
 		return 0
@@ -155,10 +156,10 @@ func (t task) bytes() int {
 	return len(t.command.Body)
 }
 
-// taskBytes is what a task takes besides its body, roughly.
+// taskBytes is roughly the memory of a task besides its body.
 const taskBytes = 512
 
-// weight is what a task counts in the budget of what waits.
+// weight returns the bytes that a task takes from the intake budget.
 func (t task) weight() int64 { return int64(t.bytes()) + taskBytes }
 
 func (t task) key() store.Key {

@@ -8,6 +8,6 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 )
 
-// forDeadlines is the time that a command's deadline is held to: the machine's. That of events may
-// be ahead for as long as it likes, after another clock was.
+// forDeadlines returns the time to compare with a command's deadline: the machine's time. The time
+// of events does not fit, because it may stay ahead after another machine's clock was ahead.
 func forDeadlines(at hlc.Reading) time.Time { return at.Wall }

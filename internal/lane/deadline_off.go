@@ -8,5 +8,5 @@ import (
 	"github.com/maestro-es/maestro/internal/hlc"
 )
 
-// With the time of events the tests have to find what goes wrong.
+// This build compares deadlines with the time of events, to prove that the tests notice.
 func forDeadlines(at hlc.Reading) time.Time { return at.Time }

@@ -7,7 +7,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Step is what a lane does at a moment.
+// Step names what a lane is doing.
 type Step string
 
 // The steps of a lane.
@@ -18,7 +18,7 @@ const (
 	Loading Step = "loading"
 	// Deciding: it is in the user's Decide or Evolve, or in the Queue of a projection.
 	Deciding Step = "deciding"
-	// Projecting: it is in a projection that has the transaction in hand.
+	// Projecting: it is in a projection that uses the transaction.
 	Projecting Step = "projecting"
 	// Committing: it waits for the store to commit.
 	Committing Step = "committing"
@@ -26,21 +26,24 @@ const (
 	Waiting Step = "waiting"
 )
 
-// Doing is what a lane is at.
+// Doing describes what a lane is doing.
 type Doing struct {
 	Step Step
-	// Since is when the step began, or for Deciding and Projecting this command's turn in it.
+	// Since is when the step began. For Deciding and Projecting, it is when this command's turn
+	// began.
 	Since time.Time
-	// Aggregate and Command say whose turn it is, and Projection where; empty where it is nobody's in particular.
+	// Aggregate and Command say whose turn it is. Projection is the projection that runs. They are
+	// empty if the step is for no single command or projection.
 	Aggregate  store.Key
 	Command    string
 	Projection string
-	// Attempts is how many attempts have failed since the last one that did not, and Problem why the last of them did.
+	// Attempts is how many attempts failed since the last success. Problem is the error of the
+	// latest failure.
 	Attempts int
 	Problem  string
 }
 
-// doing is a lane's Doing, for those who watch it.
+// doing is a lane's current Doing. Other goroutines read it.
 type doing struct {
 	mu  sync.Mutex
 	now Doing
@@ -53,7 +56,7 @@ func (d *doing) get() Doing {
 }
 
 // since is when the step began.
-func (d *doing) since() time.Time { return d.now.Since } // which only the lane writes
+func (d *doing) since() time.Time { return d.now.Since } // no lock: only the lane writes it
 
 // begin notes the next step.
 func (d *doing) begin(s Step) { d.turn(s, store.Key{}, "", "") }
@@ -67,7 +70,7 @@ func (d *doing) turn(s Step, key store.Key, command, projection string) {
 	d.now.Aggregate, d.now.Command, d.now.Projection = key, command, projection
 }
 
-// failed notes that an attempt failed, succeeded that one did not.
+// failed notes that an attempt failed.
 func (d *doing) failed(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

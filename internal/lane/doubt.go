@@ -8,25 +8,25 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Some failures leave it open whose fault they are. A commit with projections may take too long, be
-// cancelled or lose its connection because of what the projections do, or because of Postgres and
-// the way to it. Such a failure is in doubt. The commands of its batch are tried in smaller parts,
-// down to one. That one is held while others go on, and is tried alone: where Postgres is well
-// right before and after each try, it is given up.
+// The cause of some failures is unclear. A commit with projections may take too long, be cancelled
+// or lose its connection because of the projections, or because of Postgres and the way to
+// Postgres. Such a failure is in doubt. The commands of its batch are tried in smaller parts, down
+// to a single command. That command is held while others go on, and is tried alone. If it fails
+// although Postgres is healthy right before and after each try, it is given up.
 
 // doubt is a failure in doubt.
 type doubt struct {
 	err     error
 	fault   *store.Fault
 	verdict store.Verdict
-	// projection is whose turn it was and task for which of the tasks; "" and severalTasks where
-	// that is not known. What became of the commit is not known either then.
+	// projection is the projection that ran, and task the task that it ran for. They are "" and
+	// severalTasks if that is unknown; then the commit may or may not have been made.
 	projection string
 	task       int
-	took       time.Duration // the attempt
+	took       time.Duration // how long the attempt took
 }
 
-// doubtOf is the failure of an attempt as one in doubt, nil if it is none.
+// doubtOf returns the failure of an attempt as a doubt, or nil if its cause is clear.
 func (l *Lane) doubtOf(err error) *doubt {
 	fault, is := errors.AsType[*store.Fault](err)
 	if !is || !l.projected {
@@ -42,16 +42,17 @@ func (l *Lane) doubtOf(err error) *doubt {
 	return nil
 }
 
-// isSlow tells whether a projection was too slow or was cancelled, and the transaction was rolled
-// back for that. There is nothing to find out then, and nothing to wait for.
+// isSlow tells whether a projection was too slow or was cancelled, and its transaction was
+// therefore rolled back. The outcome of the commit is then known, so the lane need not read the log
+// or wait.
 func (d *doubt) isSlow() bool { return d.projection != "" && d.verdict == store.Slow }
 
-// narrow makes the next batch smaller after a failure in doubt. What fails so alone is held, while
-// others go on.
+// narrow makes the next batch smaller after a failure in doubt. A command that fails alone is held
+// while others go on.
 func (l *Lane) narrow(d *doubt, tasks []task) {
 	switch {
 	case d.task > 0 && d.fault.Condition == store.Expired:
-		l.window = max(1, d.task/2) // what comes before it is in time, and half of that is soon done
+		l.window = max(1, d.task/2) // the tasks before it are in time, and half of them take little time
 	case d.task > 0:
 		l.window = d.task
 	case d.task == severalTasks && len(tasks) > 1:
@@ -59,13 +60,13 @@ func (l *Lane) narrow(d *doubt, tasks []task) {
 	default:
 		wait := l.Budgets.Turn / 4
 		if d.took > l.Budgets.Turn {
-			wait = l.Budgets.Projections // others have as much of the lane as its tries
+			wait = l.Budgets.Projections // so that others have as much of the lane's time as these tries
 		}
 		l.hold(tasks[0].key(), wait, d.err).suspect()
 	}
 }
 
-// why says what a command is given up for, and what to do about it.
+// why says why a command is given up, and what to do about it.
 func (d *doubt) why(most time.Duration) string {
 	switch {
 	case d.fault.Condition == store.Expired:

@@ -9,10 +9,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// encode runs code of the user's that writes a state or a snapshot. The code has a goroutine of its
-// own, because it may end that goroutine, and may never come back. Either is an error here. Code
-// that does not come back in time is left behind: it has the aggregate to itself, because a lane
-// never changes an instance that it has shown.
+// encode runs the user's code that encodes a state or a snapshot. The code runs in its own
+// goroutine, because it may end that goroutine or never return. In both cases encode returns an
+// error. Code that does not return in time is left running. That is safe because a lane never
+// changes an instance that it has shown.
 func encode[T any](what string, key store.Key, patience time.Duration, code func() (T, error)) (value T, err error) {
 	during := what + " of " + key.Type + " " + key.ID
 	type made struct {
@@ -38,7 +38,7 @@ func encode[T any](what string, key store.Key, patience time.Duration, code func
 	}
 }
 
-// silentError says that code of the user's has not come back.
+// silentError says that the user's code has not returned.
 type silentError struct {
 	during string
 	after  time.Duration
@@ -48,12 +48,13 @@ func (e *silentError) Error() string {
 	return fmt.Sprintf("%s: its encoding has not come back for %s: it must not wait for anything", e.during, e.after)
 }
 
-// StateOf is the JSON of an aggregate's state, or an error, whatever the code that writes it does.
+// StateOf returns the JSON of an aggregate's state. It returns an error if the user's encoder
+// panics, ends its goroutine or does not return in time.
 func (c *Config) StateOf(key store.Key, i aggregate.Instance) (json.RawMessage, error) {
 	return encode("state", key, c.Budgets.withDefaults().Silence, i.State)
 }
 
-// SnapshotOf is an aggregate's snapshot, or an error, whatever the code that writes it does.
+// SnapshotOf returns an aggregate's snapshot. It returns an error in the same cases as StateOf.
 func (c *Config) SnapshotOf(key store.Key, i aggregate.Instance) (store.Snapshot, error) {
 	s, err := encode("snapshot", key, c.Budgets.withDefaults().Silence, i.Snapshot)
 	return store.Snapshot{Aggregate: key, Snapshot: s}, err

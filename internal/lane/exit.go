@@ -9,11 +9,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Code of the user's may end the goroutine that calls it: runtime.Goexit does, and with it
-// t.FailNow of a test. Nothing can stop that, so the lane works in a goroutine that can be
-// replaced.
+// The user's code may end the goroutine that calls it, with runtime.Goexit or with t.FailNow in a
+// test. Nothing can prevent that, so the lane works in a goroutine that can be replaced.
 
-// returns runs work in a goroutine, and tells whether it came to its end.
+// returns runs work in a goroutine, and tells whether work returned.
 func returns(work func() error) (is bool, err error) {
 	ended := make(chan error, 1)
 	go func() {
@@ -24,9 +23,9 @@ func returns(work func() error) (is bool, err error) {
 	return is, err
 }
 
-// hand is in whose code of the user's the lane is: in that of a task, by its place in what is
-// tried, or of severalTasks. In a projection it has a name, and while an aggregate is read it has a
-// key instead of a task.
+// hand says which of the user's code the lane is running. task is an index in the tried tasks, or
+// severalTasks. projection is set in a projection. key is set, instead of task, while an aggregate
+// is read.
 type hand struct {
 	task       int
 	projection string
@@ -34,14 +33,15 @@ type hand struct {
 	answering  bool // after the commit
 }
 
-// exitedItself is the value of the panic that stands for code that has ended its goroutine.
+// exitedItself is the value of the PanicError for code that has ended its goroutine.
 const exitedItself = "it has ended its goroutine (runtime.Goexit): it must return"
 
-// errExited ends a lane that does not know what it has told to whom. What code of an aggregate's is
-// called after a commit has a goroutine of its own; see [encode].
+// errExited ends a lane whose goroutine ended after a commit, because the lane does not know which
+// tasks it has answered. The aggregate's own code that runs after a commit does not cause this,
+// because it has its own goroutine; see [encode].
 var errExited = errors.New("the goroutine of a partition has been ended (runtime.Goexit) after a commit")
 
-// exited finds the task whose code has ended the goroutine of the lane, and has it refused.
+// exited finds the task whose code has ended the lane's goroutine, and refuses it.
 func (l *Lane) exited(ctx context.Context) error {
 	h, tasks := l.hand, l.tried
 	if h.answering || len(tasks) == 0 {
@@ -74,7 +74,7 @@ func (l *Lane) exited(ctx context.Context) error {
 	return l.recover(ctx, 0, newBackoff())
 }
 
-// fail has a task end with an error.
+// fail sets the error that the task will end with.
 func (t task) fail(err error) {
 	if t.command != nil {
 		t.command.Refusal = refusalOf(err)

@@ -13,9 +13,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// folds answers duplicates that want the state right after them, beside the lane: the history has
-// to be read for that, however long it is. There is one fold for all that want states of one
-// aggregate at a time.
+// folds answers duplicates that want the state right after the original command. This requires
+// reading the history, which may be long, so it runs beside the lane. All duplicates of one
+// aggregate share one fold at a time.
 type folds struct {
 	lane  *Lane
 	ctx   context.Context //nolint:containedctx // the lane's
@@ -36,11 +36,11 @@ type folding struct {
 const (
 	// maxFoldings is how many duplicates of a lane may wait for their state.
 	maxFoldings = 1024
-	// maxFolds is how many histories are read for them at a time in a worker.
+	// maxFolds is how many histories a worker reads at a time for duplicates.
 	maxFolds = 2
 	// foldTimeout bounds a fold.
 	foldTimeout = 5 * time.Minute
-	// foldPause is the first pause after a fault of the moment, maxFoldPause the longest.
+	// foldPause is the first pause after a passing fault, maxFoldPause the longest.
 	foldPause    = 100 * time.Millisecond
 	maxFoldPause = 2 * time.Second
 )
@@ -50,13 +50,14 @@ func (f *folds) start(l *Lane) {
 	f.ctx, f.end = context.WithCancel(context.Background())
 }
 
-// stop ends what is under way: its duplicates are told that the lane stops.
+// stop ends the running folds. Their duplicates get the answer that the lane stops.
 func (f *folds) stop() {
 	f.end()
 	f.group.Wait()
 }
 
-// add has a duplicate wait for its state.
+// add lets a duplicate wait for its state. If too many wait, the duplicate is answered without a
+// state.
 func (f *folds) add(t task, result Result) {
 	if t.command.Done == nil {
 		t.command.traceOutcome(&result)
@@ -67,7 +68,7 @@ func (f *folds) add(t task, result Result) {
 	}
 }
 
-// wait tells whether there is room for another that waits.
+// wait adds a duplicate to the waiting ones. It returns false if there is no room.
 func (f *folds) wait(w folding) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +84,7 @@ func (f *folds) wait(w folding) bool {
 	return true
 }
 
-// run folds the history of an aggregate, until nobody waits for a state of it.
+// run folds the history of an aggregate until nobody waits for its state.
 func (f *folds) run(key store.Key) {
 	slots := f.lane.Memory.folds
 	select {
@@ -92,7 +93,7 @@ func (f *folds) run(key store.Key) {
 	case <-f.ctx.Done():
 	}
 	wanted := f.next(key)
-	defer func() { // code of the user's may end the goroutine (runtime.Goexit)
+	defer func() { // the user's code may end the goroutine (runtime.Goexit)
 		for ; len(wanted) > 0; wanted = f.next(key) {
 			for _, w := range wanted {
 				noState(w, "code of the aggregate has ended its goroutine (runtime.Goexit): it must return")
@@ -104,7 +105,7 @@ func (f *folds) run(key store.Key) {
 	}
 }
 
-// next are those that have come to wait since the last.
+// next takes the duplicates that have come since the last call, by sequence.
 func (f *folds) next(key store.Key) []folding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +120,7 @@ func (f *folds) next(key store.Key) []folding {
 	return wanted
 }
 
-// fold goes through the history once, and answers on its way, until nobody is left.
+// fold reads the history once and answers each duplicate at its sequence.
 func (f *folds) fold(key store.Key, wanted *[]folding) {
 	ctx, cancel := context.WithTimeout(f.ctx, foldTimeout)
 	defer cancel()
@@ -141,8 +142,7 @@ func (f *folds) fold(key store.Key, wanted *[]folding) {
 	}
 }
 
-// bring brings an aggregate on to a sequence. A fault of the moment is waited for, as long as a
-// fold may take.
+// bring replays an aggregate up to a sequence. It retries after passing faults until ctx ends.
 func (f *folds) bring(ctx context.Context, typ aggregate.Type, instance aggregate.Instance, sequence int64) error {
 	for pause := foldPause; ; pause = min(2*pause, maxFoldPause) {
 		err := f.lane.Memory.replayOn(ctx, f.lane.Store, typ, f.lane.partition, instance, sequence)

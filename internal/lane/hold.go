@@ -11,16 +11,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// hold keeps the tasks of one aggregate waiting, while the partition goes on with others: it cannot
-// be loaded in time, or one of its commands fails in doubt.
+// hold keeps the tasks of one aggregate waiting while the partition goes on with others. The reason
+// is that the aggregate cannot be loaded in time, or that one of its commands fails in doubt.
 type hold struct {
 	until time.Time
 	waits backoff.BackOff
-	// trial, if not nil, is that of the command that fails: it is tried alone.
+	// trial, if not nil, is the trial of the failing command, which is tried alone.
 	trial *trial
 }
 
-// hold has the tasks of an aggregate wait: at first for the time first, later for up to three times
+// hold makes the tasks of an aggregate wait: first for the time first, later for up to three times
 // as long.
 func (l *Lane) hold(key store.Key, first time.Duration, why error) *hold {
 	h := l.held[key]
@@ -35,7 +35,7 @@ func (l *Lane) hold(key store.Key, first time.Duration, why error) *hold {
 	return h
 }
 
-// suspect has the first task of a hold be tried alone.
+// suspect makes the lane try the first task of the hold alone.
 func (h *hold) suspect() {
 	if h.trial == nil {
 		h.trial = &trial{}
@@ -45,8 +45,8 @@ func (h *hold) suspect() {
 // release ends a hold.
 func (l *Lane) release(key store.Key) { delete(l.held, key) }
 
-// untilRetry is the time to the end of the first hold, or until memory that was lent may be wanted
-// back; never without either.
+// untilRetry fires when the first hold ends, or after a second if the lane borrows memory that
+// others may want back. Otherwise it never fires.
 func (l *Lane) untilRetry() (retry <-chan time.Time, stop func()) {
 	var first time.Time
 	if l.borrows() {
@@ -64,8 +64,8 @@ func (l *Lane) untilRetry() (retry <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// dueAlone returns a command that is to be tried alone now. Holds of another kind end where it is
-// time.
+// dueAlone returns a command that is to be tried alone now. It releases holds without a trial whose
+// time is over.
 func (l *Lane) dueAlone(now time.Time) (alone task, due bool) {
 	for key, h := range l.held {
 		switch {
@@ -82,8 +82,8 @@ func (l *Lane) dueAlone(now time.Time) (alone task, due bool) {
 	return task{}, false
 }
 
-// takeFirst takes the task of an aggregate whose turn is next: what is first in the backlog comes
-// before requests.
+// takeFirst takes the next task of an aggregate: the first of the backlog if it belongs to the
+// aggregate, otherwise the aggregate's first request.
 func (p *pending) takeFirst(key store.Key) (first task, some bool) {
 	of := func(t task) bool { return t.key() == key }
 	if len(p.backlog) > 0 && of(p.backlog[0]) {

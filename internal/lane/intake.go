@@ -8,25 +8,25 @@ import (
 	"hash/maphash"
 )
 
-// ErrStopped is what a task gets that a stopping lane did not come to.
+// ErrStopped is the error of a task that a stopping lane did not come to.
 var ErrStopped = errors.New("the partition's owner is stopping")
 
-// ErrBusy says that the lane's queue is full, or that tasks of one aggregate fill their half of it.
+// ErrBusy says that the lane's queue is full, or that requests for one aggregate fill half of it.
 var ErrBusy = errors.New("the partition's queue is full")
 
-// ErrFull says that the worker holds as many bytes of requests as it may. It is an [ErrBusy].
+// ErrFull says that the worker holds as many bytes of requests as it may. It wraps [ErrBusy].
 var ErrFull = fmt.Errorf("%w: the worker holds as many bytes as it may", ErrBusy)
 
-// intake is where tasks wait for a lane. Requests and reads have a queue, and the durable commands
-// of the backlog have another, so that neither keeps the other out.
+// intake is where tasks wait for a lane. Requests and reads share one queue. The durable commands
+// of the backlog have another. So neither kind keeps the other out.
 type intake struct {
 	requests, backlog chan task
-	// shares count the requests that are not done with.
+	// shares counts the unfinished requests.
 	shares *shares
 	seed   maphash.Seed
 	most   int32 // requests of one aggregate
-	// held is what requests and backlog hold of the worker's budget, and mostBytes what requests of
-	// one aggregate may; 0 for no limit.
+	// held are the parts of the worker's budget that requests and backlog hold. mostBytes is the
+	// most that requests of one aggregate may hold; 0 for no limit.
 	held      [2]*Holder
 	mostBytes int64
 }
@@ -45,10 +45,10 @@ func (i *intake) close() {
 	}
 }
 
-// holder is who holds a task's bytes.
+// holder returns the holder of a task's bytes.
 func (i *intake) holder(t task) *Holder { return i.held[odd(t.durable())] }
 
-// queue is the one that a task belongs to.
+// queue returns the queue that a task belongs to.
 func (i *intake) queue(t task) chan task {
 	if t.durable() {
 		return i.backlog
@@ -56,8 +56,8 @@ func (i *intake) queue(t task) chan task {
 	return i.requests
 }
 
-// count adds to what the aggregate of a request has, and tells whether that is no more than its
-// part of the queue and of the bytes.
+// count adds n requests to the share of the request's aggregate. It tells whether the share is
+// still within the limits on requests and bytes. Durable commands do not count.
 func (i *intake) count(t task, n int32) bool {
 	if t.durable() {
 		return true
@@ -67,7 +67,7 @@ func (i *intake) count(t task, n int32) bool {
 	return requests <= i.most && (i.mostBytes == 0 || bytes <= i.mostBytes || requests == 1)
 }
 
-// leave takes back what a task took when it came.
+// leave gives back the task's share and bytes.
 func (i *intake) leave(t task) {
 	i.count(t, -1)
 	i.holder(t).Give(t.weight())
@@ -97,10 +97,10 @@ func (l *Lane) submit(ctx context.Context, t task) error {
 	}
 }
 
-// Offer queues a command unless the queue is full, which it says with ErrBusy.
+// Offer queues a command. If the queue is full, it returns ErrBusy.
 func (l *Lane) Offer(c *Command) error { return l.offer(task{command: c}) }
 
-// OfferRead queues a read unless the queue is full, which it says with ErrBusy.
+// OfferRead queues a read. If the queue is full, it returns ErrBusy.
 func (l *Lane) OfferRead(r *Read) error { return l.offer(task{read: r}) }
 
 func (l *Lane) offer(t task) error {
@@ -121,7 +121,7 @@ func (l *Lane) offer(t task) error {
 	}
 }
 
-// noRoom is for a task that was counted, and has no room.
+// noRoom turns away a task that was counted but got no bytes.
 func (l *Lane) noRoom(t task, why error) error {
 	l.intake.count(t, -1)
 	t.traceAbandoned()
@@ -134,8 +134,8 @@ func (l *Lane) turnAway(t task, why error) error {
 	return why
 }
 
-// queued makes sure that somebody answers what was just queued: Run, or the caller if Run has ended
-// meanwhile.
+// queued makes sure that the task just queued is answered. Run answers it, or the caller does if
+// Run has ended meanwhile.
 func (l *Lane) queued() error {
 	select {
 	case <-l.done:

@@ -30,27 +30,28 @@ type Store interface {
 // Projection is a read model that is kept in the committing transaction.
 type Projection interface {
 	Name() string
-	// Model is what its SQL belongs to.
+	// Model is the read model that the projection's SQL belongs to.
 	Model() *store.ReadModel
 	Wants(aggregateType, event string) bool
-	// Queued tells whether the projection's SQL comes from Queue, and need not be run by Project.
+	// Queued tells whether the projection's SQL comes from Queue. Project is then not called.
 	Queued() bool
 	// Queue adds the SQL for an event to a batch.
 	Queue(into *pgx.Batch, event store.Event) error
-	// Project takes all events of a commit that the projection wants. A [*store.HandlerError] says
-	// on which of them it failed.
+	// Project takes all events of a commit that the projection wants. Its error may be a
+	// [*store.HandlerError], which says on which events it failed.
 	Project(ctx context.Context, tx pgx.Tx, events []store.Event) error
 }
 
 // Publisher carries committed events out of the partition.
 type Publisher interface {
-	// Committed tells that the log has come to a position, and hands over the events that were just
-	// committed. It does not block.
+	// Committed hands over the events just committed, and the position that the log has reached. It
+	// does not block.
 	Committed(position int64, events []store.Event)
-	// Published is the position of the last event that is known to be in the event stream, and
-	// which stream that is.
+	// Published returns the position of the last event that is known to be in the event stream.
+	// stream is when that stream was created.
 	Published() (position int64, stream time.Time)
-	// Noticed tells now and then where the log was seen to be: others may have written to it.
+	// Noticed is called now and then with the position at which the log was seen, because others
+	// may have written to it.
 	Noticed(position int64)
 }
 
@@ -59,25 +60,25 @@ type Config struct {
 	Store       Store
 	Types       map[string]aggregate.Type
 	Projections []Projection
-	// Clock tells the store's time, by which each lane has a clock of its own.
+	// Clock tells the store's time. Each lane derives its own clock from it.
 	Clock  *hlc.Reference
 	Logger *slog.Logger
-	// Waiting, if not nil, keeps lanes that wait for the same store from all saying so.
+	// Waiting, if not nil, limits the log lines of lanes that wait for the same store.
 	Waiting *telemetry.Seldom
-	// Worked, if not nil, tells the lanes of a worker for which projections the others have made
+	// Worked, if not nil, tells each lane for which projections the worker's other lanes have made
 	// commits.
 	Worked *Worked
-	// Metrics get what is to be counted; nil stands for nobody.
+	// Metrics, if not nil, receives the measurements.
 	Metrics *telemetry.Metrics
-	// Memory is for aggregates between batches. Snapshots, if not nil, keeps those that the
+	// Memory keeps aggregates between batches. Snapshots, if not nil, stores the snapshots that the
 	// aggregates' policies ask for.
 	Memory    *Memory
 	Snapshots *Snapshots
 	// MaxBatch is the most commands in a transaction.
 	MaxBatch int
-	// MaxEventBytes is the largest body of an event at this moment.
+	// MaxEventBytes returns the largest allowed body of an event at this moment.
 	MaxEventBytes func() int
-	// Budgets are the times that lanes work within.
+	// Budgets are the time limits of lanes.
 	Budgets Budgets
 }
 
@@ -90,38 +91,38 @@ type Lane struct {
 	done      chan struct{}
 	doing     doing
 
-	// What follows belongs to the goroutine of Run.
+	// The fields below belong to the goroutine of Run.
 	at            store.Partition
 	clock         hlc.Clock
 	cache         cache
 	pending       pending
-	batch, tried  []task // in hand; those of them that the last attempt evaluated
-	projected     bool   // its commit had SQL or handlers of projections
+	batch, tried  []task // batch: the tasks in hand; tried: the tasks that the last attempt evaluated
+	projected     bool   // the last attempt's commit had SQL or handlers of projections
 	doubts        int    // attempts in a row that failed in doubt
 	window        int
-	began         time.Time // the attempt in hand
+	began         time.Time // when the current attempt began
 	repair        repair
 	loads         loads
 	held          map[store.Key]*hold
 	hand          hand
-	exits         map[store.Key]error // what has ended the goroutine when it was read
-	silent        map[string]bool     // the types whose snapshots have not come back
+	exits         map[store.Key]error // aggregates whose code ended the goroutine while they were read
+	silent        map[string]bool     // the types whose snapshot encoder did not return in time
 	trials        trials
 	folds         folds
-	waits         backoff.BackOff // between attempts that fail, nil after one that did not
+	waits         backoff.BackOff // between failed attempts; nil after a success
 	checkReceipts bool
-	// unproven says that no commit was acknowledged since the log was read after a commit of
-	// unknown outcome; found, that the read found events of which the publisher does not know.
+	// unproven says that the log was read after a commit of unknown outcome, and no commit was
+	// acknowledged since. found says that this read found events that the publisher does not know.
 	unproven, found bool
-	// timed says that queued SQL took too long: it is made step by step for now, so that its time
-	// is known.
+	// timed says that queued SQL took too long. For now it runs step by step, so that its time is
+	// known.
 	timed      bool
 	measures   measures
-	complained telemetry.Seldom // of what single commands cause
+	complained telemetry.Seldom // limits log lines that single commands cause
 }
 
-// New returns the lane of the partition in the state at, which its owner has just acquired. The
-// publisher may be nil.
+// New returns the lane of a partition. at is the partition's row, which its owner has just
+// acquired. publisher may be nil.
 func New(c Config, at store.Partition, publisher Publisher) *Lane {
 	if c.Metrics == nil {
 		c.Metrics = telemetry.Discard()
@@ -205,8 +206,8 @@ func (l *Lane) rest(ctx context.Context, look <-chan time.Time) {
 	}
 }
 
-// refuseRest answers the tasks that nobody will come to any more. Durable commands need no answer:
-// their next owner reads them from the stream again.
+// refuseRest answers the tasks left in the queues after Run has ended. Durable commands need no
+// answer, because the next owner reads them from the stream again.
 func (l *Lane) refuseRest() {
 	for {
 		select {
@@ -237,14 +238,15 @@ func (l *Lane) abandon(t task) {
 	}
 }
 
-// stopped is the result of a command that the lane does not come to any more.
+// stopped returns the result of a command that a stopping lane did not come to.
 func (l *Lane) stopped(c *Command) Result {
 	r := Fail(protocol.CodeUnavailable, "%s: retry with the same command id", ErrStopped)
 	r.Err = ErrStopped
 	return l.refused(c, r)
 }
 
-// checkpoint saves what is known to be published, so that the next owner need not look for it.
+// checkpoint saves which events are known to be published, so that the next owner need not search
+// for that position.
 func (l *Lane) checkpoint(ctx context.Context) error {
 	published, stream := l.published()
 	if published == l.at.Published && stream.Equal(l.at.EventStreamCreated) {
@@ -254,12 +256,12 @@ func (l *Lane) checkpoint(ctx context.Context) error {
 	defer cancel()
 	err := l.Store.Commit(ctx, l.newCommit())
 	if store.Judge(err) != store.Stop {
-		return nil // it is a convenience: the event stream itself tells
+		return nil // the checkpoint is optional, because the event stream has the same information
 	}
 	return err
 }
 
-// Noticed tells the publisher where the log was seen to be. It may be called at any time.
+// Noticed tells the publisher at which position the log was seen. It may be called at any time.
 func (l *Lane) Noticed(position int64) {
 	if l.publisher != nil {
 		l.publisher.Noticed(position)
@@ -273,7 +275,8 @@ func (l *Lane) published() (int64, time.Time) {
 	return l.publisher.Published()
 }
 
-// newBackoff spaces the attempts at a batch: 20 ms at first, 2 s at most, without end.
+// newBackoff spaces the attempts at a batch: 20 ms at first, 2 s at most, without a limit on
+// attempts.
 func newBackoff() backoff.BackOff {
 	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))

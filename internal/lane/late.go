@@ -9,11 +9,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// queryCanceled is the SQLSTATE of what a time-out of Postgres, or a person, has ended.
+// queryCanceled is the SQLSTATE of a statement that a time-out in Postgres, or a person, has
+// cancelled.
 const queryCanceled = "57014"
 
-// isLate tells whether an exchange with the store took longer than it may, by our clock or by
-// Postgres's.
+// isLate tells whether an exchange with the store exceeded its time, by our clock or by Postgres's.
 func isLate(err error) bool {
 	if fault, is := errors.AsType[*store.Fault](err); is {
 		return fault.Condition == store.Expired || fault.Condition == store.Alive && fault.Origin == store.OwnSQL && isCanceled(fault.Err)

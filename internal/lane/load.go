@@ -14,10 +14,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// load brings the batch's aggregates: in one round trip those that are not in memory, or in several
-// where that takes too long. What cannot be loaded in the time of a turn is unread, and the next
-// turn goes on with it. What is read page by page waits for a turn in which nothing else is ready,
-// though not for two turns in a row.
+// load loads the batch's aggregates that are not in memory, in one round trip, or in several if one
+// takes too long. Aggregates that cannot be loaded within a turn are left unread, and the next turn
+// goes on with them. Aggregates that are read page by page wait for a turn in which nothing else is
+// ready, but never for two turns in a row.
 func (a *attempt) load(ctx context.Context) error {
 	l := a.lane
 	whole, pages := a.missing()
@@ -43,8 +43,8 @@ func (a *attempt) load(ctx context.Context) error {
 	return a.loadPages(ctx, pages)
 }
 
-// missing are the aggregates that are not in memory: those that are loaded whole, and those that
-// are loaded page by page.
+// missing returns queries for the aggregates that are not in memory: those to load whole, and those
+// to load page by page.
 func (a *attempt) missing() (whole, pages []store.Query) {
 	l := a.lane
 	for _, t := range a.tasks {
@@ -70,7 +70,7 @@ func (a *attempt) missing() (whole, pages []store.Query) {
 	return whole, pages
 }
 
-// leave has aggregates be unread.
+// leave marks aggregates as unread.
 func (a *attempt) leave(queries []store.Query) {
 	for _, q := range queries {
 		a.unread[q.Key] = true
@@ -85,8 +85,8 @@ func (a *attempt) isReady(without []store.Query) bool {
 	})
 }
 
-// loadSome loads aggregates in one exchange, and returns how many are done with. Too many are none,
-// and fewer the next time.
+// loadSome loads aggregates in one exchange, and returns how many are done. If they were too many
+// for one exchange, it returns 0 and the next exchange loads fewer.
 func (a *attempt) loadSome(ctx context.Context, queries []store.Query) (done int, err error) {
 	l := a.lane
 	instances := make([]aggregate.Instance, len(queries))
@@ -143,7 +143,7 @@ func (l *Lane) readHistories(ctx context.Context, queries []store.Query) ([]stor
 	return histories, nil
 }
 
-// take has an aggregate be what its history makes of it.
+// take replays a history into an aggregate and caches it.
 func (a *attempt) take(key store.Key, instance aggregate.Instance, h store.History) {
 	l := a.lane
 	l.doing.turn(Deciding, key, "", "")
@@ -170,9 +170,9 @@ func (a *attempt) breaks(key store.Key, err error) {
 		"aggregate", key.Type, "id", key.ID, "error", err)
 }
 
-// restorer restores an aggregate from its snapshot. One that cannot be read, because the state's
-// form has changed and its version was not raised, is said once: the events are read instead, and
-// the next snapshot replaces it.
+// restorer returns a function that restores an aggregate from its snapshot. A snapshot is
+// unreadable if the form of the state has changed but its version was not raised. Then the function
+// logs a warning, the events are read instead, and the next snapshot replaces the unreadable one.
 func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggregate.Snapshot) error {
 	return func(s aggregate.Snapshot) error {
 		l.hand = hand{key: key}
@@ -186,7 +186,7 @@ func (l *Lane) restorer(key store.Key, instance aggregate.Instance) func(aggrega
 	}
 }
 
-// preparer decodes events of an aggregate as they come.
+// preparer returns a function that decodes events of an aggregate as they arrive.
 func (l *Lane) preparer(key store.Key, instance aggregate.Instance) func(aggregate.Recorded) {
 	return func(r aggregate.Recorded) {
 		l.hand = hand{key: key}
@@ -194,12 +194,11 @@ func (l *Lane) preparer(key store.Key, instance aggregate.Instance) func(aggrega
 	}
 }
 
-// fold replays a history, whose snapshot was restored.
+// fold applies the events of a history. Its snapshot was restored before.
 func fold(into aggregate.Instance, h store.History) error { return into.Apply(h.Events...) }
 
-// again is the result of a command that has a receipt. What it wants beside the status, the events
-// that were its own or the aggregate right after it, is read from the log, or is in this very
-// batch.
+// again returns the result of a command that has a receipt. If the command wants its events or the
+// aggregate right after it, they come from this batch or are read from the log.
 func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt) (result Result, err error) {
 	result.Outcome = r.Outcome(a.commit.Partition)
 	typ, known := a.lane.Types[c.Key.Type]
@@ -229,7 +228,7 @@ func (a *attempt) again(ctx context.Context, i int, c *Command, r store.Receipt)
 	return result, nil
 }
 
-// eventsOf reads the events that a command led to.
+// eventsOf reads the events of a command from the log.
 func (a *attempt) eventsOf(ctx context.Context, key store.Key, r store.Receipt) (all []store.Event, err error) {
 	for above := r.Sequence - int64(r.Events); above < r.Sequence; above = all[len(all)-1].Sequence {
 		page, err := a.lane.Store.Events(ctx, a.commit.Partition, key, above, int(r.Sequence-above))

@@ -14,13 +14,13 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// loads is how a lane loads: how many aggregates at once, and what it has of those that are too
-// long for one exchange.
+// loads is a lane's state of loading: how many aggregates it loads at once, and the loaded parts of
+// aggregates that are too long for one exchange.
 type loads struct {
 	atOnce int
-	limit  time.Duration // what the last exchange took that was late
+	limit  time.Duration // how long the last late exchange took
 	partly map[store.Key]*partial
-	owed   bool // the last turn has loaded no page, since others were ready
+	owed   bool // the last turn loaded no page, because other tasks were ready
 }
 
 // partial is an aggregate that is loaded page by page.
@@ -35,26 +35,27 @@ const firstPage = 1000
 
 func newLoads(most int) loads { return loads{atOnce: most, partly: map[store.Key]*partial{}} }
 
-// late has fewer aggregates loaded at once.
+// late halves how many aggregates are loaded at once.
 func (l *loads) late(n int, took time.Duration) { l.atOnce, l.limit = max(1, n/2), took }
 
-// inTime has more loaded at once, if that many took well less than what was too long.
+// inTime raises how many aggregates are loaded at once, if n took less than half the time of the
+// last late exchange.
 func (l *loads) inTime(n int, took time.Duration, most int) {
 	if l.limit == 0 || took < l.limit/2 {
 		l.atOnce = min(max(l.atOnce, 2*n), most)
 	}
 }
 
-// begin has an aggregate be loaded page by page.
+// begin starts to load an aggregate page by page.
 func (l *loads) begin(key store.Key, instance aggregate.Instance, page int) {
 	l.partly[key] = &partial{instance: instance, page: page}
 }
 
-// forget drops what was loaded of aggregates, since others may have written.
+// forget drops the loaded parts of aggregates, because others may have written.
 func (l *loads) forget() { clear(l.partly) }
 
-// loadPages reads pages of aggregates, by turns: of each one at least, and others as long as the
-// turn lasts and nobody else waits.
+// loadPages reads pages of aggregates in turn. It reads at least one page of each, and more while
+// the turn lasts and no other task waits.
 func (a *attempt) loadPages(ctx context.Context, queries []store.Query) error {
 	l, start := a.lane, time.Now()
 	for n := len(queries); len(queries) > 0; n-- {
@@ -73,8 +74,8 @@ func (a *attempt) loadPages(ctx context.Context, queries []store.Query) error {
 	return nil
 }
 
-// loadPage reads a page of an aggregate, and returns the query if there is more of it. Where not
-// even one event can be read in time, its tasks wait while others go on.
+// loadPage reads a page of an aggregate, and returns the query if there is more to read. If not
+// even one event can be read in time, the aggregate is held while others go on.
 func (a *attempt) loadPage(ctx context.Context, q store.Query) (more *store.Query, err error) {
 	l := a.lane
 	done, err := l.Memory.loading.reading(ctx)
@@ -137,18 +138,19 @@ func (a *attempt) takePage(key store.Key, p *partial, h store.History, took time
 	return true
 }
 
-// corrupted are what Postgres says of a damaged page of a table or an index.
+// corrupted are the SQLSTATEs for a damaged page of a table or an index.
 var corrupted = []string{"XX001", "XX002"}
 
-// isUnreadable tells whether the store cannot show what it has: a value that is too large, or not
-// what it should be.
+// isUnreadable tells whether the store cannot return its data, because a page is damaged or a value
+// is too large or invalid.
 func isUnreadable(err error) bool {
 	server, is := errors.AsType[*pgconn.PgError](err)
 	return is && (slices.Contains(corrupted, server.Code) || strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "54"))
 }
 
-// Replay reads an aggregate as it was at a sequence, or as it is in the store for the sequence 0.
-// The result is at a lower sequence if the aggregate has not come that far.
+// Replay returns an aggregate as it was at a sequence. For sequence 0 it returns the aggregate as
+// it is in the store. The result is at a lower sequence if the aggregate has not reached the given
+// one.
 func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partition int, id string, sequence int64,
 ) (aggregate.Instance, error) {
 	instance := typ.New(id)
@@ -158,8 +160,8 @@ func (m *Memory) Replay(ctx context.Context, s Store, typ aggregate.Type, partit
 	return instance, nil
 }
 
-// replayOn brings an aggregate on to a sequence, page by page, so that no more than a page is in
-// memory.
+// replayOn replays an aggregate up to a sequence. It reads page by page, so that at most a page is
+// in memory.
 func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance,
 	sequence int64,
 ) error {
@@ -177,7 +179,7 @@ func (m *Memory) replayOn(ctx context.Context, s Store, typ aggregate.Type, part
 	}
 }
 
-// replayPage adds a page of events to an aggregate, and returns how many they are.
+// replayPage adds a page of events to an aggregate, and returns how many events it read.
 func (m *Memory) replayPage(ctx context.Context, s Store, typ aggregate.Type, partition int, instance aggregate.Instance,
 	sequence int64, page int,
 ) (read int, err error) {

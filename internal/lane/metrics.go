@@ -13,11 +13,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// measures is what a lane counts.
+// measures holds the counts of a lane.
 type measures struct {
-	on bool // somebody reads it
-	// counts are the commands of the batch by kind, few at a time; count adds them up where they
-	// are read.
+	on bool // somebody reads the metrics
+	// counts are the batch's commands by kind; a batch has few kinds. count holds the metric
+	// counter of each kind.
 	counts []kindCount
 	count  map[telemetry.Kind]func(int64)
 	gauges gauges
@@ -28,35 +28,34 @@ type kindCount struct {
 	commands int64
 }
 
-// gauges are what others read while the lane runs.
+// gauges are read by other goroutines while the lane runs.
 type gauges struct {
 	behind, inHand, position, cached, cachedBytes atomic.Int64
 	oldest                                        atomic.Int64 // Unix nanoseconds, 0 for none
 	stalled                                       atomic.Int64 // as [monotonic.Now], 0 for none
 }
 
-// Stats is how a lane stands at a moment.
+// Stats describes a lane at a moment.
 type Stats struct {
-	// Position is that of the last committed event, as far as the lane knows.
+	// Position is the position of the last committed event that the lane knows.
 	Position int64
-	// Backlog is how many tasks wait: in the lane, and in the stream behind it as far as that is
-	// known.
+	// Backlog is how many tasks wait in the lane, plus the durable commands known to wait in the
+	// stream.
 	Backlog int64
-	// Oldest is when the stream stored the oldest durable command that has no outcome yet; zero
-	// without one.
+	// Oldest is when the stream stored the oldest durable command without an outcome; zero if there
+	// is none.
 	Oldest time.Time
-	// Unpublished is how many events are committed and not known to be in the event stream.
+	// Unpublished is how many committed events are not known to be in the event stream.
 	Unpublished int64
-	// Cached is how many aggregates are in memory, CachedBytes an estimate of what they take.
+	// Cached is how many aggregates are in memory, CachedBytes an estimate of their size.
 	Cached, CachedBytes int64
-	// Doing is what the lane is at.
+	// Doing is what the lane is doing.
 	Doing Doing
-	// Stalled is since when tasks have waited without one of them being finished; zero while none
-	// waits.
+	// Stalled is since when tasks wait and none was finished; zero while no task waits.
 	Stalled time.Time
 }
 
-// Stats tells how the lane stands.
+// Stats returns the lane's current state.
 func (l *Lane) Stats() Stats {
 	g := &l.measures.gauges
 	s := Stats{Doing: l.doing.get(), Position: g.position.Load(), Backlog: int64(l.intake.len()) + g.inHand.Load() + g.behind.Load(),
@@ -94,8 +93,7 @@ func (l *Lane) take(tasks []task) {
 	}
 }
 
-// measureWaiting notes what has come to the lane and not to its end, apart from what is in its
-// queues.
+// measureWaiting notes the tasks that the lane has taken from its queues and not finished.
 func (l *Lane) measureWaiting(batch []task) {
 	g, p := &l.measures.gauges, &l.pending
 	waiting := len(batch) + len(p.requests) + len(p.backlog)
@@ -165,13 +163,13 @@ func (l *Lane) counter(k telemetry.Kind) func(int64) {
 	return count
 }
 
-// kindOf is what a command is counted as. Names that no aggregate has are one kind.
+// kindOf returns the kind that a command is counted as. All unknown names share one kind.
 func (l *Lane) kindOf(c *Command, o *store.Outcome) telemetry.Kind {
 	k := telemetry.Kind{Aggregate: c.Key.Type, Command: c.Name, Outcome: string(o.Status)}
 	if o.Duplicate {
 		k.Outcome = "duplicate"
 	}
-	if o.Error != nil { // what took effect is known
+	if o.Error != nil { // a command without an error has known names
 		typ, known := l.Types[k.Aggregate]
 		if !known {
 			k.Aggregate = telemetry.Other
@@ -183,7 +181,7 @@ func (l *Lane) kindOf(c *Command, o *store.Outcome) telemetry.Kind {
 	return k
 }
 
-// since is when the command came: a durable one when the stream took it.
+// since is when the command arrived. A durable command arrived when the stream stored it.
 func (c *Command) since() time.Time {
 	if c.durable() {
 		return c.Cursor.Time
@@ -191,7 +189,7 @@ func (c *Command) since() time.Time {
 	return c.arrived
 }
 
-// reasonOf is why a commit was not made, in a word.
+// reasonOf returns in a word why a commit was not made.
 func reasonOf(err error) string {
 	switch verdict := verdictOf(err); {
 	case verdict == store.Stop:

@@ -5,8 +5,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// outcomeOf is a committed outcome as of the aggregate, nil for none, and the end of the commit so
-// far.
+// outcomeOf returns a committed outcome with the sequence of the aggregate at (0 if at is nil) and
+// the position at the end of the commit so far.
 func (a *attempt) outcomeOf(c *Command, at aggregate.Instance) store.Outcome {
 	o := store.Outcome{Status: store.Committed, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
 		Partition: a.commit.Partition, Position: a.commit.Position + int64(len(a.commit.Events))}
@@ -16,7 +16,7 @@ func (a *attempt) outcomeOf(c *Command, at aggregate.Instance) store.Outcome {
 	return o
 }
 
-// refused is the result of a command that was refused outside of an attempt.
+// refused returns the result of a command that was refused outside of an attempt.
 func (l *Lane) refused(c *Command, r *Refusal) Result {
 	return Result{Err: r.cause(), Outcome: store.Outcome{Status: r.Status, Aggregate: c.Key.Type, ID: c.Key.ID, CommandID: c.ID,
 		Partition: l.partition, Error: r.error()}}

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// maxBatchBytes ends a batch early: of the bodies of commands, and of what they lead to.
+// maxBatchBytes ends a batch early. It limits the bodies of the commands, and also the bytes that
+// they add to the commit.
 const maxBatchBytes = 4 << 20
 
-// pending is what a lane has taken from its queues and not brought to an end.
+// pending holds the tasks that a lane has taken from its queues and not finished.
 type pending struct {
 	requests, backlog []task
 	last              bool // the last batch began with a request
 }
 
-// maxAhead is how many batches of requests a lane looks through for those that it can take.
+// maxAhead is how many batches of requests a lane searches for requests that it can take.
 const maxAhead = 4
 
-// fill takes what waits, as long as there is room.
+// fill takes tasks from the queues while there is room.
 func (p *pending) fill(from *intake) {
 	p.requests = drain(p.requests, from.requests, cap(from.requests))
 	p.backlog = drain(p.backlog, from.backlog, cap(from.backlog)/maxAhead)
@@ -35,7 +36,7 @@ func drain(into []task, from chan task, most int) []task {
 	return into
 }
 
-// open are the queues for which there is room.
+// open returns the queues for which there is room; nil for the others.
 func (p *pending) open(from *intake) (requests, backlog <-chan task) {
 	if len(p.requests) < cap(from.requests) {
 		requests = from.requests
@@ -46,7 +47,7 @@ func (p *pending) open(from *intake) (requests, backlog <-chan task) {
 	return requests, backlog
 }
 
-// putBack has tasks of a batch wait again, before all others.
+// putBack makes tasks of a batch wait again, before all others.
 func (p *pending) putBack(tasks []task) {
 	var requests, backlog []task
 	for _, t := range tasks {
@@ -64,8 +65,9 @@ func (p *pending) putBack(tasks []task) {
 	}
 }
 
-// pick takes the tasks of the next batch, none if there is nothing to do now. Requests and backlog take turns, so that each has half of
-// the lane where both wait. What is held is left out; of the backlog, also what comes behind it.
+// pick returns the tasks of the next batch, or none if there is nothing to do now. Requests and
+// backlog alternate, so that each has half of the lane if both wait. Held tasks are left out. If a
+// task of the backlog is held, so are all tasks of the backlog behind it.
 func (l *Lane) pick(now time.Time) []task {
 	p := &l.pending
 	p.fill(&l.intake)
@@ -86,7 +88,7 @@ func (l *Lane) pick(now time.Time) []task {
 	return batch[:kept]
 }
 
-// odd is 1 for true.
+// odd returns 1 for true and 0 for false.
 func odd(is bool) int {
 	if is {
 		return 1
@@ -94,7 +96,8 @@ func odd(is bool) int {
 	return 0
 }
 
-// weave has requests and backlog come by turns, as long as there are both, so that wherever a batch is cut both have had their share.
+// weave alternates requests and backlog while there are both. So both have their share wherever a
+// batch is cut.
 func weave(batch, requests, backlog []task) []task {
 	for i := range max(len(requests), len(backlog)) {
 		if i < len(requests) {
@@ -107,7 +110,7 @@ func weave(batch, requests, backlog []task) []task {
 	return batch
 }
 
-// withinBytes is how many tasks make a batch of no more than maxBatchBytes, at least one.
+// withinBytes returns how many tasks fit into maxBatchBytes, at least one.
 func withinBytes(batch []task) int {
 	bytes := 0
 	for i, t := range batch {
@@ -118,7 +121,7 @@ func withinBytes(batch []task) int {
 	return len(batch)
 }
 
-// unheld is how many tasks of the backlog come before the first that is held.
+// unheld returns how many tasks of the backlog come before the first held one.
 func (l *Lane) unheld(backlog []task) int {
 	if len(l.held) > 0 {
 		if i := slices.IndexFunc(backlog, l.isHeld); i >= 0 {

@@ -18,8 +18,8 @@ type origin struct {
 	task       int
 }
 
-// queueAll queues the SQL for the events of a task, which are those from first on, or nothing after
-// an error.
+// queueAll queues the SQL for the events of a task: all events from first on. After an error it has
+// queued nothing.
 func (a *attempt) queueAll(task, first int) error {
 	queued := len(a.queuedBy)
 	for n := first; n < len(a.commit.Events); n++ {
@@ -44,7 +44,8 @@ func (a *attempt) queueAll(task, first int) error {
 	return nil
 }
 
-// failed is the failure of a statement, by its index, as that of the projection that it comes from.
+// failed returns the failure of a statement (given by its index) as an error of the statement's
+// projection.
 func (a *attempt) failed(statement int, err error) error {
 	from := a.queuedBy[statement]
 	return &projectionError{projection: from.projection, task: from.task, err: fmt.Errorf("projection %q: %w", from.projection, err)}
@@ -55,8 +56,8 @@ func (l *Lane) wanted(aggregateType, event string) bool {
 	return slices.ContainsFunc(l.Projections, func(p Projection) bool { return !p.Queued() && p.Wants(aggregateType, event) })
 }
 
-// handlers are the projections that have the commit's transaction in hand, each with the events
-// that it takes.
+// handlers returns a handler for each projection that uses the commit's transaction, with the
+// events that the projection wants.
 func (a *attempt) handlers() (all []store.Handler) {
 	for _, p := range a.lane.Projections {
 		if p.Queued() {
@@ -85,10 +86,11 @@ func (a *attempt) handlers() (all []store.Handler) {
 	return all
 }
 
-// commandOf is the name of the command that led to an event of the commit.
+// commandOf returns the name of the command that caused an event of the commit.
 func (a *attempt) commandOf(event int) string { return a.tasks[a.taskOf[event]].command.Name }
 
-// theCommandOf is the name of the command that events come from, empty if they come from several.
+// theCommandOf returns the name of the command that the tasks have in common, or "" if they are
+// several.
 func (a *attempt) theCommandOf(tasks []int) string {
 	if tasks[0] != tasks[len(tasks)-1] { // they rise
 		return ""
@@ -96,7 +98,7 @@ func (a *attempt) theCommandOf(tasks []int) string {
 	return a.tasks[tasks[0]].command.Name
 }
 
-// wantedBy are the commit's events that a projection takes, and the task that each comes from.
+// wantedBy returns the commit's events that a projection wants, and the task of each event.
 func (a *attempt) wantedBy(p Projection) (events []store.Event, tasks []int) {
 	for n, e := range a.commit.Events {
 		if p.Wants(e.Aggregate.Type, e.Type) {
@@ -106,8 +108,8 @@ func (a *attempt) wantedBy(p Projection) (events []store.Event, tasks []int) {
 	return events, tasks
 }
 
-// taskOf is the task that a projection failed on, or severalTasks. Tasks are those of the events
-// that the projection was given.
+// taskOf returns the task that a projection failed on, or severalTasks. tasks are the tasks of the
+// events that the projection was given.
 func taskOf(err error, tasks []int) int {
 	if failed, is := errors.AsType[*store.HandlerError](err); is {
 		tasks = tasks[failed.First : failed.First+failed.Count]
@@ -115,7 +117,7 @@ func taskOf(err error, tasks []int) int {
 	return theTask(tasks)
 }
 
-// theTask is the task that events come from, or severalTasks.
+// theTask returns the task that all events come from, or severalTasks.
 func theTask(tasks []int) int {
 	if tasks[0] != tasks[len(tasks)-1] { // they rise
 		return severalTasks
@@ -123,8 +125,7 @@ func theTask(tasks []int) int {
 	return tasks[0]
 }
 
-// severalTasks: the failure of a projection is that of one of several tasks, it is not known of
-// which.
+// severalTasks says that one of several tasks caused a failure, but not which one.
 const severalTasks = -1
 
 // projectionError is the failure of an in-transaction projection on the events of one task of the

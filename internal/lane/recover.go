@@ -11,11 +11,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// recover finds out where the log is after a commit that failed: it may have been made all the
-// same, or somebody else wrote. What is in memory is then no longer to be trusted, and receipts
-// tell what has happened. The lane does nothing before it has read that successfully, however long
-// it takes; it tries at once when the store says that its server is there again. A change of the
-// number of partitions ends the lane.
+// recover reads the partition's row after a commit that failed. The commit may have been made all
+// the same, or somebody else may have written. Memory can then not be trusted, and receipts tell
+// what has happened. The lane does nothing else until it has read the row, however long that takes.
+// It tries at once when the store says that its server is back. If the number of partitions has
+// changed, recover returns an error, which ends the lane.
 func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.BackOff) error {
 	l.checkReceipts, l.unproven = true, readsAgain
 	l.doing.begin(Waiting)
@@ -34,7 +34,7 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 		if !readsAgain {
 			return nil
 		}
-		if errors.As(err, new(*store.PartitionsError)) { // the partition is not what it was: the row never comes
+		if errors.As(err, new(*store.PartitionsError)) { // the number of partitions has changed, so no try will succeed
 			return err
 		}
 		l.doing.failed(err)
@@ -42,8 +42,8 @@ func (l *Lane) recover(ctx context.Context, wait time.Duration, waits backoff.Ba
 	}
 }
 
-// storeIsBack is closed when the store next works after a time in which it did not, nil for a store
-// that does not tell.
+// storeIsBack returns a channel that is closed when the store works again after an outage. It is
+// nil if the store cannot tell.
 func (l *Lane) storeIsBack() <-chan struct{} {
 	if s, tells := l.Store.(interface{ WritableAgain() <-chan struct{} }); tells {
 		return s.WritableAgain()
@@ -67,10 +67,10 @@ func (l *Lane) partitionRow(ctx context.Context) (store.Partition, error) {
 	return row, err
 }
 
-// goOnFrom takes the partition's row for where the log is. It is unproven until a commit of the
-// lane has been acknowledged after the read: with synchronous replication, a commit whose wait for
-// the standby was cut short is in this server's log, and would be lost with this server. A later
-// commit is acknowledged only when the standby has all before it as well.
+// goOnFrom accepts the partition's row as the state of the log. The row is unproven until a later
+// commit of the lane is acknowledged. The reason is synchronous replication: a commit whose wait
+// for the standby was cut short is in this server's log, but would be lost with this server. A
+// later commit is acknowledged only when the standby also has everything before it.
 func (l *Lane) goOnFrom(row store.Partition) error {
 	if row.Epoch != l.at.Epoch {
 		return fmt.Errorf("partition %d: %w", l.at.Number, store.ErrFenced)

@@ -19,16 +19,17 @@ type Refusal struct {
 	Code   string
 	// Message is for people.
 	Message string
-	// Details are a rule's, as JSON.
+	// Details are the details of a rejection, as JSON.
 	Details json.RawMessage
 	// Err is the error behind it, if there is one.
 	Err error
 }
 
-// maxErrorBytes bounds a code and a message, so that an answer always fits into a message and its headers.
+// maxErrorBytes bounds the code and the text of an error, so that an answer always fits into a
+// message and its headers.
 const maxErrorBytes = 4096
 
-// maxDetailBytes bounds the details of a rejection: its receipt has them too.
+// maxDetailBytes bounds the details of a rejection, because its receipt stores them too.
 const maxDetailBytes = 64 << 10
 
 func clip(s string) string { return s[:min(len(s), maxErrorBytes)] }
@@ -37,7 +38,7 @@ func (r *Refusal) error() *store.Error {
 	return &store.Error{Code: wire.Printable(clip(r.Code)), Message: wire.Printable(clip(r.Message)), Details: r.Details}
 }
 
-// cause is the error behind the refusal, or what the client is told.
+// cause returns the error behind the refusal, or else the error that the client is told.
 func (r *Refusal) cause() error {
 	if r.Err != nil {
 		return r.Err
@@ -45,24 +46,24 @@ func (r *Refusal) cause() error {
 	return r.error()
 }
 
-// Fail is the refusal of a command that could not be handled.
+// Fail returns the refusal of a command that could not be handled.
 func Fail(code, format string, args ...any) *Refusal {
 	return &Refusal{Status: store.Failed, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// reject is the refusal of a command by a rule.
+// reject returns the refusal of a command by a rule.
 func reject(code, format string, args ...any) *Refusal {
 	return &Refusal{Status: store.Rejected, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// refusalOf is a command's error as its outcome.
+// refusalOf turns a command's error into its refusal.
 func refusalOf(err error) *Refusal {
 	r := classify(err)
 	r.Err = err
 	return r
 }
 
-// classify is the table from a command's error to its outcome.
+// classify maps a command's error to its refusal.
 func classify(err error) *Refusal {
 	var (
 		rejection    *aggregate.Rejection
@@ -104,7 +105,8 @@ func classify(err error) *Refusal {
 	return Fail(protocol.CodeHandlerFailed, "%s", err)
 }
 
-// refusalByRule is a rejection, if its details can be answered and kept.
+// refusalByRule returns the rejection. If its details are too large or not JSON, the command fails
+// instead.
 func refusalByRule(by *aggregate.Rejection) *Refusal {
 	if n := len(by.Details); n > maxDetailBytes {
 		return Fail(protocol.CodeHandlerFailed, "the details of rejection %q have %d bytes, at most %d are allowed", by.Code, n, maxDetailBytes)
@@ -113,7 +115,7 @@ func refusalByRule(by *aggregate.Rejection) *Refusal {
 	if len(by.Details) == 0 {
 		return r
 	}
-	var compact bytes.Buffer // as they will be read back
+	var compact bytes.Buffer // the form in which they are read back
 	if err := json.Compact(&compact, by.Details); err != nil || !utf8.Valid(by.Details) {
 		return Fail(protocol.CodeHandlerFailed, "the details of rejection %q are not JSON", by.Code)
 	}
@@ -121,7 +123,8 @@ func refusalByRule(by *aggregate.Rejection) *Refusal {
 	return r
 }
 
-// verdictOf tells what the error of an attempt leads to. Only what comes from a projection or a commit refuses a command.
+// verdictOf tells what to do about the error of an attempt. Only an error from a projection or a
+// commit can refuse a command.
 func verdictOf(err error) store.Verdict {
 	verdict := store.Judge(err)
 	if verdict == store.Refuse && !errors.As(err, new(*store.Fault)) {
@@ -130,7 +133,8 @@ func verdictOf(err error) store.Verdict {
 	return verdict
 }
 
-// refusalOfProjection: a violated constraint of a read model is a rule (a name that is taken), anything else a fault.
+// refusalOfProjection rejects the command if a constraint of a read model is violated, because such
+// a constraint is a rule (for example, unique names). Any other error makes the command fail.
 func refusalOfProjection(of *projectionError, err error) *Refusal {
 	if violated, is := store.Violated(err); is {
 		return reject(protocol.CodeConstraintViolated, "%s: %s", of.projection, violated)

@@ -9,17 +9,18 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A missing table or privilege is the fault of a person who changes the database, and then concerns all commands of a projection: they
-// wait until it is repaired. It is the fault of one command where its projection works for others meanwhile: the projection takes the name
-// of a table from the command, for instance.
+// A missing table or privilege has one of two causes. If a person has changed the database, all
+// commands of a projection fail, and they wait until the database is repaired. If the projection
+// works for other commands meanwhile, the single command is at fault: for instance, the projection
+// takes the name of a table from the command.
 
-// Worked is what the lanes of a worker know of each other: for which projections a commit was made last.
-type Worked struct{ last sync.Map } // by name of the projection, a span
+// Worked tells the lanes of a worker when any of them last made a commit with a given projection.
+type Worked struct{ last sync.Map } // from the projection's name to a span
 
 // span is when a commit began and when it was made.
 type span struct{ began, ended time.Time }
 
-// note says that a commit was made with the projections that it has.
+// note records that a commit was made with its projections.
 func (w *Worked) note(c *store.Commit, began time.Time) {
 	if len(c.Statements)+len(c.Handlers) == 0 {
 		return
@@ -43,15 +44,16 @@ func (w *Worked) between(projection string, from, to time.Time) bool {
 	return known && made.(span).began.After(from) && made.(span).ended.Before(to)
 }
 
-// repair is a command whose projection cannot work, since when, and whether that was said.
+// repair is a command whose projection cannot work, since when, and whether that was logged.
 type repair struct {
 	command *Command
 	since   time.Time
 	said    bool
 }
 
-// mendRepair deals with a projection that cannot work as the database is, and tells whether the next try may come at once. What comes
-// before the command is committed first, which shows whether the projection works for others. began is when the attempt did.
+// mendRepair deals with a projection that cannot work as the database is, and tells whether the
+// next try may come at once. The tasks before the command are committed first, because their commit
+// may show that the projection works for others. began is when the attempt began.
 func (l *Lane) mendRepair(err error, of *projectionError, tasks []task, began time.Time) bool {
 	if of == nil || of.task == severalTasks {
 		if len(tasks) > 1 {

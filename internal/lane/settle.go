@@ -12,9 +12,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// turn evaluates and commits the tasks of a batch once. What cannot be brought to its end waits
-// again, after the cause is mended where that lies in the batch. It returns an error when the lane
-// has lost the partition, or when ctx ends while a server is away.
+// turn evaluates and commits the tasks of a batch once. Tasks that are not finished wait again; if
+// the cause lies in the batch, turn removes it. It returns an error if the lane has lost the
+// partition, or if ctx ends while a server is away.
 func (l *Lane) turn(ctx context.Context, batch []task) error {
 	l.take(batch)
 	var rest []task
@@ -25,7 +25,7 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 			l.pending.putBack(batch)
 		}
 	}()
-	if h := l.held[batch[0].key()]; h != nil { // what is held is tried alone
+	if h := l.held[batch[0].key()]; h != nil { // a held task is tried alone
 		rest, err = l.tryAlone(context.WithoutCancel(ctx), batch[0], h)
 	} else {
 		rest, err = l.try(context.WithoutCancel(ctx), batch)
@@ -48,7 +48,7 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 	if isLate(err) { // fewer may be in time
 		l.window = max(1, len(batch)/2)
 	}
-	if d != nil || isLate(err) { // step by step it shows what it is about
+	if d != nil || isLate(err) { // running step by step shows the cause
 		l.timed = true
 	}
 	wait := time.Duration(0)
@@ -62,14 +62,14 @@ func (l *Lane) turn(ctx context.Context, batch []task) error {
 	if err := l.recover(ctx, wait, l.waits); err != nil || d == nil {
 		return err
 	}
-	if l.doubts++; l.doubts > 1 || l.isHeld(tried[0]) { // one may be chance
+	if l.doubts++; l.doubts > 1 || l.isHeld(tried[0]) { // a single failure may be chance
 		l.narrow(d, tried)
 	}
 	return nil
 }
 
-// try evaluates and commits the tasks once and tells everybody. It returns those whose turn has not
-// come.
+// try evaluates and commits the tasks once and answers them. It returns the tasks whose turn has
+// not come.
 func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	ctx, batch := l.traceBatch(ctx, tasks)
 	defer func() { endSpan(batch, err) }()
@@ -99,8 +99,8 @@ func (l *Lane) try(ctx context.Context, tasks []task) (rest []task, err error) {
 	return a.rest, nil
 }
 
-// pace sets how many tasks the next batch may have: twice as many as this one had, unless these
-// took a good part of a turn.
+// pace sets how many tasks the next batch may have. It doubles the number if this batch took less
+// than half a turn, and halves it if this batch took longer than a turn.
 func (l *Lane) pace(tasks int, took time.Duration) {
 	if took < l.Budgets.Turn/2 {
 		l.window = min(max(l.window, 2*tasks), 2*l.window, l.MaxBatch)
@@ -113,7 +113,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	ctx, span := a.traceCommit(ctx, batch)
 	start := time.Now()
 	l.doing.begin(Committing)
-	l.hand = hand{task: severalTasks} // whose arguments encode themselves
+	l.hand = hand{task: severalTasks} // arguments of SQL may run the user's encoders
 	err := l.Store.Commit(ctx, a.commit)
 	if statement, is := errors.AsType[*store.StatementError](err); is {
 		err = a.failed(statement.Index, err)
@@ -135,7 +135,7 @@ func (l *Lane) commit(ctx context.Context, a *attempt, batch trace.Span) error {
 	return nil
 }
 
-// confirm makes sure that the log is where the lane believes it to be, so that what was read is
+// confirm makes sure that the log is at the lane's position and epoch, so that the reads are
 // current.
 func (l *Lane) confirm(ctx context.Context) error {
 	row, err := l.partitionRow(ctx)
@@ -150,8 +150,9 @@ func (l *Lane) confirm(ctx context.Context) error {
 	return nil
 }
 
-// mend removes the cause of a refused commit where that lies in the batch, and tells whether it
-// did.
+// mend removes the cause of a refused commit if it lies in the batch. It marks a command refused or
+// makes the next batch smaller, and returns true. Otherwise it returns false, and the caller waits
+// and tries again.
 func (l *Lane) mend(err error, tasks []task) bool {
 	verdict := verdictOf(err)
 	d := l.doubtOf(err)
@@ -171,7 +172,7 @@ func (l *Lane) mend(err error, tasks []task) bool {
 	}
 	if is && projected.task != severalTasks {
 		tasks[projected.task].command.Refusal = refusalOf(err)
-		l.window = projected.task + 1 // what comes before it is known to be good
+		l.window = projected.task + 1 // the tasks before it are known to be good
 		return true
 	}
 	if len(tasks) > 1 {
@@ -200,7 +201,7 @@ func (l *Lane) logWait(err error) {
 // conclude makes the attempt's commit the lane's state and answers its tasks.
 func (l *Lane) conclude(a *attempt) {
 	l.hand = hand{answering: true}
-	if l.found && l.publisher != nil { // it reads in the log what the lane has not told it
+	if l.found && l.publisher != nil { // the publisher reads the found events from the log
 		l.publisher.Committed(l.at.Position, nil)
 	}
 	if len(a.commit.Events) > 0 {
@@ -234,7 +235,7 @@ func (l *Lane) conclude(a *attempt) {
 	l.measure(a)
 }
 
-// tell answers a command. What it answers with may take code of the user's, which writes the state.
+// tell answers a command. Encoding the state for the answer may run the user's code.
 func (l *Lane) tell(t task, result *Result) {
 	if result.patience = l.Budgets.Silence; result.Instance != nil {
 		l.doing.turn(Deciding, t.key(), t.name(), "")

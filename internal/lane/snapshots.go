@@ -17,7 +17,7 @@ type SnapshotStore interface {
 }
 
 // Snapshots stores the snapshots of many lanes in the background, so that no command waits for one.
-// A snapshot is a convenience: one that finds no place in the queue or cannot be stored is left
+// Snapshots are optional: a snapshot that finds no room in the queue or cannot be stored is left
 // out.
 type Snapshots struct {
 	store      SnapshotStore
@@ -25,7 +25,7 @@ type Snapshots struct {
 	queue      chan placed
 	ending     time.Duration
 	complained telemetry.Seldom
-	held       *Holder // of the bytes of those that wait
+	held       *Holder // the bytes of the waiting snapshots
 }
 
 // placed is a snapshot with its partition.
@@ -34,23 +34,23 @@ type placed struct {
 	store.Snapshot
 }
 
-// weight is what a snapshot counts in the budget.
+// weight returns the bytes that a snapshot takes from the budget.
 func (p placed) weight() int64 { return int64(len(p.Body)) + taskBytes }
 
 const (
 	snapshotQueue   = 1024
 	snapshotBatch   = 100
 	snapshotTimeout = 10 * time.Second
-	// endTimeout is what a worker that ends gives to all snapshots that wait.
+	// endTimeout is how long a stopping worker stores waiting snapshots.
 	endTimeout = 5 * time.Second
 )
 
-// NewSnapshots returns the snapshots of a store; Run stores them.
+// NewSnapshots returns a Snapshots that saves to s while Run runs.
 func NewSnapshots(s SnapshotStore, logger *slog.Logger) *Snapshots {
 	return &Snapshots{store: s, logger: logger, queue: make(chan placed, snapshotQueue), ending: endTimeout, held: &Holder{}}
 }
 
-// Within has the snapshots that wait count in a budget. It must be called before anything else.
+// Within counts the waiting snapshots in the Reads budget of m. Call it before anything else.
 func (s *Snapshots) Within(m *Memory) *Snapshots {
 	s.held = m.saving
 	return s
@@ -61,7 +61,8 @@ func (s *Snapshots) Save(ctx context.Context, partition int, of store.Snapshot) 
 	return s.store.SaveSnapshots(ctx, partition, []store.Snapshot{of})
 }
 
-// snapshot hands over the snapshot of an aggregate, and tells whether that is done with.
+// snapshot queues a snapshot of an aggregate. It returns false if there is no room, so that a later
+// call may succeed. If the snapshot cannot be encoded it returns true.
 func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	s := l.Snapshots
 	if s == nil || l.silent[key.Type] || len(s.queue) == cap(s.queue) || !s.held.room() {
@@ -70,7 +71,7 @@ func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	l.doing.turn(Deciding, key, "", "")
 	taken, err := encode("snapshot", key, l.Budgets.Silence, instance.Snapshot)
 	if err != nil {
-		if errors.As(err, new(*silentError)) { // the lane has waited once, and does not wait for each
+		if errors.As(err, new(*silentError)) { // the lane has waited once, and does not wait again for this type
 			l.silent[key.Type] = true
 		}
 		l.Logger.Log(context.Background(), l.complained.Level(slog.LevelWarn), "no snapshot could be taken", "aggregate", key.Type, "error", err)
@@ -89,7 +90,8 @@ func (l *Lane) snapshot(key store.Key, instance aggregate.Instance) bool {
 	}
 }
 
-// Run stores snapshots until ctx ends, and then those that are left, as far as endTimeout allows.
+// Run stores snapshots until ctx ends. Then it stores the snapshots that are left, for at most
+// endTimeout.
 func (s *Snapshots) Run(ctx context.Context) {
 	saving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -110,7 +112,7 @@ func (s *Snapshots) Run(ctx context.Context) {
 	}
 }
 
-// gather adds what is waiting, by partition.
+// gather adds the waiting snapshots to the first one, by partition.
 func (s *Snapshots) gather(first placed) map[int][]store.Snapshot {
 	batch := map[int][]store.Snapshot{first.partition: {first.Snapshot}}
 	for range min(len(s.queue), snapshotBatch-1) {

@@ -5,29 +5,28 @@ import (
 	"time"
 )
 
-// Budgets are the times that a lane works within. A zero value stands for its default.
+// Budgets are the time limits of a lane. A zero value means the default.
 type Budgets struct {
-	// Attempt bounds each exchange with the store: a load, a commit with all that projections do in
-	// it. The default is 30 s.
+	// Attempt bounds each exchange with the store: a load, or a commit including its projections.
+	// The default is 30 s.
 	Attempt time.Duration
-	// Turn is what a batch takes of the user's code, roughly: a batch ends when it has been
-	// evaluated for so long, and is made smaller when its projections take longer. The default is 1
+	// Turn is roughly how long a batch may run the user's code. A batch ends when its evaluation
+	// has taken this long. The next batch is smaller if projections take longer. The default is 1
 	// s.
 	Turn time.Duration
-	// Projections bounds what the projections of one commit may take. The default is 10 s. A
-	// command that takes longer alone is tried again, and given up in the end.
+	// Projections bounds the time of all projections of a commit. A command that takes longer alone
+	// is tried again, and finally given up. The default is 10 s.
 	Projections time.Duration
-	// Spread is the time over which a command is tried before it is given up, where Postgres was
-	// slow meanwhile. The default is 5 min.
+	// Spread is how long a command is tried before it is given up, if Postgres was slow meanwhile.
+	// The default is 5 min.
 	Spread time.Duration
-	// Recent is how long it counts that Postgres was slow. The default is 1 min.
+	// Recent is how long a slow Postgres counts as recently slow. The default is 1 min.
 	Recent time.Duration
-	// Rarely is how often a command of the partition may be given up where Postgres was slow
-	// recently. The default is 10 min.
+	// Rarely is the least time between two commands of the partition that are given up while
+	// Postgres was recently slow. The default is 10 min.
 	Rarely time.Duration
-	// Silence is the time after which a handler that does not come back is named in the log, and
-	// after which nothing waits any more for the code that encodes a state or a snapshot. The
-	// default is 20 s.
+	// Silence is the time after which the log names a handler that has not returned. It is also the
+	// longest wait for the code that encodes a state or a snapshot. The default is 20 s.
 	Silence time.Duration
 }
 
@@ -44,6 +43,6 @@ func (b Budgets) withDefaults() Budgets {
 	return b
 }
 
-// quick is what a commit without anything in it takes at most where Postgres is not to blame for
-// what is slow.
+// quick is the longest time that an empty commit takes on a healthy Postgres. If an empty commit
+// takes longer, Postgres may be the cause of slowness.
 func (b Budgets) quick() time.Duration { return b.Projections / 10 }

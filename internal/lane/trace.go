@@ -13,11 +13,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A command that is recorded brings its span along; all others pass through here without a cost. The spans of the command's
-// own way, queued and evaluate, are its children. What happens to a batch belongs to no single command: it has a trace of its own,
-// and the commands and the batch link each other.
+// A recorded command brings its span along; other commands cost nothing here. The spans queued and
+// evaluate are children of the command's span. A batch belongs to no single command, so it has its
+// own trace, and the commands and the batch link to each other.
 
-// traced is ctx in the course of the command's span, ctx itself for one that is not recorded.
+// traced returns ctx with the command's span. If the command is not recorded, it returns ctx.
 func (c *Command) traced(ctx context.Context) context.Context {
 	if c.Span == nil {
 		return ctx
@@ -64,7 +64,8 @@ func (c *Command) traceOutcome(r *Result) {
 	c.Span.End()
 }
 
-// traceAbandoned ends the span of a command that the lane does not come to. Whoever owns the partition next begins another.
+// traceAbandoned ends the span of a command that the lane does not come to. The next owner of the
+// partition begins another span.
 func (t task) traceAbandoned() {
 	if t.command != nil && t.command.Span != nil {
 		t.command.Span.AddEvent("abandoned")
@@ -72,7 +73,8 @@ func (t task) traceAbandoned() {
 	}
 }
 
-// traceBatch starts the span of a batch if a command in it is recorded. What the store does meanwhile is below it.
+// traceBatch starts the span of a batch if a command in it is recorded. The store's spans are its
+// children.
 func (l *Lane) traceBatch(ctx context.Context, tasks []task) (context.Context, trace.Span) {
 	var links []trace.Link
 	for _, t := range tasks {
@@ -93,7 +95,8 @@ func (l *Lane) traceBatch(ctx context.Context, tasks []task) (context.Context, t
 	return ctx, batch
 }
 
-// traceCommit starts the span of a commit below that of its batch, nil without that.
+// traceCommit starts the span of a commit as a child of the batch's span. It returns nil if the
+// batch has no span.
 func (a *attempt) traceCommit(ctx context.Context, batch trace.Span) (context.Context, trace.Span) {
 	if batch == nil {
 		return ctx, nil

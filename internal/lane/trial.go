@@ -8,19 +8,19 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// trial is what is known of a command that fails in doubt, even alone. It is given up only where
-// nothing else can be the reason. Postgres must be quick right before and after a try, as a commit
-// without anything in it shows.
+// trial records the tries of a command that fails in doubt even when it runs alone. The command is
+// given up only if nothing else can be the reason. So a try counts only if an empty commit is quick
+// right before and right after it.
 type trial struct {
 	counted int       // tries with a quick Postgres before and after
-	first   time.Time // of them
+	first   time.Time // when the first of them was
 	slow    bool      // Postgres was slow before or after another try
 }
 
-// enoughTries is how often a command is tried with a quick Postgres before it is given up.
+// enoughTries is how many counted tries a command gets before it is given up.
 const enoughTries = 3
 
-// trials is what the trials of a lane have in common.
+// trials is the state that all trials of a lane share.
 type trials struct {
 	slow  time.Time // when Postgres was last seen to be slow
 	given time.Time // when a command was last given up
@@ -58,10 +58,11 @@ func (l *Lane) tryAlone(ctx context.Context, t task, h *hold) (rest []task, err 
 	return nil, err
 }
 
-// control makes a commit without anything in it, and tells whether that was quick. There is another
-// before it, which waits for a new connection, or for Postgres to end what was cut short.
+// control makes an empty commit and tells whether it was quick. Another empty commit comes first
+// and is not timed, because it may wait for a new connection, or for Postgres to end an interrupted
+// transaction.
 func (l *Lane) control(ctx context.Context) (quick bool, err error) {
-	l.tried, l.projected = nil, false // what fails here is not theirs
+	l.tried, l.projected = nil, false // a failure here is not the fault of any task
 	if _, err = l.controlOnce(ctx); err != nil {
 		return false, err
 	}
@@ -81,7 +82,7 @@ func (l *Lane) controlOnce(ctx context.Context) (took time.Duration, err error) 
 	return time.Since(start), err
 }
 
-// count notes a try, and tells whether there were enough.
+// count records a try, and tells whether the counted tries are enough.
 func (t *trial) count(now time.Time, quick bool) bool {
 	if !quick {
 		t.slow = true
@@ -93,7 +94,8 @@ func (t *trial) count(now time.Time, quick bool) bool {
 	return t.counted >= enoughTries
 }
 
-// mayGiveUp tells whether the time allows to give a command up that was tried often enough.
+// mayGiveUp tells whether Spread, Recent and Rarely allow giving up a command that was tried often
+// enough.
 func (l *Lane) mayGiveUp(t *trial) bool {
 	now, b := time.Now(), l.Budgets
 	if t.slow && now.Sub(t.first) < b.Spread {
@@ -102,7 +104,7 @@ func (l *Lane) mayGiveUp(t *trial) bool {
 	return now.Sub(l.trials.slow) > b.Recent || now.Sub(l.trials.given) > b.Rarely
 }
 
-// giveUp has the command get an outcome that says so.
+// giveUp refuses the command with the code gave up, and releases its hold.
 func (l *Lane) giveUp(t task, trial *trial, d *doubt) {
 	l.trials.given = time.Now()
 	t.command.Refusal = Fail(protocol.CodeGaveUp, "given up after %d tries: %s", trial.counted, d.why(l.Budgets.Projections))

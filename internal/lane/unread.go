@@ -2,6 +2,6 @@
 
 package lane
 
-// readsAgain says that a lane reads the partition's row after a commit of unknown outcome, and answers what it finds there only after
-// another commit.
+// readsAgain says that a lane reads the partition's row after a commit of unknown outcome, and
+// answers with the results found there only after another commit.
 const readsAgain = true

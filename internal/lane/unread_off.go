@@ -2,5 +2,5 @@
 
 package lane
 
-// Without that read the tests have to find what goes wrong.
+// This build does not read the row, to prove that the tests notice.
 const readsAgain = false

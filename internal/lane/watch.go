@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// String says in a line what a lane is at.
+// String describes in a line what a lane is doing.
 func (d Doing) String() string {
 	if d.Step == Idle {
 		return "idle"
@@ -30,10 +30,11 @@ func (d Doing) String() string {
 	return s.String()
 }
 
-// inUserCode tells whether the lane cannot go on before code of the user comes back.
+// inUserCode tells whether the lane waits for the user's code to return.
 func (d Doing) inUserCode() bool { return d.Step == Deciding || d.Step == Projecting }
 
-// watch names in the log what does not come back, until stop is called. A lane cannot do that itself.
+// watch logs handlers that do not return, until stop is called. It has its own goroutine, because a
+// lane that waits for a handler cannot log.
 func (l *Lane) watch() (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
