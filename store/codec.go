@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// codec says how a body reads. It is kept with the body, so that SQL can look into those that are JSON and need not try the others: a
-// guard in SQL does not work in parallel plans.
+// codec says how to read a body. Each body is stored with its codec, so that SQL looks only into
+// bodies that are JSON. SQL could not find out by trying, because a guard against errors does not
+// work in parallel plans.
 type codec int16
 
 const (
@@ -29,16 +30,17 @@ func codecOf(body []byte) codec {
 	}
 }
 
-// What is taken to fit is well within Postgres's limits: 256 MB for the elements of an array, 131,072 digits before the point of a number
-// and 16,383 behind it, and a depth that its stack allows. Numbers are written out: 1e1000 takes 1001 digits.
+// These limits stay well within those of Postgres: 256 MB for the elements of an array, 131,072
+// digits before the decimal point of a number and 16,383 after it, and a depth that its stack
+// allows. Postgres writes numbers out, so 1e1000 takes 1001 digits.
 const (
 	maxJSONBBytes  = 16 << 20
 	maxJSONBDepth  = 200
-	maxJSONBNumber = 1000     // bytes of a number, and its exponent
-	maxJSONBDigits = 16 << 20 // that are written out for exponents
+	maxJSONBNumber = 1000     // bytes of a number; also its greatest exponent
+	maxJSONBDigits = 16 << 20 // digits that all exponents together write out
 )
 
-// fitsJSONB tells whether jsonb takes what is known to be JSON.
+// fitsJSONB tells whether jsonb can hold body, which must be valid JSON.
 func fitsJSONB(body []byte) bool {
 	depth, digits := 0, 0
 	for i := 0; i < len(body); {
@@ -65,7 +67,8 @@ func fitsJSONB(body []byte) bool {
 	return len(body) <= maxJSONBBytes
 }
 
-// textLength is the length of the string that JSON begins with, 0 if it has the NUL character or half of a surrogate pair.
+// textLength returns the length of the string that the JSON text begins with. It returns 0 if the
+// string contains the NUL character or half of a surrogate pair.
 func textLength(text []byte) int {
 	for i := 1; ; i++ {
 		switch text[i] {
@@ -90,13 +93,14 @@ func textLength(text []byte) int {
 	}
 }
 
-// escaped is the UTF-16 unit of four hexadecimal digits.
+// escaped returns the UTF-16 unit that four hexadecimal digits stand for.
 func escaped(digits []byte) uint64 {
-	unit, _ := strconv.ParseUint(string(digits[:4]), 16, 16) // they are known to be digits
+	unit, _ := strconv.ParseUint(string(digits[:4]), 16, 16) // valid JSON has digits here
 	return unit
 }
 
-// number is the length of the number that JSON begins with, and the size of its exponent.
+// number returns the length of the number that the JSON text begins with, and the size of its
+// exponent.
 func number(text []byte) (length, exponent int) {
 	for length < len(text) && strings.IndexByte("+-.0123456789eE", text[length]) >= 0 {
 		length++

@@ -9,25 +9,25 @@ import (
 )
 
 var (
-	// ErrFenced says that the partition has another epoch: somebody else is its owner now. The
-	// former owner stops.
+	// ErrFenced says that the partition has another epoch, because it has another owner now. The
+	// former owner must stop.
 	ErrFenced = errors.New("another owner has taken over the partition")
-	// ErrConflict says that the log is elsewhere than the commit assumed: somebody else wrote.
+	// ErrConflict says that the log is not where the commit assumed, because somebody else wrote.
 	// Reload and decide again.
 	ErrConflict = errors.New("the log has moved on")
-	// ErrRegressed says that the log ends before a position that it had come to: the database is an
-	// older one. Forget what was read.
+	// ErrRegressed says that the log ends before a position that it had reached, because the database
+	// was replaced by an older one. Forget everything read from it.
 	ErrRegressed = errors.New("the log has gone back")
-	// ErrDuplicate says that a receipt of one of the commands exists already. Look the receipts up
-	// and leave those out.
+	// ErrDuplicate says that one of the commands has a receipt already. Look the receipts up and
+	// leave those commands out.
 	ErrDuplicate = errors.New("a command of the batch has a receipt already")
-	// ErrMaintenance says that an operator's command has begun and is not finished. It keeps
-	// workers out until then.
+	// ErrMaintenance says that an operator's command has begun and is not finished. Until it is
+	// finished, workers cannot use the namespace.
 	ErrMaintenance = errors.New("the namespace is under maintenance")
 )
 
-// DataError says that the store cannot hold what one of the commands led to, such as a NUL
-// character in a string. It does not say which command.
+// DataError says that the store cannot hold the data of one of the commands, such as a string with
+// a NUL character. The error does not say which command.
 type DataError struct {
 	// Code is the SQLSTATE.
 	Code    string
@@ -40,7 +40,7 @@ func (e *DataError) Unwrap() error { return e.Err }
 
 // StatementError says that one of a commit's statements failed.
 type StatementError struct {
-	// Index is its place in Commit.Statements.
+	// Index is the place of the statement in Commit.Statements.
 	Index int
 	Err   error
 }
@@ -48,10 +48,10 @@ type StatementError struct {
 func (e *StatementError) Error() string { return e.Err.Error() }
 func (e *StatementError) Unwrap() error { return e.Err }
 
-// HandlerError says that a projection failed on some of the events that it was given. It is not
-// known on which of them if they are several.
+// HandlerError says that a projection failed on one of the events that it was given. If there are
+// several events, nobody knows on which.
 type HandlerError struct {
-	// First is the index of the first of the events, Count how many they are.
+	// First is the index of the first of these events. Count is their number.
 	First, Count int
 	Err          error
 }
@@ -59,7 +59,7 @@ type HandlerError struct {
 func (e *HandlerError) Error() string { return e.Err.Error() }
 func (e *HandlerError) Unwrap() error { return e.Err }
 
-// PartitionsError says that a namespace has another number of partitions than the one asked for.
+// PartitionsError says that a namespace does not have the requested number of partitions.
 type PartitionsError struct {
 	Namespace        string
 	Found, Requested int
@@ -71,15 +71,15 @@ func (e *PartitionsError) Error() string {
 		e.Namespace, e.Found, e.Requested)
 }
 
-// LargeError says that a load was given up because it has more than [PageBytes]. Load fewer
-// aggregates, or fewer events of one.
+// LargeError says that a load was given up because it exceeds [PageBytes]. Load fewer aggregates,
+// or fewer events of one.
 type LargeError struct {
-	// Events is how many of one aggregate's there was room for, 0 where several aggregates were
-	// asked for.
+	// Events is how many events of the one aggregate fit. It is 0 if the load was for several
+	// aggregates.
 	Events int
 }
 
-// Fits is how many events of the aggregate to ask for.
+// Fits returns how many events of the aggregate to ask for.
 func (e *LargeError) Fits() int { return max(1, e.Events*3/4) }
 
 func (e *LargeError) Error() string {
@@ -90,8 +90,8 @@ func (e *LargeError) Error() string {
 // program cannot work with.
 type SchemaError struct {
 	Namespace string
-	// Version is that of the schema. LeastProgram is the version that a program must know to use
-	// it, Known the newest that this program knows.
+	// Version is the version of the schema. LeastProgram is the version that a program must know to
+	// use the schema. Known is the newest version that this program knows.
 	Version, LeastProgram, Known int
 }
 
@@ -111,20 +111,20 @@ type Fault struct {
 func (f *Fault) Error() string { return f.Err.Error() }
 func (f *Fault) Unwrap() error { return f.Err }
 
-// RetryError is an error of a projection that asks for another try; see projections.Retry.
+// RetryError is an error of a projection that asks for another try. See projections.Retry.
 type RetryError struct{ Err error }
 
 func (e *RetryError) Error() string { return e.Err.Error() }
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// Judge tells what an error leads to. One that the store did not return is of the caller's own
-// code, and refuses.
+// Judge tells what an error leads to. An error that the store did not return comes from the
+// caller's own code, and leads to [Refuse].
 func Judge(err error) Verdict {
 	fault, is := errors.AsType[*Fault](err)
 	switch {
 	case is && fault.Origin == UserCode && errors.As(err, new(*RetryError)):
 		return Wait
-	case is && fault.Origin != OwnSQL: // whatever else is in it
+	case is && fault.Origin != OwnSQL: // whatever other errors it wraps
 		return judgeRaised(judge(fault.Origin, stateOf(fault.Err), fault.Condition), fault)
 	case errors.Is(err, ErrFenced):
 		return Stop
@@ -138,9 +138,9 @@ func Judge(err error) Verdict {
 	return Refuse
 }
 
-// judgeRaised corrects the verdict on an error of a projection's SQL that a function of the user's
-// has raised, with whatever SQLSTATE: nothing is broken that a person could repair, and what asks
-// for another try does not have it without an end.
+// judgeRaised corrects the verdict on an error that a user's function raised in a projection's
+// SQL. The function may raise any SQLSTATE. Such an error does not mean that something is broken,
+// so Repair becomes Refuse. Nor may it ask for another try forever, so Wait becomes Slow.
 func judgeRaised(v Verdict, f *Fault) Verdict {
 	if f.Origin != UserSQL || f.Condition != Alive || !isRaised(f.Err) {
 		return v
@@ -155,14 +155,14 @@ func judgeRaised(v Verdict, f *Fault) Verdict {
 	}
 }
 
-// isRaised tells whether "raise" of PL/pgSQL is where an error comes from.
+// isRaised tells whether "raise" of PL/pgSQL caused the error.
 func isRaised(err error) bool {
 	server := serverError(err)
 	return server != nil && server.Routine == "exec_stmt_raise"
 }
 
-// Violated returns what Postgres says about the integrity constraint that err violates, and whether
-// it violates one.
+// Violated returns Postgres's message if err violates an integrity constraint, and whether it
+// does.
 func Violated(err error) (message string, is bool) {
 	var fault *Fault
 	if !errors.As(err, &fault) || fault.Condition != Alive {
@@ -174,13 +174,14 @@ func Violated(err error) (message string, is bool) {
 	return "", false
 }
 
-// serverError is what a server or a pooler said, nil if err is something else.
+// serverError returns the error that a server or a pooler reported, or nil if err is another
+// error.
 func serverError(err error) *pgconn.PgError {
 	server, _ := errors.AsType[*pgconn.PgError](err)
 	return server
 }
 
-// stateOf is the SQLSTATE of an error, "" for none.
+// stateOf returns the SQLSTATE of an error, or "" if it has none.
 func stateOf(err error) string {
 	if server := serverError(err); server != nil {
 		return server.Code

@@ -2,7 +2,7 @@
 
 package store
 
-// Without the fence tests/faults has to find what goes wrong.
+// This build has no fence, so that tests/faults can prove that it finds what then goes wrong.
 const advanceStatement = `with moved as (
 	update maestro.partitions p set position = c.position, published_position = c.published, event_stream = c.event_stream,
 	command_stream = c.command_stream, command_cursor = c.cursor, cursor_time = c.cursor_time, recorded_at = coalesce(c.at, recorded_at)

@@ -2,5 +2,6 @@
 
 package store
 
-// marks says that a transaction which projections had in hand is looked at before it is committed.
+// marks says that the store checks a transaction that projections had in hand before it commits
+// the transaction.
 const marks = true

@@ -2,6 +2,6 @@
 
 package store
 
-// Without a look at the transaction the tests, and tests/faults, have to find what projections do
-// to it.
+// This build does not check such a transaction, so that the tests and tests/faults can prove that
+// they find what projections do to it.
 const marks = false

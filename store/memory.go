@@ -12,8 +12,8 @@ import (
 )
 
 // Memory is an event log that lives as long as the process, for trials and tests. It does what
-// [Postgres] does, apart from projections in the transaction, which it does not call, and dead
-// letters, which it drops.
+// [Postgres] does, with two exceptions: it runs no projections in the transaction, and it drops
+// dead letters.
 type Memory struct {
 	mutex      sync.RWMutex
 	partitions []memoryPartition
@@ -23,13 +23,13 @@ var _ Store = (*Memory)(nil)
 
 type memoryPartition struct {
 	row       Partition
-	log       []Event // at index i the event with position i+1
+	log       []Event // the event with position i+1 is at index i
 	positions map[Key][]int64
 	snapshots map[Key]Snapshot
 	receipts  map[CommandKey]Receipt
 }
 
-// NewMemory returns an empty store with this number of partitions, 64 for 0.
+// NewMemory returns an empty store with this number of partitions. 0 means 64.
 func NewMemory(partitions int) *Memory {
 	if partitions == 0 {
 		partitions = defaultPartitions
@@ -46,10 +46,10 @@ func NewMemory(partitions int) *Memory {
 	return m
 }
 
-// Partitions is the number of partitions.
+// Partitions returns the number of partitions.
 func (m *Memory) Partitions() int { return len(m.partitions) }
 
-// write gives f the partition alone, read gives it beside other readers.
+// write calls f with exclusive access to the partition. read calls f with shared access.
 func (m *Memory) write(ctx context.Context, partition int, f func(p *memoryPartition) error) error {
 	if err := errors.Join(ctx.Err(), checkPartition(partition, len(m.partitions))); err != nil {
 		return err
@@ -83,13 +83,13 @@ func (m *Memory) Acquire(ctx context.Context, partition int, owner string) (row 
 	return row, err
 }
 
-// Partition returns the partition's row as it is.
+// Partition returns the current row of the partition.
 func (m *Memory) Partition(ctx context.Context, partition int) (row Partition, err error) {
 	err = m.read(ctx, partition, func(p *memoryPartition) { row = p.row.read() })
 	return row, err
 }
 
-// Rows returns the rows of all partitions, in their order.
+// Rows returns the rows of all partitions, in the order of their numbers.
 func (m *Memory) Rows(ctx context.Context) ([]Partition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -103,13 +103,13 @@ func (m *Memory) Rows(ctx context.Context) ([]Partition, error) {
 	return rows, nil
 }
 
-// read is the row with the clock's time.
+// read returns the row with the clock's time.
 func (p Partition) read() Partition {
 	p.Clock = stamp(time.Now())
 	return p
 }
 
-// Commit adds a batch.
+// Commit makes a batch permanent.
 func (m *Memory) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(len(m.partitions)); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (m *Memory) Commit(ctx context.Context, c *Commit) error {
 	})
 }
 
-// refuse makes every check before anything changes, in the order in which Postgres makes them.
+// refuse makes every check before anything changes. The order of the checks is that of Postgres.
 func (p *memoryPartition) refuse(c *Commit) error {
 	if c.Epoch != p.row.Epoch {
 		return fmt.Errorf("%w: partition %d has epoch %d, not %d", ErrFenced, c.Partition, p.row.Epoch, c.Epoch)

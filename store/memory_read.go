@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Load reads the histories of aggregates as they are at one moment.
+// Load reads the histories of aggregates as of one moment.
 func (m *Memory) Load(ctx context.Context, partition int, queries []Query) ([]History, error) {
 	histories := make([]History, len(queries))
 	err := m.read(ctx, partition, func(p *memoryPartition) {
@@ -29,7 +29,7 @@ func (m *Memory) Load(ctx context.Context, partition int, queries []Query) ([]Hi
 	return restore(queries, histories, func(whole []Query) ([]History, error) { return m.Load(ctx, partition, whole) })
 }
 
-// checkSize tells whether a load is too large.
+// checkSize returns an error if a load is too large.
 func checkSize(queries []Query, histories []History) error {
 	var read size
 	for _, h := range histories {
@@ -67,9 +67,9 @@ func (p *memoryPartition) history(q Query) (h History) {
 	return h
 }
 
-// events are those of an aggregate above a sequence. They are not copies.
+// events returns the events of an aggregate above a sequence, without copying them.
 func (p *memoryPartition) events(key Key, above int64) (events []Event) {
-	for _, position := range from(p.positions[key], above) { // at index i is that of the event with sequence i+1
+	for _, position := range from(p.positions[key], above) { // index i: the event with sequence i+1
 		events = append(events, p.log[position-1])
 	}
 	return events
@@ -102,7 +102,7 @@ func (m *Memory) Receipts(ctx context.Context, partition int, commands []Command
 	return found, err
 }
 
-// from leaves out the first n.
+// from returns all but the first n elements.
 func from[T any](all []T, n int64) []T { return all[min(max(n, 0), int64(len(all))):] }
 
 func copies(events []Event, limit int) []Event {
@@ -118,7 +118,7 @@ func copies(events []Event, limit int) []Event {
 	return events
 }
 
-// stored is the event as it is kept and read back.
+// stored returns the event as the store keeps it and returns it to readers.
 func (e Event) stored(partition int) Event {
 	e.Partition, e.Value = partition, nil
 	e.Body, e.RecordedAt = slices.Clone(e.Body), stamp(e.RecordedAt)
@@ -135,10 +135,10 @@ func (r Receipt) copy() Receipt {
 	return r
 }
 
-// stamp is the time as Postgres keeps it: in UTC, with microseconds.
+// stamp returns the time as Postgres keeps it: in UTC, with microseconds.
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// storable refuses what Postgres cannot hold.
+// storable returns an error if Postgres could not hold the commit.
 func (c *Commit) storable() error {
 	for _, r := range c.Receipts {
 		if err := checkText(r.Aggregate.Type, r.Aggregate.ID, r.CommandID); err != nil {

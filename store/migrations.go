@@ -17,13 +17,14 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// steps lead from nothing to the newest schema. The first makes version 1, each other one adds 1.
+// steps lead from nothing to the newest schema. The first step makes version 1. Each further step
+// adds 1.
 type steps []step
 
 type step struct {
 	name string
-	// version is that of the schema after the step. A program that knows fewer steps than least
-	// cannot use it then.
+	// version is the version of the schema after the step. From then on, a program that knows fewer
+	// than least steps cannot use the schema.
 	version, least int
 	text           *template.Template
 }
@@ -40,10 +41,10 @@ var migrations = func() steps {
 	panic(err)
 }()
 
-// leastProgram is the first line of each step.
+// leastProgram matches the first line of each step.
 var leastProgram = regexp.MustCompile(`^-- least program: (\d+)\n`)
 
-// readSteps reads files named 001_create.sql, 002_..., each of which begins with the line "-- least
+// readSteps reads files named 001_create.sql, 002_... Each file begins with the line "-- least
 // program: N".
 func readSteps(files fs.FS) (all steps, err error) {
 	names, err := fs.Glob(files, "*.sql")
@@ -77,7 +78,7 @@ func readSteps(files fs.FS) (all steps, err error) {
 	return all, nil
 }
 
-// sql is the step for a namespace that is, or is to be, divided as found says.
+// sql returns the step's SQL for a namespace that has, or will have, the settings found.
 func (s step) sql(namespace string, found settings) (string, error) {
 	partitionBy := ""
 	if found.eventPartitions > 0 {
@@ -101,9 +102,9 @@ func versionTable(namespace string) string {
 	return pgx.Identifier{namespace, "schema_version"}.Sanitize()
 }
 
-// alone makes a step a transaction that one program runs at a time, and only once. All of it is one
-// exchange: it needs no session of its own, which a pooler would not give it, and a process that
-// freezes meanwhile holds nobody up.
+// alone wraps a step in a transaction that only one program runs at a time, and only once. The
+// whole transaction is one exchange. It therefore needs no session of its own, which a pooler
+// would not give it, and a process that freezes meanwhile holds nobody up.
 func alone(namespace string, before int, lockTimeout time.Duration, step string) string {
 	return `set transaction isolation level read committed;
 		select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('statement_timeout', '0', true),

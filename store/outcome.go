@@ -6,7 +6,7 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// What is stored of an outcome, and answered, is told in the words of package protocol.
+// An outcome is stored and answered in the words of package protocol.
 type (
 	// Status is what became of a command.
 	Status = protocol.Status
@@ -30,27 +30,28 @@ type Receipt struct {
 	Aggregate Key
 	CommandID string
 	Status    Status
-	// Sequence is the aggregate's after the command, Position the partition's; Events is how many
-	// of the aggregate's events, the last of them Sequence, are the command's.
+	// Sequence is the aggregate's sequence after the command. Position is the partition's position
+	// after it. Events is how many events the command led to: they are the last ones of the aggregate
+	// up to Sequence.
 	Sequence, Position int64
 	Events             int
 	// Error is nil for a committed command.
 	Error *Error
-	// At is when the command was handled, by the store's clock or by that of whoever handled it,
-	// whichever was later.
+	// At is when the command was handled, by the store's clock or by the worker's clock, whichever
+	// was later.
 	At time.Time
 }
 
-// Key is the key under which the receipt is found.
+// Key returns the key under which the receipt is found.
 func (r Receipt) Key() CommandKey { return CommandKey{Key: r.Aggregate, CommandID: r.CommandID} }
 
-// InOutcome is the event as an outcome shows it.
+// InOutcome returns the event as an outcome shows it.
 func (e Event) InOutcome() OutcomeEvent {
 	return OutcomeEvent{Sequence: e.Sequence, Position: e.Position, Type: e.Type, Version: e.Version, Body: e.Body,
 		RecordedAt: e.RecordedAt}
 }
 
-// Outcome is the receipt's outcome, as it is given again: without events and state.
+// Outcome returns the receipt's outcome as it is given again, without events and state.
 func (r Receipt) Outcome(partition int) Outcome {
 	return Outcome{Status: r.Status, Duplicate: true, Aggregate: r.Aggregate.Type, ID: r.Aggregate.ID,
 		CommandID: r.CommandID, Sequence: r.Sequence, Partition: partition, Position: r.Position, Error: r.Error}

@@ -14,26 +14,26 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Options are what can be chosen of a namespace in Postgres. A number other than the one that the
+// Options are the settings of a namespace in Postgres. A number that differs from the one the
 // namespace was created with is refused.
 type Options struct {
-	// Namespace is the schema that holds all tables. The default is "maestro". It is quoted, but
-	// not checked here.
+	// Namespace is the schema that holds all tables. The default is "maestro". The name is quoted,
+	// but not checked here.
 	Namespace string
-	// Partitions is the number of partitions. 0, the default, stands for what the namespace has,
-	// and 64 for a new one.
+	// Partitions is the number of partitions. The default, 0, means the number that the namespace
+	// has, or 64 for a new namespace.
 	Partitions int
-	// EventPartitions is the number of tables among which Postgres divides events, snapshots and
-	// receipts each, by hash of the partition. 0, the default, stands for what the namespace has,
-	// and for one table of each in a new one.
+	// EventPartitions is the number of tables into which Postgres divides each of events, snapshots
+	// and receipts, by hash of the partition. The default, 0, means the number that the namespace
+	// has, or one undivided table of each for a new namespace.
 	EventPartitions int
-	// Name is shown by Postgres for the connections, as maestro/<name>, unless the pool's
-	// application_name is set.
+	// Name is the name that Postgres shows for the connections, as maestro/<name>, unless the pool
+	// sets application_name.
 	Name string
-	// Logger gets what an operator must know. The default is slog.Default().
+	// Logger gets everything that an operator must know. The default is slog.Default().
 	Logger *slog.Logger
 
-	steps steps // other migrations than the program's own, in tests
+	steps steps // for tests: migrations to use in place of the program's own
 }
 
 const defaultPartitions = 64
@@ -59,7 +59,7 @@ func (o Options) check() error {
 	return nil
 }
 
-// schema are the migrations that the program knows.
+// schema returns the migrations that the program knows.
 func (o Options) schema() steps {
 	if o.steps != nil {
 		return o.steps
@@ -67,7 +67,7 @@ func (o Options) schema() steps {
 	return migrations
 }
 
-// divided is how a new namespace is divided.
+// divided returns how a new namespace is divided.
 func (o Options) divided() settings {
 	return settings{partitions: cmp.Or(o.Partitions, defaultPartitions), eventPartitions: o.EventPartitions}
 }
@@ -82,29 +82,30 @@ type Postgres struct {
 	partitions int
 	sql        statements
 	groups     groups
-	// inTurn are the groups of commits with contended read models.
+	// inTurn groups the commits with contended read models.
 	inTurn     groups
 	contention *contention
-	paths      sync.Map // by *ReadModel, its search path
-	apart      sync.Map // by partition, until when its commits with statements go apart
+	paths      sync.Map // by *ReadModel: its search path
+	apart      sync.Map // by partition: until when its commits with statements are made apart
 	manners    manners  // of queued statements
-	// startup is what a session begins with.
+	// startup has the parameters that a session begins with.
 	startup      startup
 	afterConnect func(context.Context, *pgx.Conn) error
-	// prepares: the pool's connections keep prepared statements, as they do unless the pool is told
-	// otherwise.
+	// prepares says that the pool's connections keep prepared statements, which is the default of a
+	// pool.
 	prepares bool
 }
 
 var _ Store = (*Postgres)(nil)
 
-// Open returns the store of a namespace, which it creates or brings up to date first where that is
-// needed; see [Migrate]. Another number of partitions than the namespace has is a
-// [*PartitionsError]; while [Repartition] or [Republish] is not finished, the error wraps
-// [ErrMaintenance]. A newer schema is as good, unless it has left behind what this program needs:
-// that is a [*SchemaError].
+// Open returns the store of a namespace. If needed, it first creates the namespace or brings it up
+// to date; see [Migrate].
 //
-// The store makes connections of its own, from a copy of the pool's configuration: as many as the
+// If the namespace has another number of partitions, the error is a [*PartitionsError]. While
+// [Repartition] or [Republish] is not finished, the error wraps [ErrMaintenance]. A newer schema
+// is no error unless this program cannot work with it: then the error is a [*SchemaError].
+//
+// The store makes connections of its own from a copy of the pool's configuration: as many as the
 // pool may have, and three more. [Postgres.Close] ends them. The pool remains the caller's.
 func Open(ctx context.Context, pool *pgxpool.Pool, o Options) (*Postgres, error) {
 	o = o.withDefaults()
@@ -137,7 +138,7 @@ func newPostgres(p *pools, o Options, partitions int) *Postgres {
 	return s
 }
 
-// path is a read model's search path.
+// path returns a read model's search path.
 func (s *Postgres) path(m *ReadModel) string {
 	if path, known := s.paths.Load(m); known {
 		return path.(string)
@@ -147,18 +148,18 @@ func (s *Postgres) path(m *ReadModel) string {
 	return path
 }
 
-// Close ends the store's connections. What is still under way has five seconds to finish. The store
-// is of no use afterwards.
+// Close ends the store's connections. Work that is under way has five seconds to finish. The store
+// cannot be used afterwards.
 func (s *Postgres) Close() { s.pools.close() }
 
-// Namespace is the schema that holds the tables.
+// Namespace returns the schema that holds the tables.
 func (s *Postgres) Namespace() string { return s.namespace }
 
-// Partitions is the number of partitions.
+// Partitions returns the number of partitions.
 func (s *Postgres) Partitions() int { return s.partitions }
 
-// Partition returns the partition's row as it is. A server that takes no writes is not asked:
-// another may know better.
+// Partition returns the current row of the partition. It returns an error if the server takes no
+// writes, because another server may have a newer row.
 func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return Partition{}, err
@@ -170,7 +171,7 @@ func (s *Postgres) Partition(ctx context.Context, partition int) (Partition, err
 	return p, nil
 }
 
-// Rows returns the rows of all partitions, in their order.
+// Rows returns the rows of all partitions, in the order of their numbers.
 func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
 	rows, _ := s.control.Query(ctx, s.sql.rows, s.partitions) // its error is that of the rows
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Partition, error) { return scanPartition(row) })
@@ -183,9 +184,9 @@ func (s *Postgres) Rows(ctx context.Context) ([]Partition, error) {
 	return all, nil
 }
 
-// Acquire makes owner the partition's owner. A commit that is under way is waited for; one that
-// stands still for a second, such as that of a frozen process in the middle of its projections, is
-// ended together with its session.
+// Acquire makes owner the partition's owner. It waits for a commit that is under way. If the
+// commit holds it up for a second, Acquire ends the session of that commit. A frozen process in
+// the middle of its projections is such a case.
 func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Partition, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return Partition{}, err
@@ -203,8 +204,9 @@ func (s *Postgres) Acquire(ctx context.Context, partition int, owner string) (Pa
 	return p, nil
 }
 
-// whyNoRow tells why a partition is not there: the server takes no writes, so that its word is not
-// current, or the namespace's number of partitions has changed since it was opened.
+// whyNoRow explains why a partition has no row. Either the server takes no writes, so that its
+// data may be out of date, or the namespace's number of partitions has changed since it was
+// opened.
 func (s *Postgres) whyNoRow(ctx context.Context, err error) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return own(err)

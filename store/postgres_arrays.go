@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// advanceArrays are the arguments of the statement that moves partitions on: one array for each
-// column.
+// advanceArrays returns the arguments of the statement that moves partitions on: one array for
+// each column.
 func advanceArrays(group []*Commit) []any {
 	n := len(group)
 	partitions, epochs, layouts := make([]int16, n), make([]int64, n), make([]int64, n)
@@ -26,9 +26,9 @@ func advanceArrays(group []*Commit) []any {
 	return []any{partitions, epochs, layouts, from, fromTimes, to, published, eventStreams, commandStreams, cursors, cursorTimes, recorded}
 }
 
-// eventArrays are the arguments of the statement that inserts events: one array for each column,
-// nil if there are none. Arrays in the select list are the quickest form of those that
-// BenchmarkForms compares.
+// eventArrays returns the arguments of the statement that inserts events: one array for each
+// column, or nil if there are no events. BenchmarkForms compares several forms; arrays in the
+// select list are the quickest.
 func eventArrays(group []*Commit) []any {
 	n := 0
 	for _, c := range group {
@@ -61,7 +61,8 @@ func eventArrays(group []*Commit) []any {
 	return []any{partitions, positions, aggregates, ids, sequences, types, versions, codecs, bodies, metadata, times}
 }
 
-// receiptArrays are the arguments of the statement that inserts receipts, nil if there are none.
+// receiptArrays returns the arguments of the statement that inserts receipts, or nil if there are
+// none.
 func receiptArrays(group []*Commit) []any {
 	n := 0
 	for _, c := range group {
@@ -86,21 +87,21 @@ func receiptArrays(group []*Commit) []any {
 	return []any{partitions, types, ids, commands, statuses, sequences, positions, events, problems, times}
 }
 
-// errorJSON is the error as JSON, nil for none.
+// errorJSON returns the error as JSON, or nil if there is none.
 func errorJSON(e *Error) *string {
 	if e == nil {
 		return nil
 	}
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // details come back as they were
-	_ = encoder.Encode(e)        // strings and JSON always have a JSON
+	encoder.SetEscapeHTML(false) // so that details come back unchanged
+	_ = encoder.Encode(e)        // strings and JSON can always be encoded
 	s := b.String()
 	return &s
 }
 
-// appendJSON appends the metadata as JSON, several times quicker than encoding/json: there is one
-// for every event.
+// appendJSON appends the metadata as JSON. It is several times quicker than encoding/json, which
+// matters because every event has metadata.
 func (m *Metadata) appendJSON(b []byte) []byte {
 	b = append(b, `{"command_id":`...)
 	b = appendString(b, m.CommandID)
@@ -118,7 +119,7 @@ func (m *Metadata) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendString appends a JSON string. What needs no escape is copied.
+// appendString appends a JSON string. A string that needs no escape is copied.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

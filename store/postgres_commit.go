@@ -15,10 +15,13 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Commit makes a batch permanent. It takes one round trip: statements that are sent together are
-// one transaction, which the first error undoes. Commits of several partitions share a transaction
-// when they come at the same time. With handlers a commit has its own, and takes another round trip
-// for its end, and those of the handlers. So does one whose statements fail, to find out which.
+// Commit makes a batch permanent. It takes one round trip: Postgres runs statements that are sent
+// together as one transaction, and the first error undoes it. Commits of several partitions share
+// a transaction when they come at the same time.
+//
+// A commit with handlers has a transaction of its own. It takes one more round trip for its end,
+// and those of the handlers. A commit whose statements fail is made the same way, to find out
+// which statement failed.
 func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	if err := c.check(s.partitions); err != nil {
 		return err
@@ -40,25 +43,27 @@ func (s *Postgres) Commit(ctx context.Context, c *Commit) error {
 	return s.explain(c, err)
 }
 
-// apartFor is how long the commits of a partition go apart after Postgres has refused a statement
-// of one: it undoes those of others too.
+// apartFor is how long the commits of a partition are made apart after Postgres has refused a
+// statement of one of them. A refused statement also undoes the commits of others in the same
+// transaction.
 const apartFor = 10 * time.Second
 
-// commitQueued makes a commit in one exchange. After a conflict in a read model it tries again,
-// since it knows better then whom the commit may go together with.
+// commitQueued makes a commit in one exchange. After a conflict in a read model it tries once
+// more, because the conflict has shown which commits must go one at a time.
 func (s *Postgres) commitQueued(ctx context.Context, c *Commit) error {
 	err := s.commitOnce(ctx, c)
 	if isConflict(err) {
 		err = s.commitOnce(ctx, c)
 	}
-	if isConflict(err) && len(c.Statements) == 0 { // it is that of others
+	if isConflict(err) && len(c.Statements) == 0 { // the conflict is that of others
 		return s.commitApart(ctx, c)
 	}
 	return err
 }
 
-// commitOnce makes a commit together with others: with those that wait for the same turn if one of
-// its read models is contended, and with none if its partition's statements were refused lately.
+// commitOnce makes a commit together with others. If one of its read models is contended, the
+// others are those that wait for the same turn. If a statement of the partition was refused
+// lately, the commit is made alone.
 func (s *Postgres) commitOnce(ctx context.Context, c *Commit) error {
 	if s.contention.locks(c) != nil {
 		return s.inTurn.do(ctx, c)
@@ -79,13 +84,13 @@ func (s *Postgres) commitApart(ctx context.Context, c *Commit) error {
 	return err
 }
 
-// commitTogether makes commits in one transaction and returns Postgres's clock. The error is as
-// Postgres gave it, as a [*Fault].
+// commitTogether makes commits in one transaction and returns Postgres's clock. The error is that
+// of Postgres, as a [*Fault].
 func (s *Postgres) commitTogether(ctx context.Context, group []*Commit) (clock time.Time, err error) {
 	return s.commitLocked(ctx, group, nil)
 }
 
-// commitLocked makes commits in one transaction that holds locks.
+// commitLocked makes commits in one transaction that holds the given locks.
 func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []int64) (clock time.Time, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -105,7 +110,7 @@ func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []in
 		failed, err = send(ctx, conn.Conn(), &batch, ours)
 		return err
 	})
-	if errors.As(err, new(*aggregate.PanicError)) { // in the middle of what is sent
+	if errors.As(err, new(*aggregate.PanicError)) { // the batch was sent only in part
 		_ = conn.Conn().Close(ctx)
 	}
 	if err == nil {
@@ -116,9 +121,9 @@ func (s *Postgres) commitLocked(ctx context.Context, group []*Commit, locks []in
 	return clock, err
 }
 
-// send makes the transaction of a batch, in which the first statements are ours and the others are
-// of projections. After an error it says which of them failed, batch.Len() for the end of the
-// transaction.
+// send makes the transaction of a batch. The first ours statements are our own, the others those
+// of projections. After an error, failed is the index of the statement that failed, or batch.Len()
+// if the end of the transaction failed.
 func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, ours int) (failed int, err error) {
 	results, from := conn.SendBatch(ctx, batch), OwnSQL
 	for i, q := range batch.QueuedQueries {
@@ -145,7 +150,7 @@ func receive(results pgx.BatchResults, q *pgx.QueuedQuery) (err error) {
 	return err
 }
 
-// commitStepwise makes a commit in a transaction of its own, in which what projections want takes
+// commitStepwise makes a commit in a transaction of its own. The work of projections in it takes
 // round trips.
 func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	locks := s.contention.locks(c)
@@ -196,8 +201,9 @@ func (s *Postgres) commitStepwise(ctx context.Context, c *Commit) error {
 	return nil
 }
 
-// guard runs what encodes arguments of queued SQL. That may be code of the user's (driver.Valuer,
-// json.Marshaler, pgx.QueryRewriter), whose panic becomes an error.
+// guard calls run, which encodes arguments of queued SQL. Encoding may call the user's code
+// (driver.Valuer, json.Marshaler, pgx.QueryRewriter). guard turns a panic of that code into an
+// error.
 func guard(run func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -207,8 +213,8 @@ func guard(run func() error) (err error) {
 	return run()
 }
 
-// projectionError gives a projection's error its origin. When the connection was lost no word of
-// the projection counts, since all it saw may be the loss.
+// projectionError gives a projection's error its origin. If the connection was lost, the
+// projection's own error does not count, because the loss may have caused it.
 func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	from := UserCode
 	if ended := CheckLent(tx); errors.Is(ended, errEnded) {
@@ -219,7 +225,7 @@ func projectionError(ctx context.Context, tx pgx.Tx, err error) error {
 	f := fault(ctx, tx.Conn(), from, err)
 	if f.Condition == Lost {
 		f.Err = fmt.Errorf("a projection lost its connection to Postgres: %s", err.Error())
-		if statement, is := errors.AsType[*StatementError](err); is { // whose it was
+		if statement, is := errors.AsType[*StatementError](err); is { // keep which statement it was
 			f.Err = &StatementError{Index: statement.Index, Err: f.Err}
 		}
 	}
@@ -239,8 +245,8 @@ func (c *Commit) check(partitions int) error {
 	return checkPartition(c.Partition, partitions)
 }
 
-// checkSequences tells whether the events of each aggregate go on one after the other, from 1 at
-// least.
+// checkSequences checks that the sequences of each aggregate's events are at least 1 and have no
+// gaps.
 func (c *Commit) checkSequences() error {
 	if len(c.Events) == 1 && c.Events[0].Sequence > 0 {
 		return nil
@@ -256,9 +262,9 @@ func (c *Commit) checkSequences() error {
 	return nil
 }
 
-// queue puts the statements of commits into a batch, in the order of their partitions: transactions
-// that lock rows in the same order do not wait for each other in a circle. Clock is set to
-// Postgres's when the batch is done.
+// queue puts the statements of commits into a batch, in the order of their partitions.
+// Transactions that lock rows in the same order cannot deadlock. When the batch is done, clock is
+// set to Postgres's clock.
 func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, locks []int64, clock *time.Time) error {
 	slices.SortFunc(group, func(a, b *Commit) int { return cmp.Compare(a.Partition, b.Partition) })
 	batch.Queue(s.sql.advance, append(advanceArrays(group), s.pools.durability.Load())...).QueryRow(func(row pgx.Row) error {
@@ -286,7 +292,7 @@ func (s *Postgres) queue(batch *pgx.Batch, group []*Commit, locks []int64, clock
 	return nil
 }
 
-// nullTime is the time as a parameter: the zero time is null.
+// nullTime returns the time as a parameter. The zero time becomes null.
 func nullTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

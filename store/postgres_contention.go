@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// Rows of a read model that several partitions write make their transactions wait for each other,
-// and those that lock them in different orders end as deadlocks, each after a second. Under load
-// nothing else happens any more. So the first such conflict of a read model is remembered. For a
-// while, the commits with its SQL go one at a time in the whole namespace: each takes a lock that
-// ends with its transaction, right after the fence. A worker has one of them under way, and what
-// waits goes into it together. Other commits go on beside them.
+// When several partitions write the same rows of a read model, their transactions wait for each
+// other. If they lock the rows in different orders, they deadlock, and Postgres takes a second to
+// notice each deadlock. Under load nothing else happens any more. The store therefore remembers
+// the first such conflict of a read model. For a while, commits with the SQL of that read model go
+// one at a time in the whole namespace: each takes, right after the fence, a lock that ends with
+// its transaction. A worker has one such transaction under way, and the commits that wait
+// meanwhile share the next one. Other commits go on beside them.
 
 // contendedFor is how long a read model counts as contended after a conflict.
 const contendedFor = 10 * time.Minute
@@ -24,18 +25,18 @@ const contendedFor = 10 * time.Minute
 type contention struct {
 	namespace string
 	logger    *slog.Logger
-	turn      chan struct{} // who holds what is in it has its turn in this process
+	turn      chan struct{} // full while somebody in this process has its turn
 
-	some   atomic.Bool // false where there were none so far: the common case costs nothing
+	some   atomic.Bool // false until the first conflict, so that the common case costs nothing
 	mu     sync.Mutex
-	models map[string]time.Time // by name, until when
+	models map[string]time.Time // by name: until when it counts as contended
 }
 
 func newContention(namespace string, logger *slog.Logger) *contention {
 	return &contention{namespace: namespace, logger: logger, turn: make(chan struct{}, 1), models: map[string]time.Time{}}
 }
 
-// noticed remembers a conflict in the SQL of a read model, and tells whether the error is one.
+// noticed remembers a conflict in the SQL of a read model. It returns whether err is a conflict.
 func (c *contention) noticed(m *ReadModel, err error) bool {
 	if !isConflict(err) {
 		return false
@@ -54,12 +55,12 @@ func (c *contention) noticed(m *ReadModel, err error) bool {
 }
 
 // isConflict tells whether transactions were in each other's way: a deadlock, or a lock that was
-// not to be had in time.
+// not free in time.
 func isConflict(err error) bool {
 	return (stateOf(err) == codeDeadlock || isLocked(err)) && !isRaised(err)
 }
 
-// names are the contended read models.
+// names returns the contended read models.
 func (c *contention) names() (names []string) {
 	if !c.some.Load() {
 		return nil
@@ -74,8 +75,8 @@ func (c *contention) names() (names []string) {
 	return names
 }
 
-// locks are the keys of the locks that commits need because of contended read models, in the order
-// in which all take them.
+// locks returns the keys of the locks that commits must take because of contended read models. The
+// keys are in the order in which everybody takes them.
 func (c *contention) locks(group ...*Commit) (keys []int64) {
 	for _, name := range c.names() {
 		writes := func(commit *Commit) bool {
@@ -92,7 +93,8 @@ func (c *contention) locks(group ...*Commit) (keys []int64) {
 	return keys
 }
 
-// take waits for this process's turn. Its lock is waited for in Postgres then, by one connection.
+// take waits for a turn among the commits of this process. Only one connection of the process then
+// waits for the lock in Postgres.
 func (c *contention) take(ctx context.Context) (release func(), err error) {
 	select {
 	case c.turn <- struct{}{}:
@@ -102,8 +104,8 @@ func (c *contention) take(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// Contended are the names of the projections whose commits go one at a time at the moment, because
-// several partitions write the same rows.
+// Contended returns the names of the projections whose commits go one at a time at the moment,
+// because several partitions write the same rows.
 func (s *Postgres) Contended() []string { return s.contention.names() }
 
 // commitInTurn is commitTogether for commits with contended read models.

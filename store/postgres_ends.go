@@ -7,8 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// endsStatement reads where the histories of aggregates end, in their order. It reads nothing where
-// the log is not at the owner's place: the fence then refuses the commit, and says why.
+// endsStatement reads where the histories of aggregates end, in the order of its arguments. It
+// returns no rows if the log is not where the owner believes it to be. The fence then refuses the
+// commit and says why.
 const endsStatement = `select coalesce((select l.sequence from maestro.log l
 		where l.partition = $1 and l.aggregate_type = q.aggregate_type and l.aggregate_id = q.aggregate_id
 		order by l.sequence desc limit 1), 0)
@@ -16,10 +17,10 @@ const endsStatement = `select coalesce((select l.sequence from maestro.log l
 	where exists (select from maestro.partitions where partition = $1 and epoch = $4 and layout = $5 and position = $6)
 	order by q.n`
 
-// checkEnds refuses a commit that leaves a gap in the history of an aggregate. No constraint can
-// see a gap, and to look costs an exchange, so an owner that knows where histories end says so in
-// Known. What is read here stays true until the commit: the fence lets it pass at this position
-// alone. A sequence that is taken is left to the table's unique key.
+// checkEnds refuses a commit that would leave a gap in the history of an aggregate, because no
+// constraint can see a gap. This check costs an exchange. An owner that knows where the histories
+// end sets Known to avoid it. The result stays true until the commit, because the fence accepts
+// the commit only at this position. The table's unique key refuses a sequence that is taken.
 func (s *Postgres) checkEnds(ctx context.Context, c *Commit) error {
 	if c.Known {
 		return nil
@@ -45,7 +46,8 @@ func (s *Postgres) checkEnds(ctx context.Context, c *Commit) error {
 	return nil
 }
 
-// firstEvents are the first event of each aggregate that is not its first ever.
+// firstEvents returns the commit's first event of each aggregate, except where that is the
+// aggregate's first event ever.
 func (c *Commit) firstEvents() (first []*Event) {
 	seen := make(map[Key]bool, len(c.Events))
 	for i := range c.Events {

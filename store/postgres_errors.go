@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SQLSTATEs; those of class ME are raised by functions of the migrations.
+// SQLSTATEs. Functions of the migrations raise those of class ME.
 const (
 	codeFenced          = "ME001"
 	codeMoved           = "ME002"
@@ -23,7 +23,7 @@ const (
 	codeReadOnly        = "25006"
 	codeUniqueViolation = "23505"
 	codeUndefinedTable  = "42P01"
-	// of DDL: the role may not, and "create or replace view" cannot
+	// of DDL: the role lacks a privilege; "create or replace view" cannot make the change
 	codeInsufficientPrivilege  = "42501"
 	codeInvalidTableDefinition = "42P16"
 	codeDeadlock               = "40P01"
@@ -34,8 +34,7 @@ const (
 	codeProtocolViolation      = "08P01"
 )
 
-// own marks an error of our own SQL, or of the way to Postgres, which has no connection to look at
-// any more.
+// own wraps an error of our own SQL, or of the connection, when there is no connection to inspect.
 func own(err error) error {
 	switch {
 	case err == nil, errors.As(err, new(*Fault)):
@@ -48,8 +47,8 @@ func own(err error) error {
 	return &Fault{Origin: Connection, Condition: Lost, Err: err}
 }
 
-// fault gives what came over a connection its origin, and closes the connection if something is
-// wrong with it.
+// fault gives an error that came over a connection its origin. If something is wrong with the
+// connection, fault closes it.
 func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	f := faultOf(ctx, conn, from, err)
 	if Judge(f) == Evict {
@@ -60,8 +59,8 @@ func fault(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	return f
 }
 
-// faultOf is an error with its origin: that of the work which was done over the connection, unless
-// the connection has gone.
+// faultOf gives an error its origin: that of the work that used the connection, or Connection if
+// the connection is gone.
 func faultOf(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault {
 	server := serverError(err)
 	switch {
@@ -75,13 +74,13 @@ func faultOf(ctx context.Context, conn *pgx.Conn, from Origin, err error) *Fault
 	return &Fault{Origin: from, Err: err}
 }
 
-// endsSession tells whether a server or a pooler has ended the session with what it said.
+// endsSession tells whether the server or the pooler ended the session with this error.
 func endsSession(err *pgconn.PgError) bool {
 	return err.SeverityUnlocalized == "FATAL" || err.SeverityUnlocalized == "PANIC" || err.Severity == "FATAL"
 }
 
-// explain turns what Postgres said about one of our own statements into the errors of the package.
-// The commit, if there is one, may be the reason for what it said.
+// explain turns Postgres's error about one of our own statements into the errors of the package. c
+// is the commit that may have caused the error. It may be nil.
 func (s *Postgres) explain(c *Commit, err error) error {
 	var fault *Fault
 	server := serverError(err)
@@ -96,17 +95,17 @@ func (s *Postgres) explain(c *Commit, err error) error {
 		return fmt.Errorf("%w: %s", ErrConflict, server.Message)
 	case server.Code == codeUniqueViolation && s.owns("receipts", server):
 		return fmt.Errorf("%w: %s", ErrDuplicate, server.Detail)
-	case strings.HasPrefix(server.Code, "23") && s.owns("log", server): // whatever is wrong with its keys
+	case strings.HasPrefix(server.Code, "23") && s.owns("log", server): // whichever key refused
 		return fmt.Errorf("%w: %s", ErrConflict, server.Detail)
 	case strings.HasPrefix(server.Code, "22"), strings.HasPrefix(server.Code, "54"),
-		server.Code == codeProtocolViolation && c.hasNUL(): // what a text with it is in the simple protocol
+		server.Code == codeProtocolViolation && c.hasNUL(): // the simple protocol reports a NUL this way
 		return &Fault{Origin: OwnSQL, Err: dataError(server)}
 	default:
 		return fmt.Errorf("commit: %w", err)
 	}
 }
 
-// owns tells whether the error is about a table of ours or, with event partitions, about one of its
+// owns tells whether the error is about a table of ours. With event partitions, that includes its
 // parts.
 func (s *Postgres) owns(table string, err *pgconn.PgError) bool {
 	return err.SchemaName == s.namespace && (err.TableName == table || strings.HasPrefix(err.TableName, table+"_"))
@@ -127,7 +126,7 @@ func dataError(server *pgconn.PgError) *DataError {
 	return &DataError{Code: server.Code, Message: "Postgres cannot store the data" + hint + ": " + reason, Err: server}
 }
 
-// hasNUL tells whether a text of the commit has a NUL character.
+// hasNUL tells whether a text of the commit contains a NUL character.
 func (c *Commit) hasNUL() bool {
 	if c == nil {
 		return false
@@ -144,15 +143,15 @@ func (c *Commit) hasNUL() bool {
 	})
 }
 
-// separates tells whether an error is about something in one of the commits of a transaction, and
-// not of the moment.
+// separates tells whether an error is due to one of the commits of a transaction, and not to the
+// moment. Such commits should be made separately.
 func separates(err error) bool {
 	var fault *Fault
 	switch {
 	case err == nil:
 		return false
 	case !errors.As(err, &fault):
-		return true // it could not even be sent
+		return true // the batch could not even be sent
 	case fault.Condition == Lost:
 		return !isCut(err)
 	case fault.Condition != Alive:
@@ -161,14 +160,14 @@ func separates(err error) bool {
 	return fault.Origin != OwnSQL || isLocked(err) || stateOf(err) == codeMoved || !Judge(err).Passes()
 }
 
-// isCut tells whether an error is that of a connection which has ended. Any other over a connection
-// that is closed is that of an argument which cannot be sent: pgx closes a connection in the middle
-// of a batch that it cannot build. A commit that is made step by step shows whose argument it is.
+// isCut tells whether an error means that the connection has ended. Any other error over a closed
+// connection means that an argument cannot be encoded, because pgx closes a connection in the
+// middle of a batch that it cannot build. A commit made step by step shows whose argument that is.
 func isCut(err error) bool {
 	return serverError(err) != nil || errors.As(err, new(net.Error)) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		pgconn.SafeToRetry(err)
 }
 
-// isLocked tells whether a lock was waited for in vain.
+// isLocked tells whether a lock was not free in time.
 func isLocked(err error) bool { return stateOf(err) == codeLockNotAvailable }

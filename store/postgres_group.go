@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// A transaction and its flush to disk cost as much for one command as for a hundred. Where several
-// partitions have something to commit, it is therefore one transaction for all of them: what comes
-// while a transaction is under way waits for the next. Another beside it begins only when so much
-// waits that it is worth one: smaller transactions at the same time take more of the processors and
-// are not sooner done.
+// A transaction and its flush to disk cost as much for one command as for a hundred. Commits of
+// several partitions therefore share one transaction. A commit that comes while a transaction is
+// under way waits for the next one. A second transaction begins beside it only when enough rows
+// wait to be worth one, because smaller transactions at the same time take more processor time and
+// do not finish sooner.
 
-// maxGroupRows and maxGroupBytes end a group, so that no commit waits long for those that it
-// happens to be with.
+// maxGroupRows and maxGroupBytes limit a group, so that no commit waits long for the others in its
+// group.
 const (
 	maxGroupRows  = 2048
 	maxGroupBytes = 4 << 20
 )
 
-// enoughRows is what is worth a transaction beside one that is under way.
+// enoughRows is how many waiting rows are worth a second transaction beside one that is under way.
 const enoughRows = maxGroupRows / 4
 
-// defaultPatience is how long a transaction may hold up those that wait: it may be waiting for a
-// lock, or for a connection that is none any more, which is no concern of the other partitions.
+// defaultPatience is how long a transaction may hold up the commits that wait. The transaction may
+// itself wait for a lock, or for a dead connection, which must not hold up other partitions.
 const defaultPatience = 100 * time.Millisecond
 
-// groupTimeout bounds the transaction of a group. Its commits may have less time, and then do not
-// wait for its end.
+// groupTimeout bounds the transaction of a group. A commit whose own context ends earlier does not
+// wait for the end of the transaction.
 const groupTimeout = 30 * time.Second
 
-// errAlone says that something is wrong with one of a group, and not with which.
+// errAlone says that one of the commits of a group caused an error, but not which.
 var errAlone = errors.New("commit alone")
 
-// groups brings commits together, in at most limit transactions at a time, not counting those that
-// take longer than patience. A commit waits for no other while no transaction is under way.
+// groups brings commits together. It runs at most limit transactions at a time, not counting
+// transactions that take longer than patience. While no transaction is under way, a commit waits
+// for no other.
 type groups struct {
 	limit    int
 	patience time.Duration
@@ -43,7 +44,7 @@ type groups struct {
 
 	mu      sync.Mutex
 	waiting []*member
-	rows    int // of those that wait
+	rows    int // rows of the commits that wait
 	running int
 }
 
@@ -54,14 +55,14 @@ type member struct {
 	outcome chan outcome
 }
 
-// outcome is what became of a transaction, and the clock of its server.
+// outcome is the result of a transaction, and the clock of its server.
 type outcome struct {
 	clock time.Time
 	err   error
 }
 
-// do commits together with others, or alone if that is refused. When ctx ends before, the commit is
-// not made, or not known to be made.
+// do commits c in a shared transaction. If the shared transaction is refused, do commits c alone.
+// If ctx ends first, the commit may or may not have happened.
 func (g *groups) do(ctx context.Context, c *Commit) error {
 	m := &member{ctx: ctx, commit: c, outcome: make(chan outcome, 1)}
 	var made outcome
@@ -83,12 +84,12 @@ func (g *groups) do(ctx context.Context, c *Commit) error {
 	return made.err
 }
 
-// join has a commit wait for the next transaction. Where none is under way it does not, and counts
-// one: the caller has to make it.
+// join makes a commit wait for the next transaction, and returns true. If no transaction is under
+// way, it counts one and returns false: the caller has to make the transaction.
 func (g *groups) join(m *member) (waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.running == 0 { // and so nobody waits
+	if g.running == 0 { // then no commit waits either
 		g.running++
 		return false
 	}
@@ -101,8 +102,8 @@ func (g *groups) join(m *member) (waits bool) {
 	return true
 }
 
-// alone makes a transaction for the commit of a caller that does not wait. It spares the way to
-// another goroutine and back, which is a part of the time that a single command takes.
+// alone makes the transaction of a commit that does not wait, in the caller's goroutine. Switching
+// to another goroutine and back would take a noticeable part of the time of a single command.
 func (g *groups) alone(ctx context.Context, c *Commit) outcome {
 	replace := time.AfterFunc(g.patience, g.run)
 	made := g.together(ctx, []*Commit{c})
@@ -112,7 +113,7 @@ func (g *groups) alone(ctx context.Context, c *Commit) outcome {
 	return made
 }
 
-// proceed has somebody make the next transaction, if anything waits for it.
+// proceed starts the next transaction if any commit waits for one.
 func (g *groups) proceed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,8 +124,8 @@ func (g *groups) proceed() {
 	go g.run()
 }
 
-// run commits group after group, until nothing waits. When a group takes too long, another run
-// takes its place.
+// run commits group after group until no commit waits. When a group takes too long, another run
+// takes over.
 func (g *groups) run() {
 	for members := g.next(); len(members) > 0; members = g.next() {
 		if !g.serve(members) {
@@ -133,10 +134,10 @@ func (g *groups) run() {
 	}
 }
 
-// serve commits a group, and tells whether the caller is still the one that goes on.
+// serve commits a group. It returns false if another run has taken over meanwhile.
 func (g *groups) serve(members []*member) (goesOn bool) {
 	replace := time.AfterFunc(g.patience, g.run)
-	made := outcome{err: errAlone} // which remains if an argument of a projection ends the goroutine (runtime.Goexit)
+	made := outcome{err: errAlone} // stays if an argument of a projection calls runtime.Goexit
 	defer func() {
 		for _, m := range members {
 			m.outcome <- made
@@ -157,11 +158,11 @@ func (g *groups) together(ctx context.Context, group []*Commit) outcome {
 	if len(group) > 1 && separates(err) && !isConflict(err) {
 		return outcome{err: errAlone}
 	}
-	return outcome{clock, err} // of which, if the session or the server has ended, nobody knows whether it was committed before
+	return outcome{clock, err} // if the session or server ended, the commit may have happened
 }
 
-// next takes the commits of a group, in the order in which they came. None of them is of a caller
-// that has given up.
+// next takes the commits of the next group, in the order in which they came. It leaves out commits
+// whose caller has given up.
 func (g *groups) next() (members []*member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -9,25 +9,26 @@ import (
 )
 
 const (
-	// pulseEvery is how often the server is looked at, pulseTimeout how long it may take to answer.
+	// pulseEvery is how often the store looks at the server. pulseTimeout is how long the server may
+	// take to answer.
 	pulseEvery   = 500 * time.Millisecond
 	pulseTimeout = time.Second
-	// proveEvery is the time without a commit after which one is tried, proveTimeout how long that
-	// may take.
+	// proveEvery is the time without a commit after which the store tries one. proveTimeout is how
+	// long that commit may take.
 	proveEvery   = time.Second
 	proveTimeout = 3 * time.Second
 )
 
-// proof is the smallest commit that has to reach the disk, and a synchronous standby, like any
-// other. It changes no table.
+// proof is the smallest commit that must reach the disk, and a synchronous standby, like any other
+// commit. It changes no table.
 const proof = `select pg_catalog.pg_logical_emit_message(true, 'maestro', '')`
 
-// health is what is known of the server's.
+// health is what the store knows about the state of the server.
 type health struct {
 	mu        sync.Mutex
 	writable  error
 	commits   error
-	committed time.Time // last
+	committed time.Time // of the last commit
 	back      chan struct{}
 }
 
@@ -41,7 +42,8 @@ func (h *health) pulse(err error) {
 	h.writable = err
 }
 
-// again is closed when the server next takes writes after a time without.
+// again returns a channel that is closed when the server next takes writes after a time in which
+// it did not.
 func (h *health) again() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,7 +53,8 @@ func (h *health) again() <-chan struct{} {
 	return h.back
 }
 
-// commit notes the end of a commit. Where it was refused, the server did its part.
+// commit notes the result of a commit. Callers do not note a commit that the server refused,
+// because the server did its part.
 func (h *health) commit(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,15 +64,15 @@ func (h *health) commit(err error) {
 	}
 }
 
-// idle tells whether nothing was committed for a while.
+// idle tells whether nothing was committed for proveEvery.
 func (h *health) idle() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return time.Since(h.committed) >= proveEvery
 }
 
-// Writable is nil as long as Postgres answers and takes writes, as it was seen half a second ago.
-// While it is not, another worker may do better.
+// Writable returns nil if Postgres answered and took writes at the last look, which is about half
+// a second old. Otherwise another worker may reach a server that does.
 func (s *Postgres) Writable() error {
 	h := &s.pools.health
 	h.mu.Lock()
@@ -78,13 +81,13 @@ func (s *Postgres) Writable() error {
 }
 
 // WritableAgain returns a channel that is closed when Postgres next takes writes after a time in
-// which it did not, as seen by the look that [Postgres.Writable] tells of. Whoever waits to try
-// again need not wait longer.
+// which it did not. The looks are those of [Postgres.Writable]. A caller that waits before another
+// try can stop waiting then.
 func (s *Postgres) WritableAgain() <-chan struct{} { return s.pools.health.again() }
 
-// Health is nil if this store could commit a moment ago. Where nothing is committed it tries, once
-// a second. The error tells what is in the way: Postgres is away or takes no writes, a commit does
-// not come to its end, or all connections are busy.
+// Health returns nil if this store could commit a moment ago. If nobody commits, the store tries
+// once a second. The error says what is in the way: Postgres is away or takes no writes, a commit
+// does not end, or all connections are busy.
 func (s *Postgres) Health() error {
 	h := &s.pools.health
 	h.mu.Lock()
@@ -109,7 +112,7 @@ func (p *pools) watch(ctx context.Context) {
 	}
 }
 
-// look asks the server who it is.
+// look asks the server for its identity.
 func (p *pools) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
@@ -125,7 +128,7 @@ func (p *pools) look(ctx context.Context) error {
 	return err
 }
 
-// prove commits something where nobody else does, until ctx ends.
+// prove makes a small commit whenever nobody else commits, until ctx ends.
 func (p *pools) prove(ctx context.Context) {
 	for pause(ctx, proveEvery) {
 		if !p.health.idle() {
@@ -156,12 +159,12 @@ func (p *pools) proveOnce(ctx context.Context) error {
 	return nil
 }
 
-// Prove commits the smallest thing there is, and returns when that was acknowledged. What was
-// visible before it then is as lasting as any commit, also what somebody committed whose wait for a
-// standby was cut short.
+// Prove makes the smallest commit there is, and returns when Postgres has acknowledged it.
+// Everything that was visible before is then as durable as any commit. This includes a commit
+// whose wait for a standby was cut short.
 func (s *Postgres) Prove(ctx context.Context) error { return s.pools.proveOnce(ctx) }
 
-// pause waits, and tells whether ctx goes on.
+// pause waits for d. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -14,17 +14,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Projections may do anything with a transaction that they have in hand. It is therefore lent to
-// them: only this transaction has a token, and whoever ends it without us undoes it. What they
-// leave in the session is taken away in the exchange that ends the transaction, before anybody else
-// uses the connection: a pooler may give the session to another client right after that.
+// Projections may do anything with a transaction that they have in hand. The store therefore lends
+// them the transaction. Only this transaction has a token, and ending it without the store undoes
+// it. The store also removes everything that projections leave in the session. It does so in the
+// exchange that ends the transaction, because a pooler may give the session to another client
+// right after that.
 
-// undoTimeout bounds the end of a transaction that is not wanted. It fails only where the
-// connection does.
+// undoTimeout bounds the rollback of a transaction. A rollback fails only if the connection fails.
 const undoTimeout = 5 * time.Second
 
-// What a projection does wrong although it returns no error. Postgres says it as well as we do
-// where it is asked.
+// These are mistakes of a projection that returns no error. Postgres reports them as well, but
+// only when it is asked.
 var (
 	errIgnored = errors.New("an error of Postgres was ignored, and nothing that follows it in the transaction is kept: return the error, " +
 		"or run what may fail in a savepoint (tx.Begin)")
@@ -34,8 +34,8 @@ var (
 	errRowsOpen  = errors.New("rows were left open: read them to their end or close them before you return")
 )
 
-// CheckLent tells what is wrong with a transaction after a projection had it in hand, as far as the
-// session says it. It asks nobody.
+// CheckLent returns what is wrong with a transaction after a projection had it in hand, as far as
+// the state of the session shows. It does not ask the server.
 func CheckLent(tx pgx.Tx) error {
 	if tx == nil { // in a test of a projection that needs none
 		return nil
@@ -54,8 +54,8 @@ func CheckLent(tx pgx.Tx) error {
 	return nil
 }
 
-// lend marks the transaction of a commit as ours. What takes it back is made known to the
-// connection before: later, a projection may have changed the role.
+// lend marks the transaction of a commit as ours. It prepares the statement that takes the
+// transaction back before the projections run, because they may change the role.
 func (s *Postgres) lend(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, partition int) (token string, err error) {
 	if s.prepares {
 		if _, err := conn.Prepare(ctx, s.sql.takeBack, s.sql.takeBack); err != nil {
@@ -69,11 +69,11 @@ func (s *Postgres) lend(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, p
 	return token, nil
 }
 
-// takeBack commits a transaction that projections had in hand, if it still is the one that was
+// takeBack commits a transaction that projections had in hand, if it is still the one that was
 // lent.
 func (s *Postgres) takeBack(ctx context.Context, conn *pgxpool.Conn, token string) error {
 	var batch pgx.Batch
-	batch.Queue(`set session authorization default`) // and no other role either
+	batch.Queue(`set session authorization default`) // this also resets the role
 	if marks {
 		batch.Queue(s.sql.takeBack, token, s.pools.durability.Load())
 	}
@@ -101,15 +101,15 @@ func (s *Postgres) undo(ctx context.Context, conn *pgxpool.Conn) {
 	s.afterReset(ctx, conn.Conn(), conn.SendBatch(ctx, &batch).Close())
 }
 
-// asFresh gives a session the state of a fresh one, apart from its prepared statements. `discard
-// all` cannot run in a pipeline.
+// asFresh gives a session the state of a fresh one, except for its prepared statements. The store
+// cannot use `discard all`, because that cannot run in a pipeline.
 var asFresh = []string{
 	`close all`, `set session authorization default`, `reset all`, `unlisten *`, `select pg_catalog.pg_advisory_unlock_all()`,
 	`discard temp`, `discard sequences`,
 }
 
-// setStartup sets again what the session has begun with. Behind a pooler, that is not what "reset
-// all" leads to.
+// setStartup sets the parameters that the session began with. Behind a pooler, "reset all" does
+// not restore them.
 const setStartup = `select pg_catalog.set_config(p.name, p.value, false)
 	from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) as p (name, value)`
 
@@ -123,8 +123,8 @@ func (s *Postgres) queueReset(batch *pgx.Batch) {
 	batch.Queue(setStartup, s.startup.names, s.startup.values)
 }
 
-// afterReset closes a connection that could not be reset, and runs what the pool does with a fresh
-// one.
+// afterReset closes a connection that could not be reset. Otherwise it runs the pool's hook for
+// fresh connections.
 func (s *Postgres) afterReset(ctx context.Context, conn *pgx.Conn, err error) {
 	if err == nil && resets && s.afterConnect != nil {
 		err = s.afterConnect(ctx, conn)
@@ -134,11 +134,11 @@ func (s *Postgres) afterReset(ctx context.Context, conn *pgx.Conn, err error) {
 	}
 }
 
-// passed are the parameters that poolers set for each client, in small letters. All others are
-// those of the session.
+// passed are the parameters, in small letters, that poolers set for each client. All other
+// parameters belong to the session.
 var passed = []string{"application_name", "client_encoding", "datestyle", "standard_conforming_strings", "timezone"}
 
-// startup are the parameters that sessions begin with, as far as a pooler sets them.
+// startup has the parameters that sessions begin with, as far as a pooler sets them.
 type startup struct{ names, values []string }
 
 func startupOf(params map[string]string) (s startup) {

@@ -7,14 +7,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// lentTx is the transaction of a commit as projections have it in hand. They cannot end it by its methods, and after an end by SQL nothing
-// else is sent, since Postgres would commit each statement by itself.
+// lentTx is the transaction of a commit as projections have it in hand. Its methods refuse to end
+// it. After SQL has ended it, lentTx sends nothing more, because Postgres would commit each
+// further statement by itself.
 type lentTx struct {
 	pgx.Tx
-	savepoint bool // begun and ended by the projection
+	savepoint bool // the projection has begun it, and ends it
 }
 
-// open is ctx while the transaction lasts, and a context that has ended afterwards.
+// open returns ctx while the transaction lasts. Afterwards it returns a context that has ended.
 func (t lentTx) open(ctx context.Context) context.Context {
 	if marks && t.Conn().PgConn().TxStatus() == 'I' {
 		ctx, cancel := context.WithCancelCause(ctx)

@@ -13,9 +13,9 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// loadStatement reads what queries ask for. The inner queries cannot be merged into the outer one
-// (offset, order by), so that each aggregate is looked up by its key whatever the planner knows, or
-// does not know, of the tables.
+// loadStatement reads the histories that queries ask for. "offset 0" and "order by" keep the
+// planner from merging the inner queries into the outer one. Postgres therefore looks each
+// aggregate up by its key, whatever the planner knows about the tables.
 const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
 	from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], $7::bigint[]) with ordinality
 		as q (aggregate_type, aggregate_id, above, up_to, snapshot_version, most, n)
@@ -35,7 +35,7 @@ const loadStatement = `select q.n, h.sequence, h.type, h.version, h.body
 		)
 	) h`
 
-// Load reads the histories of aggregates as they are at one moment.
+// Load reads the histories of aggregates as of one moment.
 func (s *Postgres) Load(ctx context.Context, partition int, queries []Query) ([]History, error) {
 	if err := checkPartition(partition, s.partitions); err != nil {
 		return nil, err
@@ -65,8 +65,8 @@ func queryArrays(partition int, queries []Query) []any {
 	return []any{partition, types, ids, above, upTo, versions, most}
 }
 
-// readHistories reads rows of a query's number, a sequence, an event's type (null for a snapshot),
-// a version and a body.
+// readHistories reads rows of five columns: the number of the query, a sequence, the type of an
+// event (null for a snapshot), a version and a body.
 func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 	defer rows.Close()
 	histories := make([]History, len(queries))
@@ -98,9 +98,9 @@ func readHistories(rows pgx.Rows, queries []Query) ([]History, error) {
 	return histories, rows.Err()
 }
 
-// sortBySequence has nothing to do as long as Postgres reads the events of an aggregate by their
-// index, but SQL does not promise the order of a union, and an order by would sort every body once
-// more.
+// sortBySequence sorts the events of an aggregate. Usually they are sorted already, because
+// Postgres reads them by their index. SQL does not promise the order of a union, though, and an
+// order by would sort every body once more.
 func sortBySequence(events []aggregate.Recorded) {
 	bySequence := func(a, b aggregate.Recorded) int { return cmp.Compare(a.Sequence, b.Sequence) }
 	if !slices.IsSortedFunc(events, bySequence) {
@@ -108,7 +108,7 @@ func sortBySequence(events []aggregate.Recorded) {
 	}
 }
 
-// interned scans texts of which there are few different ones, without a copy for each.
+// interned scans texts with few different values, and shares one copy of each value.
 type interned struct {
 	known map[string]string
 	last  string
@@ -127,7 +127,7 @@ func (t *interned) ScanBytes(src []byte) error {
 	return nil
 }
 
-// arena scans values into pieces of memory that many of them share.
+// arena scans values into pieces of memory. Many values share a piece.
 type arena struct {
 	chunk, last []byte
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// What may be under way, as the mark in the settings names it. A person who restores a backup may
-// set any other mark.
+// These are Maestro's marks in the settings for work that is under way. A person who restores a
+// backup may set any other mark.
 const (
 	repartitioning = "repartition"
 	republishing   = "republish"
 )
 
-// unfinished says what is under way and how it ends.
+// unfinished returns an error that says what is under way and how to finish it.
 func (found settings) unfinished(namespace string) error {
 	remedy := "worker republish"
 	if found.maintenance == repartitioning {
@@ -26,7 +26,8 @@ func (found settings) unfinished(namespace string) error {
 		"finish with `%s`", ErrMaintenance, found.maintenance, namespace, remedy)
 }
 
-// maintenance is an order of an operator under way, which has the namespace's lock for maintenance.
+// maintenance is an operator's command that is under way and holds the namespace's lock for
+// maintenance.
 type maintenance struct {
 	pools   *pools
 	options Options
@@ -34,9 +35,9 @@ type maintenance struct {
 	found   settings
 }
 
-// maintain has an order carried out. The work finds in the settings whether another order, or an
-// earlier call of the same one, was interrupted. It sets the mark that keeps workers out when it
-// begins to change something, and ends with [maintenance.end].
+// maintain carries out an operator's command by calling work. The settings tell work whether
+// another command, or an earlier call of the same one, was interrupted. When work begins to change
+// something, it sets the mark that keeps workers out. It ends with [maintenance.end].
 func maintain(ctx context.Context, pool *pgxpool.Pool, o Options, work func(context.Context, maintenance) error) error {
 	p, err := openPools(pool, o)
 	if err != nil {
@@ -55,19 +56,20 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, o Options, work func(cont
 	return work(ctx, maintenance{pools: p, options: o, conn: conn, found: found})
 }
 
-// end lets workers in again.
+// end removes the mark, so that workers can use the namespace again.
 func (m maintenance) end(ctx context.Context) error {
 	_, err := m.pools.work.Exec(ctx, qualify(m.options.Namespace, `update maestro.settings set maintenance = ''`))
 	return err
 }
 
-// log is the namespace's log with so many partitions.
+// log returns the namespace's log with the given number of partitions.
 func (m maintenance) log(partitions int) *Postgres {
 	return newPostgres(m.pools, m.options, partitions)
 }
 
-// lockMaintenance returns a session that holds the namespace's lock for maintenance, as long as it
-// lasts. It waits for the session of a call that was killed to end.
+// lockMaintenance returns a session that holds the namespace's lock for maintenance as long as the
+// session lasts. If a killed call still has a session, lockMaintenance waits for the end of that
+// session.
 func lockMaintenance(ctx context.Context, pool *pgxpool.Pool, namespace string) (*pgx.Conn, error) {
 	pooled, err := pool.Acquire(ctx)
 	if err != nil {
@@ -89,7 +91,7 @@ func lockMaintenance(ctx context.Context, pool *pgxpool.Pool, namespace string) 
 	return conn, nil
 }
 
-// existing brings a namespace up to date, but makes none.
+// existing brings a namespace up to date, but does not create one.
 func existing(ctx context.Context, pool *pgxpool.Pool, o Options) (found settings, err error) {
 	namespace := o.Namespace
 	if found, err = readSettings(ctx, pool, namespace); err != nil {
@@ -101,7 +103,7 @@ func existing(ctx context.Context, pool *pgxpool.Pool, o Options) (found setting
 	if found, err = prepare(ctx, pool, Options{Namespace: namespace, Logger: o.Logger, steps: o.steps}); err != nil {
 		return found, err
 	}
-	if known := len(o.schema()); found.version > known { // it may hold what this program would forget
+	if known := len(o.schema()); found.version > known { // it may hold data that this program would lose
 		return found, &SchemaError{Namespace: namespace, Version: found.version, LeastProgram: found.version, Known: known}
 	}
 	return found, nil

@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// Queued SQL goes along with commits of others, in a session that others have next. So only those
-// statements do that neither end the transaction nor leave anything in the session. All others get
-// a transaction of their own, step by step, after which the session is made as a fresh one:
-// commands such as "set", "listen" and "create", code ("do", "call"), and queries that call what
-// changes a session. What functions do that a statement calls cannot be seen from here.
+// Queued SQL shares a transaction with the commits of others, in a session that others use next.
+// Only statements that neither end the transaction nor leave anything in the session may do so.
+// All other statements run step by step in a transaction of their own, after which the session is
+// reset. These are commands such as "set", "listen" and "create", code ("do", "call"), and queries
+// with calls that change a session. This check cannot see what the functions do that a statement
+// calls.
 
-// leavesSomething finds in a query what outlives its transaction: settings, locks of the session,
-// temporary tables.
+// leavesSomething matches a query that may leave something behind after its transaction: settings,
+// locks of the session, temporary tables.
 var leavesSomething = regexp.MustCompile(`(?i)\bset_config\b|\bpg_settings\b|\bpg_(try_)?advisory_lock|\binto\s+temp(orary)?\s`)
 
 // goesAlong tells whether a statement may share the transaction and the session with others.
@@ -28,7 +29,7 @@ func goesAlong(sql string) bool {
 // maxManners is how many texts are remembered.
 const maxManners = 4096
 
-// manners remember which statements go along, by their text.
+// manners remembers, by text, which statements may share.
 type manners struct {
 	mu    sync.RWMutex
 	known map[string]bool
@@ -44,14 +45,14 @@ func (m *manners) goesAlong(sql string) bool {
 	goes = goesAlong(sql)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known == nil || len(m.known) == maxManners { // somebody puts values into the text
+	if m.known == nil || len(m.known) == maxManners { // a projection puts values into the text
 		m.known = map[string]bool{}
 	}
 	m.known[sql] = goes
 	return goes
 }
 
-// allGoAlong tells whether statements may go along with their commit.
+// allGoAlong tells whether all statements may share a transaction and session with others.
 func (m *manners) allGoAlong(statements []Statement) bool {
 	return !slices.ContainsFunc(statements, func(s Statement) bool { return !m.goesAlong(s.Query.SQL) })
 }

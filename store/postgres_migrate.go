@@ -11,13 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Migrate creates a namespace or brings it up to date. Many may do so at the same moment, also
-// through a connection pooler in transaction mode (PgBouncer). The role needs to create the schema,
-// or to own it where it exists.
+// Migrate creates a namespace or brings it up to date. Many programs may call it at the same
+// moment, also through a connection pooler in transaction mode (PgBouncer). The role needs the
+// privilege to create the schema, or must own the schema if it exists.
 //
-// A step that waits for a lock makes everybody wait who comes after it. So it gives up soon, says
-// so in the log, and tries again until ctx ends. A namespace with a newer schema stays as it is:
-// see [SchemaError].
+// A step that waits for a lock holds up everybody who comes after it. The step therefore gives up
+// soon. Migrate logs this and tries again until ctx ends. A namespace with a newer schema stays as
+// it is: see [SchemaError].
 func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	o = o.withDefaults()
 	found, err := prepare(ctx, pool, o)
@@ -27,8 +27,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	return found.check(o)
 }
 
-// prepare returns the settings of a namespace, which it creates or brings up to date first where
-// that is needed.
+// prepare returns the settings of a namespace. If needed, it first creates the namespace or brings
+// it up to date.
 func prepare(ctx context.Context, pool *pgxpool.Pool, o Options) (settings, error) {
 	if err := o.check(); err != nil {
 		return settings{}, err
@@ -59,22 +59,22 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, o Options, found settings,
 	return err
 }
 
-// The wait for a lock begins short, because commits wait behind it. It grows, because Postgres
-// sends autovacuum away only for who has waited for a second.
+// The first wait for a lock is short, because commits wait behind it. Later waits are longer,
+// because Postgres stops autovacuum only for a session that has waited for a second.
 const (
 	shortestLockTimeout = 250 * time.Millisecond
 	longestLockTimeout  = 2 * time.Second
 	longestPause        = 5 * time.Second
 )
 
-// turn is the wait for the moment at which a step can be made.
+// turn counts the tries of a step and waits between them.
 type turn struct{ tries int }
 
 func (t *turn) lockTimeout() time.Duration {
 	return min(shortestLockTimeout<<min(t.tries, 8), longestLockTimeout)
 }
 
-// comes waits before another try, and tells whether there is to be one.
+// comes waits before another try. It returns false if there must not be another.
 func (t *turn) comes(ctx context.Context, o Options, err error) bool {
 	pause := t.lockTimeout() / 2
 	switch stateOf(err) {
@@ -98,8 +98,8 @@ func (t *turn) comes(ctx context.Context, o Options, err error) bool {
 	}
 }
 
-// MigrationSQL returns the SQL that creates a namespace from nothing, as one transaction, for those
-// who want to read it or run it themselves.
+// MigrationSQL returns the SQL that creates a namespace from nothing, as one transaction. People
+// may read it, or run it themselves.
 func MigrationSQL(o Options) (string, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {

@@ -14,23 +14,23 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// pools are the connections of a store. All are made from a copy of one configuration, and all
-// belong to one server: when that changes, all of them are closed.
+// pools are the connections of a store. All are made from a copy of one configuration. All belong
+// to one server. When the server changes, all connections to the former one are closed.
 type pools struct {
-	// work is for commits and reads. What users have in hand runs here, so all of it may be busy
-	// for long.
+	// work is for commits and reads. Code of users runs here, so all its connections may be busy for
+	// long.
 	work *pgxpool.Pool
-	// control is for ownership: no SQL of users runs there.
+	// control is for ownership. No SQL of users runs here.
 	control *pgxpool.Pool
-	// pulse has the one connection that looks at the server twice a second, and waits for nobody.
+	// pulse has one connection, which looks at the server twice a second. It waits for nobody.
 	pulse *pgxpool.Pool
 
 	logger *slog.Logger
 	links  links
 	server current
 	health health
-	// durability is what a fresh session has for synchronous_commit, as of the pulse's last new
-	// connection.
+	// durability is the value of synchronous_commit in a fresh session, as read by the pulse's last
+	// new connection.
 	durability atomic.Pointer[string]
 	stop       func()
 }
@@ -38,17 +38,17 @@ type pools struct {
 const (
 	controlConnections = 2
 	pulseConnections   = 1
-	// pulseLifetime is how long a connection of the pulse may last. A new one shows where the name
-	// of the service leads now.
+	// pulseLifetime is how long a connection of the pulse may last. A new connection shows where the
+	// name of the service leads now.
 	pulseLifetime = 10 * time.Second
-	// pingTimeout bounds the look at a connection that has been idle: a network that forgets
-	// connections does not say so.
+	// pingTimeout bounds the check of a connection that has been idle. A network that drops
+	// connections does not report it.
 	pingTimeout = 2 * time.Second
 	// closeGrace is how long work may go on after Close.
 	closeGrace = 5 * time.Second
 )
 
-// openPools prepares connections like those of the given pool, and begins to look at the server.
+// openPools prepares connections like those of the given pool, and begins to watch the server.
 func openPools(given *pgxpool.Pool, o Options) (*pools, error) {
 	p := &pools{logger: o.Logger, stop: func() {}}
 	for _, pool := range []struct {
@@ -80,7 +80,8 @@ func openPools(given *pgxpool.Pool, o Options) (*pools, error) {
 	return p, nil
 }
 
-// configure changes what we rely on and leaves everything else as the user has it, hooks included.
+// configure changes the settings that the store relies on. It keeps everything else that the user
+// has set, including hooks.
 func (p *pools) configure(c *pgxpool.Config, name string) *pgxpool.Config {
 	setParameters(c.ConnConfig.RuntimeParams, name)
 	if c.PingTimeout == 0 {
@@ -110,7 +111,7 @@ func (p *pools) configure(c *pgxpool.Config, name string) *pgxpool.Config {
 	return c
 }
 
-// parameters are what our SQL and pgx rely on. They are those that PgBouncer passes on.
+// parameters are the settings that our SQL and pgx rely on. PgBouncer passes them on.
 var parameters = map[string]string{
 	"client_encoding":             "UTF8",
 	"DateStyle":                   "ISO",
@@ -118,8 +119,8 @@ var parameters = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// setParameters sets what a session begins with. It goes before what is set for the role or the
-// database.
+// setParameters sets the parameters that a session begins with. They take precedence over settings
+// of the role or the database.
 func setParameters(params map[string]string, name string) {
 	for parameter, value := range parameters {
 		for given := range params {
@@ -134,8 +135,8 @@ func setParameters(params map[string]string, name string) {
 	}
 }
 
-// checkParameters refuses a session that is not as we need it, as the server reports it. A pooler
-// may report nothing.
+// checkParameters refuses a session that the server reports to have other parameters than we need.
+// A pooler may report nothing.
 func checkParameters(reported func(name string) string) error {
 	if encoding := reported("server_encoding"); encoding != "" && encoding != "UTF8" {
 		return fmt.Errorf("the database's encoding is %s, expected UTF8, since texts may hold any character: "+
@@ -150,9 +151,9 @@ func checkParameters(reported func(name string) string) error {
 	return nil
 }
 
-// noteDurability has each new connection tell what a fresh session has for synchronous_commit.
-// Behind a pooler a session may be one that others have changed, so it is reset first, unless a
-// hook of the pool's sets it.
+// noteDurability makes each new connection read the value of synchronous_commit in a fresh
+// session. Behind a pooler, others may have changed the session, so the setting is reset first. It
+// is not reset if the pool has a hook, because the hook may set it.
 func (p *pools) noteDurability(c *pgxpool.Config, hooked bool) {
 	sql := `select pg_catalog.current_setting('synchronous_commit')`
 	if !hooked {
@@ -173,7 +174,7 @@ func (p *pools) noteDurability(c *pgxpool.Config, hooked bool) {
 	}
 }
 
-// learn waits until it is known what a fresh session has for synchronous_commit.
+// learn waits until the value of synchronous_commit in a fresh session is known.
 func (p *pools) learn(ctx context.Context) error {
 	if p.durability.Load() != nil {
 		return nil
@@ -186,7 +187,7 @@ func (p *pools) learn(ctx context.Context) error {
 	return nil
 }
 
-// close ends all connections. What is still under way has a moment to finish.
+// close ends all connections. Work that is under way has closeGrace to finish.
 func (p *pools) close() {
 	p.stop()
 	defer time.AfterFunc(closeGrace, func() { p.links.cut(server{}) }).Stop()

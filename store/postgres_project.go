@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// firstModel is the read model that has its turn first, nil if there is none.
+// firstModel returns the read model that runs first, or nil if there is none.
 func (c *Commit) firstModel() *ReadModel {
 	switch {
 	case len(c.Statements) > 0:
@@ -18,7 +18,7 @@ func (c *Commit) firstModel() *ReadModel {
 	return nil
 }
 
-// inTime runs what projections want in the transaction, in the time that they may take.
+// inTime runs the statements and handlers of projections in the transaction, within c.Patience.
 func (c *Commit) inTime(ctx context.Context, tx pgx.Tx, path *searchPath, noticed func(*ReadModel, error) bool) error {
 	if c.Patience > 0 {
 		limited, cancel := context.WithTimeout(ctx, c.Patience)
@@ -31,7 +31,7 @@ func (c *Commit) inTime(ctx context.Context, tx pgx.Tx, path *searchPath, notice
 	return nil
 }
 
-// project runs what projections want in the transaction.
+// project runs the statements and handlers of projections in the transaction.
 func (c *Commit) project(ctx context.Context, tx pgx.Tx, path *searchPath, noticed func(*ReadModel, error) bool) error {
 	for _, m := range modelsIn([]*Commit{c}) {
 		if err := path.set(ctx, tx, m); err != nil {
@@ -55,7 +55,7 @@ func (c *Commit) project(ctx context.Context, tx pgx.Tx, path *searchPath, notic
 	return nil
 }
 
-// execute runs a statement of a projection that does not go along with its commit.
+// execute runs a statement of a projection in a transaction that is made step by step.
 func execute(ctx context.Context, tx pgx.Tx, s sendable) (err error) {
 	if endsTransactions(s.sql) {
 		err = errEndsTransaction
@@ -71,13 +71,14 @@ func execute(ctx context.Context, tx pgx.Tx, s sendable) (err error) {
 	return nil
 }
 
-// searchPath is what a transaction's search path is set to.
+// searchPath knows the current search path of a transaction.
 type searchPath struct {
 	of      func(*ReadModel) string
 	current string
 }
 
-// set makes it that of a read model, which is an exchange with Postgres unless it is that already.
+// set changes the search path to that of a read model. This is an exchange with Postgres, unless
+// the path is set already.
 func (p *searchPath) set(ctx context.Context, tx pgx.Tx, m *ReadModel) error {
 	path := p.of(m)
 	if path == p.current {

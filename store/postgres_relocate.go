@@ -11,21 +11,22 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// relocation is the transaction that gives all rows of a namespace their new places.
+// relocation is the transaction that moves all rows of a namespace to their new partitions and
+// positions.
 type relocation struct {
 	pgx.Tx
 	store      *Postgres
 	partitions int
 }
 
-// columns are those of the log but for their place.
+// columns are the columns of the log except position.
 var columns = strings.TrimPrefix(logColumns, "position, ")
 
-// The steps after the partitions of all aggregates are known. Only the big table is written anew;
-// nothing of the other tables can collide on its way. An event's place follows from the greatest
-// time so far in its old partition, since times go back there after a clock was wrong, and a time
-// from the future is none. A receipt with events goes where the last of them goes; its own time is
-// of another clock.
+// relocate has the steps that follow once the partitions of all aggregates are known. Only the
+// log, which is the big table, is written anew. Updating the other tables in place cannot violate
+// a key. Events are sorted by the running maximum of recorded_at in their old partition, because
+// times go back there after a clock was wrong. Times from the future are capped. A receipt with
+// events follows its last event, because its own time is from another clock.
 var relocate = []string{
 	`create temp table relocated on commit drop as
 		select a.partition, pg_catalog.row_number() over (partition by a.partition order by e.at, e.partition, e.position) as position,
@@ -89,7 +90,7 @@ func (r *relocation) exec(ctx context.Context, sql string, args ...any) error {
 	return err
 }
 
-// lock keeps everybody else out, and takes all the time that is needed from then on.
+// lock keeps everybody else out. It also lifts the time limits on the rest of the transaction.
 func (r *relocation) lock(ctx context.Context, timeout string) error {
 	_, err := r.Exec(ctx, `select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings
 		where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`)
@@ -103,14 +104,14 @@ func (r *relocation) lock(ctx context.Context, timeout string) error {
 		maestro.dead_letters`)
 }
 
-// placeAggregates makes the table of the aggregates with their new partitions. The hash is that of
-// package wire, so the aggregates come here and go back, some at a time.
+// placeAggregates makes a table of the aggregates and their new partitions. The hash is computed
+// by package wire, so the aggregates are read from Postgres and written back, some at a time.
 func (r *relocation) placeAggregates(ctx context.Context) error {
 	for _, sql := range []string{
 		`create temp table relocated_aggregates (aggregate_type text collate "C", aggregate_id text collate "C", partition smallint)
 			on commit drop`,
-		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or nothing
-		// of the kind.
+		// The subject of a dead letter is maestro.cmd.<partition>.<type>.<id>.<command>, or anything
+		// else.
 		`declare aggregates cursor for select aggregate_type, aggregate_id from maestro.log
 			union select aggregate_type, aggregate_id from maestro.snapshots
 			union select aggregate_type, aggregate_id from maestro.receipts

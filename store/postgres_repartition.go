@@ -9,24 +9,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Repartition changes the number of a namespace's partitions to that of the options, while nobody
-// works on it.
+// Repartition changes the number of a namespace's partitions to o.Partitions while no worker uses
+// it. If the namespace has that number already, it does nothing.
 //
-// It calls drain with the log as it is, whose error leaves everything as it was; then it gives all
-// rows the partition of their aggregate, in one transaction; then it calls rebuild with the log as
-// it has become. Until rebuild has succeeded, nobody can open the namespace: the next call with the
-// same number goes on there. Nothing is done where the namespace has that number already.
+// It first calls drain with the log as it is. If drain returns an error, everything stays as it
+// was. Then it moves all rows to the partitions of their aggregates, in one transaction. Then it
+// calls rebuild with the changed log. Until rebuild has succeeded, nobody can open the namespace.
+// The next call with the same number continues with rebuild.
 //
-// Within each new partition events stand in the order of their times, then of their old partition
-// and position, and positions count from 1 again. Where times go back in an old partition, or are
-// more than a minute in the future, the greatest one so far that is not counts: the events of an
-// aggregate keep their order. Cursors begin anew, with higher epochs than before, so that whoever
-// had opened the namespace earlier can commit nothing more. A receipt's position is that of the
-// command's last event, or of the new partition's last event at that time where the command had
-// none.
+// Within each new partition, events are in the order of their times, then of their old partition
+// and position. Positions count from 1 again. Times may go back in an old partition, or be more
+// than a minute in the future. The greatest earlier time that is not in the future then counts in
+// their place, so that the events of an aggregate keep their order. Cursors begin anew. Epochs are
+// higher than before, so that nobody who opened the namespace earlier can commit. The position of
+// a receipt is that of the command's last event. If the command had no events, it is the position
+// of the new partition's last event at that time.
 //
-// Postgres holds the log three times until it is done: as it was, sorted, and as it will be. Like
-// [Migrate] it takes a session of its own.
+// Until it is done, Postgres holds the log three times: as it was, sorted, and as it will be. Like
+// [Migrate], it takes a session of its own.
 func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebuild func(context.Context, *Postgres) error) error {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
@@ -39,7 +39,7 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 		switch found := m.found; {
 		case found.partitions == o.Partitions && found.maintenance == "":
 			return nil
-		case found.partitions == o.Partitions && found.maintenance == repartitioning: // the log has moved
+		case found.partitions == o.Partitions && found.maintenance == repartitioning: // only rebuild is left
 		case found.maintenance != "":
 			return found.unfinished(o.Namespace)
 		default:
@@ -54,7 +54,8 @@ func Repartition(ctx context.Context, pool *pgxpool.Pool, o Options, drain, rebu
 	})
 }
 
-// repartition moves all rows, if nobody acquires a partition between the call of drain and that.
+// repartition calls drain and then moves all rows. It fails if anybody acquired a partition in
+// between.
 func (s *Postgres) repartition(ctx context.Context, conn *pgx.Conn, partitions int, drain func(context.Context, *Postgres) error) error {
 	before, err := s.epochs(ctx, conn)
 	if err != nil {
@@ -71,7 +72,7 @@ func (s *Postgres) repartition(ctx context.Context, conn *pgx.Conn, partitions i
 	return s.evicting(ctx, move)
 }
 
-// epochs tell whether any partition was acquired between two moments.
+// epochs shows whether any partition was acquired between two moments.
 type epochs struct{ sum, highest int64 }
 
 func (s *Postgres) epochs(ctx context.Context, db querier) (e epochs, err error) {

@@ -9,13 +9,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Republish has rebuild publish the whole log anew while no worker can own a partition.
+// Republish calls rebuild, which publishes the whole log anew, while no worker can own a
+// partition.
 //
-// It calls check first, whose error leaves everything as it was. Then it sets the mark that keeps
-// workers out, makes owner the owner of all partitions, so that whoever had one can commit nothing
-// more, and forgets what is known to be published. It calls rebuild with the log and the rows of
-// all partitions, and takes the mark away when rebuild has succeeded. Until then nobody can open
-// the namespace, and the next call begins anew.
+// It first calls check. If check returns an error, everything stays as it was. Then it sets the
+// mark that keeps workers out. It makes owner the owner of all partitions, so that no former owner
+// can commit, and forgets which events are known to be published. It calls rebuild with the log
+// and the rows of all partitions. When rebuild has succeeded, it removes the mark. Until then
+// nobody can open the namespace, and the next call begins anew.
 func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string, check func(context.Context) error,
 	rebuild func(context.Context, *Postgres, []Partition) error,
 ) error {
@@ -38,7 +39,8 @@ func Republish(ctx context.Context, pool *pgxpool.Pool, o Options, owner string,
 	})
 }
 
-// shutOut sets the mark, after which nobody can acquire a partition, and then takes all of them.
+// shutOut sets the mark and then takes all partitions. Nobody can acquire a partition once the
+// mark is set.
 func (s *Postgres) shutOut(ctx context.Context, owner string) (rows []Partition, err error) {
 	_, err = s.pool.Exec(ctx, qualify(s.namespace, `update maestro.settings set maintenance = $1`), republishing)
 	if err != nil {
@@ -51,7 +53,8 @@ func (s *Postgres) shutOut(ctx context.Context, owner string) (rows []Partition,
 	return rows, err
 }
 
-// takeAll locks the rows in the order in which commits of several partitions do.
+// takeAll makes owner the owner of all partitions. It locks their rows in the same order as
+// commits of several partitions do.
 func (s *Postgres) takeAll(ctx context.Context, owner, lockTimeout string) (rows []Partition, err error) {
 	var batch pgx.Batch
 	batch.Queue(`select pg_catalog.set_config('lock_timeout', $1, true)`, lockTimeout)

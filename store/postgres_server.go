@@ -14,28 +14,31 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A name such as that of a service may lead to another server from one moment to the next, and for a while to the wrong one:
-// to a primary that was demoted, which can be read but not written, or to one that was replaced and does not know it. What is
-// connected to it does not notice. So every new connection is asked which server it belongs to, and so is the pulse's.
+// The name of a service may lead to another server from one moment to the next. For a while, it
+// may lead to the wrong server: a demoted primary, which can be read but not written, or a primary
+// that was replaced and does not know it. Existing connections do not notice. The store therefore
+// asks every new connection, and the pulse's connection, which server it belongs to.
 
 // errReadOnly says that the server takes no writes.
 var errReadOnly = errors.New("this Postgres takes no writes")
 
-// server tells one server from another, and a primary from what it was before a failover: each promotion begins a timeline.
+// server identifies a server. It also tells a primary before a failover from the one after it,
+// because each promotion begins a timeline.
 type server struct {
 	system, timeline string
 }
 
-// identity may be asked without privileges. A standby does not tell its timeline, nor does it matter.
+// identity needs no privileges. A standby does not tell its timeline, which does not matter.
 const identity = readOnlySetting + `, pg_catalog.pg_is_in_recovery()::text,
 	(select system_identifier::text from pg_catalog.pg_control_system()),
 	case when not pg_catalog.pg_is_in_recovery()
 		then pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end`
 
-// anonymous is what servers are asked that keep their identity to themselves, as some of those that are rented do.
+// anonymous is the query for servers that hide their identity, as some rented ones do.
 const anonymous = readOnlySetting + `, pg_catalog.pg_is_in_recovery()::text, '', ''`
 
-// identify asks a connection which server it belongs to. It is an error if that takes no writes.
+// identify asks a connection which server it belongs to. If the server takes no writes, the error
+// wraps errReadOnly.
 func identify(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 	answer, err := ask(ctx, conn, identity)
 	if slices.Contains([]string{"0A", "42", "55"}, firstTwo(stateOf(err))) { // not supported, not allowed, not there
@@ -54,7 +57,7 @@ func identify(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 
 func firstTwo(state string) string { return state[:min(2, len(state))] }
 
-// ask runs a query of one row of texts.
+// ask runs a query that returns one row of texts.
 func ask(ctx context.Context, conn *pgconn.PgConn, sql string) (row [4]string, err error) {
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
@@ -69,14 +72,15 @@ func ask(ctx context.Context, conn *pgconn.PgConn, sql string) (row [4]string, e
 	return row, nil
 }
 
-// current is the server that connections belong to, the zero value before the first.
+// current is the server that the connections belong to. It is the zero value before the first
+// connection.
 type current struct {
 	mu    sync.Mutex
 	known server
 }
 
-// admit looks at a new connection. One that belongs to a server without writes is refused, and pgx tries the next host of the
-// connection string, if it has others.
+// admit checks a new connection. If its server takes no writes, admit refuses it, and pgx tries
+// the next host of the connection string, if there is one.
 func (p *pools) admit(ctx context.Context, conn *pgconn.PgConn) error {
 	found, err := identify(ctx, conn)
 	if err != nil {
@@ -87,7 +91,8 @@ func (p *pools) admit(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// saw takes note of the server that a connection belongs to. If it is another than before, no connection to that is used again.
+// saw notes the server that a connection belongs to. If the server has changed, no connection to
+// the former one is used again.
 func (p *pools) saw(found server) {
 	p.server.mu.Lock()
 	former := p.server.known
@@ -100,15 +105,16 @@ func (p *pools) saw(found server) {
 	}
 }
 
-// leave closes all connections but those to a server. What is under way on them ends at once: its outcome is unknown, and is
-// found out where the connections lead now.
+// leave closes all connections except those to the given server. Calls under way on them end at
+// once. Their outcome is unknown, and their callers find it out over new connections.
 func (p *pools) leave(but server) {
 	p.work.Reset()
 	p.control.Reset()
 	p.links.cut(but)
 }
 
-// leaveReadOnly makes a pool let go of a connection on which a statement was refused because the transaction is read-only.
+// leaveReadOnly makes a pool drop a connection after the server refused a statement because the
+// transaction is read-only.
 func leaveReadOnly(c *pgxpool.Config) {
 	const key = "maestro: read-only"
 	onError := c.ConnConfig.OnPgError
@@ -134,7 +140,8 @@ func leaveReadOnly(c *pgxpool.Config) {
 	}
 }
 
-// links are the network connections below those of the pools, with the server at the other end.
+// links are the network connections below those of the pools, each with the server at the other
+// end.
 type links struct {
 	mu  sync.Mutex
 	all map[*link]server
@@ -179,7 +186,8 @@ func (l *links) is(at *link, to server) {
 	}
 }
 
-// belongs notes the server at the other end of a connection, which may be wrapped, as TLS does.
+// belongs notes the server at the other end of a connection. The connection may be wrapped, for
+// example by TLS.
 func (l *links) belongs(conn net.Conn, to server) {
 	for {
 		switch c := conn.(type) {
@@ -194,7 +202,8 @@ func (l *links) belongs(conn net.Conn, to server) {
 	}
 }
 
-// cut closes all connections to other servers than one. Those of which it is not known yet are about to be asked.
+// cut closes all connections except those to the given server. It spares connections whose server
+// is not known yet, because they are about to be asked.
 func (l *links) cut(but server) {
 	l.mu.Lock()
 	var closing []*link

@@ -9,19 +9,20 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// settings are what a namespace was created with, its schema's version, and what is under way that
-// keeps workers out.
+// settings are the numbers that a namespace was created with, the version of its schema, and the
+// maintenance that keeps workers out.
 type settings struct {
 	version, leastProgram       int
 	partitions, eventPartitions int
-	maintenance                 string // "" if nothing is
+	maintenance                 string // "" for none
 }
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// readSettings returns the zero value for a namespace that does not exist.
+// readSettings returns the settings of a namespace, or the zero value if the namespace does not
+// exist.
 func readSettings(ctx context.Context, db querier, namespace string) (found settings, err error) {
 	err = db.QueryRow(ctx, `select version, least_program, partitions, event_partitions, maintenance from `+
 		versionTable(namespace)+`, `+pgx.Identifier{namespace, "settings"}.Sanitize(),
@@ -36,7 +37,7 @@ func readSettings(ctx context.Context, db querier, namespace string) (found sett
 	return found, nil
 }
 
-// usable tells whether the namespace is what the options ask for, and whole.
+// usable returns an error if the namespace does not match the options or is under maintenance.
 func (found settings) usable(o Options) error {
 	if err := found.check(o); err != nil || found.maintenance == "" {
 		return err
@@ -44,8 +45,8 @@ func (found settings) usable(o Options) error {
 	return found.unfinished(o.Namespace)
 }
 
-// check tells whether the namespace is what the options ask for, and one that this program can use.
-// A newer schema is, if its last step says so.
+// check returns an error if the namespace does not match the options, or if this program cannot
+// use its schema. A newer schema can be used if its last step allows that.
 func (found settings) check(o Options) error {
 	switch known := len(o.schema()); {
 	case found.leastProgram > known:

@@ -10,18 +10,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Setup prepares a read model, and records that it is kept: it makes the model's schema, runs its
-// SQL there, and makes a view for readers of each table and view that it finds there afterwards.
-// All of it is one transaction, and nobody else does the same meanwhile. It runs again at each
-// start, so the model's SQL must be able to: "create table if not exists".
+// Setup prepares a read model, and records that the namespace keeps it. It creates the model's
+// schema, runs the model's SQL there, and then makes a view for readers of each table and view in
+// the schema. All of this is one transaction, which only one program runs at a time. Setup runs at
+// each start, so the model's SQL must allow that: "create table if not exists".
 //
-// A schema of that name that is not the model's own is an error, and is left as it is. So is a role
-// that may not create schemas; the error then says what a person who may has to do.
+// If a schema of that name exists and is not the model's own, Setup returns an error and leaves
+// the schema as it is. If the role may not create schemas, the error says what a person with that
+// privilege has to do.
 //
-// Even "create index if not exists" waits for those who write to its table. A process that was
-// frozen in the middle of its projections would hold it up for good: after a second the sessions
-// that are in the middle of a commit are ended, as [Postgres.Acquire] does. Any other session that
-// holds a lock in the way makes it an error after half a minute.
+// Even "create index if not exists" waits for everybody who writes to its table. A process that
+// was frozen in the middle of its projections would hold it up forever. After a second, Setup
+// therefore ends the sessions that are in the middle of a commit, as [Postgres.Acquire] does. If
+// any other session holds the lock, Setup returns an error after half a minute.
 func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
 	if err := m.Check(s.namespace); err != nil {
 		return err
@@ -32,8 +33,8 @@ func (s *Postgres) Setup(ctx context.Context, m *ReadModel) error {
 	}))
 }
 
-// evicting works with a short limit to each wait for a lock. If that is not enough it ends the
-// sessions that are in the middle of a commit, and works once more with a long limit.
+// evicting calls work with a short limit on each wait for a lock. If that is not enough, it ends
+// the sessions that are in the middle of a commit, and calls work once more with a long limit.
 func (s *Postgres) evicting(ctx context.Context, work func(lockTimeout string) error) error {
 	err := work("1s")
 	if isLocked(err) {
@@ -45,7 +46,8 @@ func (s *Postgres) evicting(ctx context.Context, work func(lockTimeout string) e
 	return err
 }
 
-// setupSQL is one round trip: a process that freezes meanwhile leaves nothing open.
+// setupSQL returns the SQL of Setup. It is sent in one round trip, so that a process that freezes
+// meanwhile leaves no open transaction.
 func (s *Postgres) setupSQL(m *ReadModel, lockTimeout string) string {
 	own := `select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);`
 	return own + `
@@ -57,7 +59,7 @@ func (s *Postgres) setupSQL(m *ReadModel, lockTimeout string) string {
 		;` + own + viewsSQL(s.namespace, m) + recordSQL(s.namespace, m)
 }
 
-// recordSQL has everybody know who reads the log that this read model is kept.
+// recordSQL records that this read model is kept. Everybody who reads the log can see the record.
 func recordSQL(namespace string, m *ReadModel) string {
 	aggregates := make([]string, len(m.Aggregates))
 	for i, name := range m.Aggregates {
@@ -69,7 +71,7 @@ func recordSQL(namespace string, m *ReadModel) string {
 }
 
 // ReadModels returns the newest version of each read model that somebody has set up in the
-// namespace, by name. They have no SQL.
+// namespace, by name. The read models have no SQL.
 func (s *Postgres) ReadModels(ctx context.Context) ([]ReadModel, error) {
 	rows, _ := s.control.Query(ctx, qualify(s.namespace, `select distinct on (name) name, version, aggregates from maestro.projections
 		order by name, version desc`)) // its error is that of the rows
@@ -82,7 +84,8 @@ func (s *Postgres) ReadModels(ctx context.Context) ([]ReadModel, error) {
 	return models, nil
 }
 
-// claimSQL makes a schema with a comment, or makes sure that the one that is there has it.
+// claimSQL creates a schema with a comment. If the schema exists, it makes sure that the schema
+// has that comment.
 func claimSQL(schema, comment string) string {
 	return do(`
 		declare
@@ -99,8 +102,8 @@ func claimSQL(schema, comment string) string {
 		end`, "$schema", schema, "$comment", comment)
 }
 
-// viewsSQL makes the views for readers. A view that shows its table as it is already is not made
-// again, because that would wait for everybody who reads it.
+// viewsSQL makes the views for readers. It does not make a view again that shows its table
+// correctly already, because that would wait for everybody who reads the view.
 func viewsSQL(namespace string, m *ReadModel) string {
 	return do(`
 		declare
@@ -134,7 +137,7 @@ func viewsSQL(namespace string, m *ReadModel) string {
 		end`, "$schema", m.Schema(namespace), "$read", ReadSchema(namespace), "$ours", m.commentOfAny(namespace))
 }
 
-// do is code with literals in the place of its variables.
+// do returns a "do" statement with the code, in which literals replace the variables.
 func do(code string, variables ...string) string {
 	for i := 1; i < len(variables); i += 2 {
 		variables[i] = literal(variables[i])
@@ -142,7 +145,7 @@ func do(code string, variables ...string) string {
 	return "do " + literal(strings.NewReplacer(variables...).Replace(code)) + ";\n"
 }
 
-// explainSetup says what to do about a read model that could not be prepared.
+// explainSetup adds to the error of a failed Setup what to do about it.
 func (s *Postgres) explainSetup(m *ReadModel, err error) error {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
@@ -158,7 +161,7 @@ func (s *Postgres) explainSetup(m *ReadModel, err error) error {
 	return err
 }
 
-// schemaSQL is what makes the schemas of a read model for the role that works here.
+// schemaSQL returns the SQL that creates the schemas of a read model for the role that works here.
 func (s *Postgres) schemaSQL(m *ReadModel) string {
 	role := pgx.Identifier{s.pool.Config().ConnConfig.User}.Sanitize()
 	one := func(schema, comment string) string {

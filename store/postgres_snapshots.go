@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// The inner query cannot be merged into the outer one (offset), so that each event is looked up by its key.
+// snapshotsStatement saves snapshots. "offset 0" keeps the planner from merging the inner query
+// into the outer one, so that Postgres looks each event up by its key.
 const snapshotsStatement = `
 	insert into maestro.snapshots as old (partition, aggregate_type, aggregate_id, sequence, version, body)
 	select $1, q.aggregate_type, q.aggregate_id, q.sequence, q.version, q.body

@@ -19,7 +19,8 @@ type sendable struct {
 	arguments []any
 }
 
-// sending gives the statements of a read model one after the other, as they are to be sent.
+// sending calls send with the statements of a read model one after the other, in the order in
+// which they must be sent.
 func sending(ctx context.Context, conn *pgx.Conn, m *ReadModel, group []*Commit, send func(sendable) error) error {
 	var sorted []sendable
 	for _, c := range group {
@@ -56,7 +57,7 @@ func sending(ctx context.Context, conn *pgx.Conn, m *ReadModel, group []*Commit,
 	return nil
 }
 
-// keyOf is the key of the row that a statement writes, equal for equal arguments.
+// keyOf returns the key of the row that a statement writes. Equal arguments have equal keys.
 func keyOf(m *ReadModel, arguments []any) (string, error) {
 	var key []byte
 	for _, n := range m.SortedBy {

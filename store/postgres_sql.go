@@ -7,26 +7,29 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// lockTimeout holds for the rest of the transaction.
+// lockTimeout sets the limit on each wait for a lock, for the rest of the transaction.
 const lockTimeout = `select pg_catalog.set_config('lock_timeout', '1s', true)`
 
-// What holds for the SQL of projections, for the rest of the transaction: where it finds its
-// tables, whose turn it is, and that a lock which one partition's statement waits for does not hold
-// up the others in the transaction.
+// These settings hold for the SQL of projections, for the rest of the transaction. setPath says
+// where the SQL finds its tables. takeLock waits for the turn of a contended read model. impatient
+// limits the wait for a lock, so that the statement of one partition does not hold up the others
+// in the transaction.
 const (
 	setPath   = `select pg_catalog.set_config('search_path', $1, true)`
 	takeLock  = `select pg_catalog.pg_advisory_xact_lock($1)`
 	impatient = `select pg_catalog.set_config('lock_timeout', '100ms', true)`
 )
 
-// setDurability is the last of a commit that goes along with SQL of projections.
+// setDurability is the last statement of a commit that shares its transaction with SQL of
+// projections.
 const setDurability = `select pg_catalog.set_config('` + durabilitySetting + `', $1, true)`
 
 const readOnlySetting = `select pg_catalog.current_setting('transaction_read_only')`
 
-// statements are the SQL of one namespace. Calls of Postgres's functions name their schema:
-// Postgres takes the function that fits best, and one that somebody else made in schema public for
-// just these types would be it. Where unnest has several arguments it is none, but syntax.
+// statements are the SQL of one namespace. Every call of a Postgres function names the schema of
+// the function. Without the schema, Postgres would take the function that fits best, which could
+// be one that somebody made in schema public for exactly these types. unnest with several
+// arguments has no schema, because it is syntax and not a function.
 type statements struct {
 	partition, rows, acquire, evict               string
 	advance, receipts, events, snapshots, dead    string
@@ -37,7 +40,7 @@ type statements struct {
 const partitionColumns = `partition, owner, epoch, layout, position, published_position, event_stream, command_stream,
 	command_cursor, cursor_time, recorded_at, pg_catalog.clock_timestamp()`
 
-// eventColumns are read, logColumns are written.
+// eventColumns are read. logColumns are written.
 const eventColumns = `position, aggregate_type, aggregate_id, sequence, type, version, body, metadata, recorded_at`
 
 const logColumns = `position, aggregate_type, aggregate_id, sequence, type, version, codec, body, metadata, recorded_at`
@@ -45,21 +48,22 @@ const logColumns = `position, aggregate_type, aggregate_id, sequence, type, vers
 func newStatements(namespace string) statements {
 	in := func(sql string) string { return qualify(namespace, sql) }
 	return statements{
-		// Whoever has opened the namespace with another number of partitions finds none, and
-		// without its row commits nothing.
+		// A process that opened the namespace with another partition count gets no row, so it can
+		// neither acquire nor commit.
 		partition: in(`select ` + partitionColumns + ` from maestro.partitions
 			where partition = $1 and exists (select from maestro.settings where partitions = $2)
 				and pg_catalog.current_setting('transaction_read_only') = 'off'`),
 		rows: in(`select ` + partitionColumns + ` from maestro.partitions
 			where exists (select from maestro.settings where partitions = $1) order by partition`),
-		// The lock on the settings makes whoever sets the mark wait for this, and this see the
-		// mark. A time from the future does not stay: the next owner would go on from there.
+		// The lock on the settings row makes a maintenance command wait for this statement before it
+		// sets its mark, and makes this statement see the mark. A time from the future is corrected,
+		// because the next owner would go on from there.
 		acquire: in(`update maestro.partitions set owner = $2, epoch = epoch + 1,
 				recorded_at = case when recorded_at > pg_catalog.clock_timestamp() + interval '1 minute'
 					then pg_catalog.clock_timestamp() + interval '1 minute' else recorded_at end
 			where partition = $1 and exists (select from maestro.settings where partitions = $3 and maintenance = '' for share)
 			returning ` + partitionColumns),
-		// xmax of the row that others see is the transaction that is changing it. Null stands for
+		// The xmax that others see in a row is the transaction that is changing the row. Null stands for
 		// all partitions.
 		evict: in(`select pg_catalog.pg_terminate_backend(l.pid) from maestro.partitions p
 			join pg_catalog.pg_locks l on l.locktype = 'transactionid' and l.transactionid = p.xmax
@@ -67,8 +71,8 @@ func newStatements(namespace string) statements {
 			where p.partition = $1 or $1 is null`),
 
 		advance: in(advanceStatement),
-		// unnest in the select list has no intermediate table, unlike in the from clause: 5 to 10%
-		// quicker.
+		// unnest in the select list needs no intermediate table, unlike unnest in the from clause. It is
+		// 5 to 10% quicker.
 		lend:     in(`select maestro.lend($1, $2)`),
 		takeBack: in(`select maestro.take_back($1, $2)`),
 		receipts: in(`insert into maestro.receipts (partition, aggregate_type, aggregate_id, command_id, status, sequence,
@@ -99,8 +103,8 @@ func newStatements(namespace string) statements {
 					and r.command_id = q.command_id
 				offset 0
 			) r`),
-		// By their place in the table, so that no plan can read all of it. With event partitions a
-		// place is one in each table, hence the second condition.
+		// Rows are deleted by ctid, so that no plan can read the whole table. With event partitions, a
+		// ctid exists once in each table, so the condition is repeated.
 		prune: in(`delete from maestro.receipts where ` + isOld + ` and ctid = any (array(
 			select ctid from maestro.receipts where ` + isOld + ` order by at limit $3))`),
 		redate: in(`update maestro.receipts set at = pg_catalog.now() where ` + isNotYet + ` and ctid = any (array(
@@ -108,8 +112,8 @@ func newStatements(namespace string) statements {
 	}
 }
 
-// pageOf reads events in an order, up to a number of them, and not beyond the event with which they
-// have PageBytes. The length of a body is known without reading it.
+// pageOf returns SQL that reads events in an order. A page ends at the limit, or with the event
+// that brings it to PageBytes. Postgres knows the length of a body without reading it.
 func pageOf(from, order, limit string) string {
 	return `select ` + eventColumns + ` from (
 			select *, pg_catalog.sum(pg_catalog.octet_length(body)) over (order by ` + order + ` rows unbounded preceding) as upto
@@ -117,7 +121,7 @@ func pageOf(from, order, limit string) string {
 		) sized where upto - pg_catalog.octet_length(body) < ` + strconv.Itoa(PageBytes) + ` order by ` + order
 }
 
-// qualify puts a namespace in the place of maestro.
+// qualify replaces the schema maestro by the namespace.
 func qualify(namespace, sql string) string {
 	return strings.ReplaceAll(sql, "maestro.", pgx.Identifier{namespace}.Sanitize()+".")
 }

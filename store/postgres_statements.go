@@ -11,25 +11,27 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The SQL of a projection names its tables without a schema. Postgres finds them when it prepares
-// the statement, which would be before the transaction says what the search path is. So each
-// connection prepares each statement beforehand, where that is said, and knows it by its schema and
-// text: one text of two projections is two statements. When a statement runs, the search path is
-// the same as when it was prepared; with another one, Postgres would analyse it anew each time.
+// The SQL of a projection names its tables without a schema. Postgres resolves the names when it
+// prepares the statement. In a shared transaction that would be before the transaction sets the
+// search path. Each connection therefore prepares each statement beforehand, with the search path
+// set, and knows it by search path and text. Two projections with the same text have two
+// statements. A statement must run with the search path that it was prepared with. With another
+// one, Postgres would analyse it anew each time.
 
-// maxPrepared is how many statements a connection keeps, so that a projection which puts values
-// into its SQL does not fill Postgres.
+// maxPrepared is how many statements a connection keeps. The limit keeps a projection that puts
+// values into its SQL from filling Postgres's memory.
 const maxPrepared = 256
 
-// What keeps statements from going along with their commit, which is then made step by step.
+// These errors keep statements from sharing a transaction with other commits. The commit is then
+// made step by step.
 var (
 	errManyStatements    = errors.New("projections have more statements than a connection keeps")
 	errTransactionAtRisk = errors.New("a statement may end the transaction, which others share, or change the session")
 )
 
-// queueStatements puts what projections want into a batch behind the commits, one read model after
-// the other, and makes it known to the connection. It returns whose each of the queries is, after
-// the first.
+// queueStatements adds the statements of projections to a batch, behind the commits, one read
+// model after the other. It first prepares them on the connection. whose has the read model of
+// each query that it adds, after the first.
 func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch, group []*Commit) (whose []*ReadModel, err error) {
 	models := modelsIn(group)
 	if len(models) == 0 {
@@ -53,12 +55,12 @@ func (s *Postgres) queueStatements(ctx context.Context, conn *pgx.Conn, batch *p
 			return nil, err
 		}
 	}
-	batch.Queue(setDurability, s.pools.durability.Load()) // a function that a statement calls may have changed it
+	batch.Queue(setDurability, s.pools.durability.Load()) // a function called by a statement may have changed it
 	return append(whose, models[len(models)-1]), nil
 }
 
-// modelsIn are the read models whose statements go along with commits, in the order in which they
-// come.
+// modelsIn returns the read models of the commits' statements, in the order of their first
+// statements.
 func modelsIn(group []*Commit) (models []*ReadModel) {
 	for _, c := range group {
 		for _, statement := range c.Statements {
@@ -70,7 +72,8 @@ func modelsIn(group []*Commit) (models []*ReadModel) {
 	return models
 }
 
-// prepared are the statements that a connection knows, by search path and text.
+// prepared are the names of the statements that a connection has prepared, by search path and
+// text.
 type prepared map[struct{ path, sql string }]string
 
 func preparedOn(conn *pgx.Conn) prepared {
@@ -84,7 +87,7 @@ func preparedOn(conn *pgx.Conn) prepared {
 	return known
 }
 
-// prepare makes a statement known to the connection with a search path, and returns its name.
+// prepare prepares a statement on the connection with a search path, and returns its name.
 func (known prepared) prepare(ctx context.Context, conn *pgx.Conn, path, sql string) (name string, err error) {
 	key := struct{ path, sql string }{path, sql}
 	switch name = known[key]; {
@@ -92,7 +95,7 @@ func (known prepared) prepare(ctx context.Context, conn *pgx.Conn, path, sql str
 		return name, nil
 	case len(known) == maxPrepared:
 		return "", errManyStatements
-	case !goesAlong(sql): // and has become so when it was rewritten
+	case !goesAlong(sql): // a QueryRewriter may have produced a risky statement
 		return "", errTransactionAtRisk
 	}
 	name = "maestro_" + strconv.Itoa(len(known)+1)
@@ -112,7 +115,8 @@ func (known prepared) prepare(ctx context.Context, conn *pgx.Conn, path, sql str
 	return name, err
 }
 
-// rewritten is a statement as Postgres gets it, such as one with pgx.NamedArgs.
+// rewritten returns a statement as Postgres gets it. A query rewriter such as pgx.NamedArgs may
+// have changed it.
 func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql string, arguments []any, err error) {
 	if len(q.Arguments) > 0 {
 		if rewriter, is := q.Arguments[0].(pgx.QueryRewriter); is {
@@ -122,10 +126,10 @@ func rewritten(ctx context.Context, conn *pgx.Conn, q *pgx.QueuedQuery) (sql str
 	return q.SQL, q.Arguments, nil
 }
 
-// errEndsTransaction refuses a statement.
+// errEndsTransaction says why a statement is refused.
 var errEndsTransaction = errors.New("the transaction is that of the events: SQL of a projection must not begin, end or divide it")
 
-// endsTransactions tells whether a statement is about transactions.
+// endsTransactions tells whether a statement begins, ends or divides a transaction.
 func endsTransactions(sql string) bool {
 	switch firstWord(sql) {
 	case "abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start":
@@ -134,7 +138,7 @@ func endsTransactions(sql string) bool {
 	return false
 }
 
-// firstWord is the word that a statement begins with, in small letters.
+// firstWord returns the first word of a statement, in small letters.
 func firstWord(sql string) string {
 	for {
 		sql = strings.TrimLeft(sql, " \t\n\r\f\v;")
@@ -153,7 +157,8 @@ func firstWord(sql string) string {
 	}
 }
 
-// afterComment is what follows a comment, in which there may be others.
+// afterComment returns the rest of the SQL after its leading comment. Comments may contain other
+// comments.
 func afterComment(sql string) string {
 	for depth := 0; ; {
 		opens, closes := strings.Index(sql, "/*"), strings.Index(sql, "*/")

@@ -8,25 +8,25 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// doubt is how far the clocks of the store and of whoever prunes may be apart. When they are
-// further apart one of them is wrong, and to forget a receipt too early cannot be undone.
+// doubt is how far apart the clocks of the store and of the caller of Prune may be. If they are
+// further apart, one of them is wrong, and forgetting a receipt too early cannot be undone.
 const doubt = time.Hour
 
-// The conditions for receipts that are too old, and for those that are from the future: a clock was
-// wrong when they were made. $1 is the clock of whoever prunes, $2 the age in seconds.
+// isOld selects the receipts that are too old. isNotYet selects the receipts from the future,
+// which were made while a clock was wrong. $1 is the clock of the caller, $2 the age in seconds.
 const (
 	agreed   = `pg_catalog.now() between $1::timestamptz - interval '1 hour' and $1::timestamptz + interval '1 hour'`
 	isOld    = `at < pg_catalog.now() - pg_catalog.make_interval(secs => $2) and ` + agreed
 	isNotYet = `at > pg_catalog.now() + interval '1 hour' and ` + agreed
 )
 
-// Prune forgets about limit of the receipts that are older than an age by Postgres's clock, the
-// oldest first, and returns how many; fewer than limit were all. The same commands, if they come
-// again, are new ones. A receipt that is more than an hour in the future is dated anew, so that it
-// is forgotten one day.
+// Prune deletes receipts that are older than age by Postgres's clock, the oldest first and about
+// limit at most. It returns how many were deleted; fewer than limit means none are left. A command
+// whose receipt was deleted counts as new when it comes again. A receipt that is more than an hour
+// in the future gets the current time, so that it is deleted one day.
 //
-// Wall is what the caller's clock says. While that and Postgres's differ by more than an hour
-// nothing is forgotten.
+// wall is the time of the caller's clock. If it differs from Postgres's clock by more than an
+// hour, Prune deletes nothing.
 func (s *Postgres) Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (pruned int, err error) {
 	var batch pgx.Batch
 	batch.Queue(s.sql.redate, wall, limit)
@@ -45,7 +45,7 @@ func (s *Postgres) Prune(ctx context.Context, age time.Duration, wall time.Time,
 	return pruned, nil
 }
 
-// Prune forgets at most limit of the receipts that are older than an age, and returns how many.
+// Prune deletes at most limit of the receipts that are older than age, and returns how many.
 func (m *Memory) Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (pruned int, err error) {
 	now := time.Now()
 	if now.Sub(wall).Abs() > doubt {

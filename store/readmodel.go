@@ -10,48 +10,48 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ReadModel is one version of a projection. Its tables live in a schema of their own, whose name is
-// made of the namespace, the projection and the version.
+// ReadModel is one version of a projection. Its tables live in a schema of their own. The name of
+// the schema consists of the namespace, the projection and the version.
 type ReadModel struct {
-	// Name and Version are the projection's.
+	// Name and Version are those of the projection.
 	Name    string
 	Version int
-	// Using are other schemas whose tables, functions and types its SQL may name without their
-	// schema.
+	// Using are other schemas. The read model's SQL may name their tables, functions and types
+	// without the schema.
 	Using []string
-	// SortedBy, if there are any, are the arguments of its statements, counted from 1, that say
-	// which row a statement writes. Statements are sent in the order of these keys.
+	// SortedBy are the numbers, from 1, of the arguments that say which row a statement writes. If
+	// there are any, statements are sent in the order of these keys.
 	SortedBy []int
-	// Aggregates are the types whose events it takes.
+	// Aggregates are the types of aggregates whose events it takes.
 	Aggregates []string
-	// Setup is the SQL that creates what the projection writes to. It may be empty.
+	// Setup is the SQL that creates the projection's tables. It may be empty.
 	Setup string
 }
 
-// Statement is SQL of a read model that goes along with a commit.
+// Statement is SQL of a read model that is part of a commit.
 type Statement struct {
 	Model *ReadModel
 	Query *pgx.QueuedQuery
 }
 
-// Handler is code of a read model that works in the transaction of a commit.
+// Handler is code of a read model that runs in the transaction of a commit.
 type Handler struct {
 	Model *ReadModel
 	Run   func(ctx context.Context, tx pgx.Tx) error
 }
 
-// Schema is the name of the schema that holds the read model's tables.
+// Schema returns the name of the schema that holds the read model's tables.
 func (m *ReadModel) Schema(namespace string) string {
 	return namespace + "_" + m.Name + "_" + strconv.Itoa(m.Version)
 }
 
-// ReadSchema is the name of the schema that holds a namespace's views for readers.
+// ReadSchema returns the name of the schema that holds a namespace's views for readers.
 func ReadSchema(namespace string) string { return namespace + "_read" }
 
 // maxName is the longest name that Postgres keeps, in bytes.
 const maxName = 63
 
-// Check tells what is wrong with a read model in a namespace. The namespace may be empty where it
+// Check returns what is wrong with a read model in a namespace. The namespace may be empty if it
 // is not known yet.
 func (m *ReadModel) Check(namespace string) error {
 	var errs []error
@@ -79,27 +79,27 @@ func (m *ReadModel) Check(namespace string) error {
 	return errors.Join(errs...)
 }
 
-// ourComment is how the comments on all schemas of read models begin.
+// ourComment begins the comments on all schemas of read models.
 const ourComment = "Maestro: "
 
-// comment is what the schema's comment says, so that nobody takes another schema of the same name
-// for it.
+// comment returns the comment on the model's schema. It tells the schema from another one of the
+// same name.
 func (m *ReadModel) comment(namespace string) string {
 	return fmt.Sprintf("%s%d", m.commentOfAny(namespace), m.Version)
 }
 
-// commentOfAny is how the comments on the schemas of all versions begin.
+// commentOfAny returns the beginning that the comments on the schemas of all versions share.
 func (m *ReadModel) commentOfAny(namespace string) string {
 	return fmt.Sprintf(ourComment+"namespace %q, projection %q, version ", namespace, m.Name)
 }
 
-// commentOfReaders is the comment on the schema of the views for readers.
+// commentOfReaders returns the comment on the schema of the views for readers.
 func commentOfReaders(namespace string) string {
 	return fmt.Sprintf(ourComment+"namespace %q, views for readers", namespace)
 }
 
-// path is the search path of the read model's SQL. The log's schema is not in it, so no name of a
-// table can mean the log.
+// path returns the search path of the read model's SQL. The log's schema is not in it, so no table
+// name can mean a table of the log.
 func (m *ReadModel) path(namespace string) string {
 	var path strings.Builder
 	for _, schema := range append([]string{m.Schema(namespace)}, m.Using...) {

@@ -2,5 +2,6 @@
 
 package store
 
-// keepsReceipts says that commands leave receipts, by which they are known when they come again.
+// keepsReceipts says that commands leave receipts, by which they are recognised when they come
+// again.
 const keepsReceipts = true

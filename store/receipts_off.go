@@ -2,5 +2,5 @@
 
 package store
 
-// Without receipts tests/faults has to find what goes wrong.
+// This build keeps no receipts, so that tests/faults can prove that it finds what then goes wrong.
 const keepsReceipts = false

@@ -2,9 +2,9 @@
 
 package store
 
-// resets says that a session which ran SQL of projections is made as a fresh one before it is used
-// again.
+// resets says that a session that ran SQL of projections is reset before it is used again.
 const resets = true
 
-// durabilitySetting is what each commit sets, whatever SQL of projections has left in the session.
+// durabilitySetting is the parameter that each commit sets, because SQL of projections may have
+// changed it in the session.
 const durabilitySetting = "synchronous_commit"

@@ -2,8 +2,8 @@
 
 package store
 
-// Without the reset of a session the tests, and tests/faults, have to find what projections leave
-// there.
+// This build does not reset sessions, so that the tests and tests/faults can prove that they find
+// what projections leave there.
 const resets = false
 
 // durabilitySetting means nothing to Postgres.

@@ -7,14 +7,16 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Snapshot is the snapshot of an aggregate. One is kept for each aggregate: a newer sequence or another version
-// replaces it, an older sequence of the same version does not.
+// Snapshot is the snapshot of an aggregate. The store keeps one for each aggregate. A snapshot
+// with a newer sequence or another version replaces it. A snapshot with an older sequence of the
+// same version does not.
 type Snapshot struct {
 	Aggregate Key
 	aggregate.Snapshot
 }
 
-// restore hands out the snapshots of histories, and loads those whole whose snapshot cannot be used.
+// restore passes the snapshots of histories to their queries' Restore. It loads a history again,
+// without a snapshot, if its snapshot cannot be used.
 func restore(queries []Query, histories []History, load func([]Query) ([]History, error)) ([]History, error) {
 	var again []Query
 	var places []int
@@ -34,8 +36,8 @@ func restore(queries []Query, histories []History, load func([]Query) ([]History
 	return histories, err
 }
 
-// newest are the snapshots with the highest sequence of each aggregate, in the order of the aggregates: two who write at the
-// same time then do not wait for each other in a circle.
+// newest returns the snapshot with the highest sequence of each aggregate, in the order of the
+// aggregates. Because of the order, two callers that write at the same time cannot deadlock.
 func newest(snapshots []Snapshot) []Snapshot {
 	snapshots = slices.Clone(snapshots)
 	slices.SortStableFunc(snapshots, func(a, b Snapshot) int {

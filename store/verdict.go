@@ -1,12 +1,12 @@
 package store
 
-// Origin is whose error an error is.
+// Origin says where an error comes from.
 type Origin uint8
 
 const (
-	// OwnSQL is Maestro's: the statements that read and write the log.
+	// OwnSQL is SQL of Maestro: the statements that read and write the log.
 	OwnSQL Origin = iota
-	// UserSQL is a projection's SQL, queued or in hand.
+	// UserSQL is a projection's SQL, whether queued or run by a handler.
 	UserSQL
 	// UserCode is a projection's Go code.
 	UserCode
@@ -18,15 +18,15 @@ func (o Origin) String() string {
 	return [...]string{"own SQL", "a projection's SQL", "a projection's code", "the connection"}[o]
 }
 
-// Condition is what has become of the connection that an error came over.
+// Condition is the state of the connection that an error came over.
 type Condition uint8
 
 const (
-	// Alive is a connection that answers.
+	// Alive means that the connection answers.
 	Alive Condition = iota
-	// Lost is one that has ended, or that could not be made.
+	// Lost means that the connection has ended or could not be made.
 	Lost
-	// Expired is one that was cut because the time for the call had ended.
+	// Expired means that the connection was cut because the time for the call had ended.
 	Expired
 )
 
@@ -34,19 +34,19 @@ const (
 type Verdict uint8
 
 const (
-	// Wait is for a fault of the moment: the same is tried again a little later.
+	// Wait is for a fault of the moment. The same call is tried again a little later.
 	Wait Verdict = iota
-	// Evict is Wait on another connection, because this one has something wrong with it. The store
+	// Evict is Wait with another connection, because something is wrong with this one. The store
 	// closes it.
 	Evict
-	// Repair is for something that is wrong around a projection, such as a missing table: a person
-	// has to repair it, and until then commands wait, loudly. Where the projection works for others
-	// meanwhile, it is the one command's fault.
+	// Repair is for a fault in the surroundings of a projection, such as a missing table. A person
+	// has to repair it. Until then, commands wait, and the log and metrics say so. If the projection
+	// works for other commands meanwhile, the one command is at fault.
 	Repair
-	// Slow is for a projection that took longer than it may: fewer commands are tried at a time.
+	// Slow is for a projection that took longer than it may. Fewer commands are tried at a time.
 	Slow
-	// Halve is for a command that cannot be stored, where Postgres does not say which: fewer are
-	// tried at a time, down to the one, which is refused.
+	// Halve is for a batch with a command that cannot be stored, when Postgres does not say which
+	// one. Fewer commands are tried at a time, until one is left. That one is refused.
 	Halve
 	// Refuse is for the command whose projection failed.
 	Refuse
@@ -61,8 +61,8 @@ func (v Verdict) String() string {
 // Passes tells whether the same call may succeed later.
 func (v Verdict) Passes() bool { return v <= Slow }
 
-// judge is the table from an error's origin, SQLSTATE ("" for none) and connection to what it leads
-// to. Texts decide nothing.
+// judge is the table that maps an error's origin, SQLSTATE ("" for none) and connection to a
+// verdict. The text of an error decides nothing.
 func judge(from Origin, state string, is Condition) Verdict {
 	user := from == UserSQL || from == UserCode
 	switch {
@@ -88,18 +88,18 @@ func judge(from Origin, state string, is Condition) Verdict {
 	return table["*"]
 }
 
-// ownStates are the verdicts on Maestro's own SQL, by SQLSTATE or its class. It refuses nobody,
-// unless there is data that Postgres does not take: what else is wrong is wrong for all. Source of
-// the codes: PostgreSQL's documentation, appendix A.
+// ownStates are the verdicts on Maestro's own SQL, by SQLSTATE or its class. They refuse a command
+// only if Postgres does not take its data, because every other fault affects all commands. Source
+// of the codes: PostgreSQL's documentation, appendix A.
 var ownStates = map[string]Verdict{
-	"":   Halve, // no server said it: what could not be sent
-	"*":  Wait,  // what is unknown
+	"":   Halve, // the error is not from a server: the statement could not be sent
+	"*":  Wait,  // any other code
 	"00": Evict, // successful completion, as an error
 	"01": Evict, // a warning, as an error
 	"02": Evict, // no data, as an error
 	"03": Evict, // SQL statement not yet complete
-	"08": Evict, // connection exception: a pooler's way to say anything
-	"09": Halve, // triggered action exception: somebody has put a trigger on a table of ours, and it refuses
+	"08": Evict, // connection exception: poolers use it for any error
+	"09": Halve, // triggered action exception: a trigger that somebody has put on our table refuses
 	"0A": Evict, // feature not supported: "cached plan must not change result type" after a migration
 	"0B": Evict, // invalid transaction initiation
 	"0F": Halve, // locator exception
@@ -135,22 +135,23 @@ var ownStates = map[string]Verdict{
 	"72": Evict, // snapshot failure
 	"F0": Wait,  // configuration file error
 	"HV": Halve, // foreign data wrapper error, in a trigger's function
-	"ME": Wait,  // Maestro's: the log is elsewhere (ME002)
+	"ME": Wait,  // Maestro's own: the log is elsewhere (ME002)
 	"P0": Halve, // PL/pgSQL error: a trigger raises
 	"XX": Wait,  // internal error
 
 	codeFenced: Stop,
 	"42501":    Evict, // insufficient privilege: SQL of a projection may have left the session with another role
-	"57014":    Evict, // query canceled: it may have left the session with a time-out
+	"57014":    Evict, // query canceled: SQL of a projection may have left a time-out
 	"42P05":    Evict, // duplicate prepared statement: a pooler has given us another's session
 }
 
-// userStates are the verdicts on a projection's SQL, over a connection that is alive. It comes
-// after the fence has written, in the same transaction, so it cannot be the server that takes no
-// writes. A session that a server ends is not alive, whatever its last code.
+// userStates are the verdicts on a projection's SQL, over a connection that is alive. This SQL
+// runs after the fence has written in the same transaction, so the cause cannot be a server that
+// takes no writes. If the server ends the session, the connection is not alive, whatever the last
+// code.
 var userStates = map[string]Verdict{
-	"":   Refuse, // no server said it: what could not be sent
-	"*":  Refuse, // what is unknown
+	"":   Refuse, // the error is not from a server: the statement could not be sent
+	"*":  Refuse, // any other code
 	"00": Refuse,
 	"01": Refuse,
 	"02": Refuse,
@@ -192,7 +193,7 @@ var userStates = map[string]Verdict{
 	"72": Wait,   // snapshot failure
 	"F0": Repair, // configuration file error
 	"HV": Repair, // foreign data wrapper error
-	"ME": Refuse, // not ours: somebody raises it
+	"ME": Refuse, // not Maestro's: a function raises it
 	"P0": Refuse, // PL/pgSQL error: a function raises
 	"XX": Refuse, // internal error: functions of extensions raise it for bad data
 
