@@ -27,17 +27,17 @@ type Config struct {
 	// Worker names this worker for people, ID names it among the members of the roster.
 	Worker, ID string
 	Roster     *membership.Roster
-	// Lanes are by partition: nil where this worker is not the owner.
+	// Lanes has the lane of each partition, or nil if this worker does not own the partition.
 	Lanes []atomic.Pointer[lane.Lane]
-	// Lane is what they have in common.
+	// Lane is the configuration that all lanes share.
 	Lane lane.Config
-	// Answers and Tracing are those of the worker.
+	// Answers and Tracing are shared with the rest of the worker.
 	Answers *message.Answers
 	Tracing *message.Tracing
 	Logger  *slog.Logger
 }
 
-// API takes requests from Start until Stop, and answers all of them by Close.
+// API takes requests from Start until Stop. By the end of Close, all of them are answered.
 type API struct {
 	Config
 	service    micro.Service
@@ -48,7 +48,7 @@ type API struct {
 	forwards   forwards
 }
 
-// maxReads is the most reads of the store for clients at a time.
+// maxReads is how many reads of the store run at a time for clients.
 const maxReads = 16
 
 // New returns an API.
@@ -57,8 +57,8 @@ func New(c Config) *API {
 		waiting: waiting{requests: map[int][]*request{}, held: c.Lane.Memory.Intake.Holder()}}
 }
 
-// Start takes requests: those of clients, and those that other workers send on. After an error
-// nothing is left behind.
+// Start begins to take requests from clients and requests that other workers forward. After an
+// error it has undone everything.
 func (a *API) Start() (err error) {
 	if a.unobserve, err = a.observe(); err != nil {
 		return err
@@ -73,31 +73,31 @@ func (a *API) Start() (err error) {
 	return nil
 }
 
-// StopServing ends the service: clients find other workers from now on.
+// StopServing ends the NATS service, so that clients use other workers from now on.
 func (a *API) StopServing() { _ = a.service.Stop() }
 
-// Stop takes no more requests, neither of clients nor of other workers. Those that wait go on
+// Stop ends the taking of requests from clients and from other workers. Waiting requests go on
 // waiting for an owner.
 func (a *API) Stop() {
 	a.StopServing()
 	a.forwarding.refuse()
 }
 
-// Close refuses what still waits. Call it after Stop.
+// Close refuses the requests that still wait. Call it after Stop.
 func (a *API) Close() {
 	a.waiting.close(a)
 	a.forwarding.close()
 	_ = a.unobserve()
 }
 
-// Review routes the requests whose partition may have another owner by now. It is to be called
-// whenever owners have changed, and several times a second.
+// Review routes the requests whose partition may have another owner by now. Call it whenever owners
+// have changed, and several times a second.
 func (a *API) Review(now time.Time) { a.waiting.review(a, now) }
 
-// Waiting is how many requests have not found an owner yet.
+// Waiting returns how many requests have not found an owner yet.
 func (a *API) Waiting() int { return a.waiting.len() }
 
-// Rerouted is how many requests have waited and were routed again so far, each time that they were.
+// Rerouted returns how often a request has waited and was routed again so far.
 func (a *API) Rerouted() int64 { return a.waiting.moved() }
 
 // observe exports how many requests were routed again.

@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// forwards remembers the requests that were sent on, for as long as the server may say that nobody is there to take them.
+// forwards remembers forwarded requests while the server may still report that nobody is there to
+// take them.
 type forwards struct {
 	inbox string
 	mu    sync.Mutex
@@ -28,10 +29,11 @@ type forward struct {
 	at      time.Time
 }
 
-// bounceWithin is how soon the server says that nobody took a message: at once.
+// bounceWithin is how long a forwarded request is remembered. The server reports at once that
+// nobody took a message, so this is plenty.
 const bounceWithin = time.Second
 
-// add remembers a request under a new token, and forgets those that have long arrived.
+// add remembers a request under a new token, and forgets requests that have arrived long ago.
 func (f *forwards) add(by view, r *request) (token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,7 +58,8 @@ func (f *forwards) take(token string) (forward, bool) {
 	return found, is && found.request != nil
 }
 
-// forward sends a request on to the worker that owns its partition. The owner answers the client directly.
+// forward sends a request to the worker that owns its partition. The owner answers the client
+// directly.
 func (a *API) forward(by view, r *request) error {
 	h := maps.Clone(r.header)
 	if h == nil {
@@ -73,10 +76,12 @@ func (a *API) forward(by view, r *request) error {
 		Reply: a.forwards.inbox + "." + a.forwards.add(by, r)})
 }
 
-// forwarding is taking what other workers send on to this one, and what comes back of what it sent on.
+// forwarding holds the subscriptions for requests that other workers forward to this one, and for
+// reports that nobody took a request that this worker forwarded.
 type forwarding struct{ forwarded, bounced *nats.Subscription }
 
-// refuse has the server tell others at once that nobody takes what they send on to this worker.
+// refuse ends the subscription to forwarded requests. From then on the server reports to other
+// workers at once that nobody takes them.
 func (f forwarding) refuse() { _ = f.forwarded.Drain() }
 
 func (f forwarding) close() {
@@ -95,7 +100,7 @@ func (a *API) takeForwarded() (f forwarding, err error) {
 	return f, nil
 }
 
-// handleBounced takes back a request whose owner is not there any more.
+// handleBounced takes back a forwarded request whose owner is gone.
 func (a *API) handleBounced(m *nats.Msg) {
 	if m.Header.Get("Status") != "503" {
 		return
@@ -106,9 +111,9 @@ func (a *API) handleBounced(m *nats.Msg) {
 	}
 }
 
-// handleForwarded takes a request that another worker sent on to this one.
+// handleForwarded takes a request that another worker forwarded to this one.
 func (a *API) handleForwarded(m *nats.Msg) {
-	hops, _ := strconv.Atoi(m.Header.Get(wire.HeaderForwardedHops)) // 0 is as good
+	hops, _ := strconv.Atoi(m.Header.Get(wire.HeaderForwardedHops)) // a broken number counts as 0
 	r := &request{verb: m.Header.Get(wire.HeaderForwardedVerb), address: m.Header.Get(wire.HeaderForwardedAddress),
 		header: m.Header, body: m.Data, reply: m.Header.Get(wire.HeaderForwardedReply), hops: hops}
 	for _, name := range []string{wire.HeaderForwardedVerb, wire.HeaderForwardedAddress, wire.HeaderForwardedReply, wire.HeaderForwardedHops} {

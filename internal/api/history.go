@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A page of a history ends at so many events, or bytes, of which each event has some beside its
-// body.
+// A page of a history ends at pageEvents events or pageBytes bytes. eventOverhead is what each
+// event counts besides its body.
 const (
 	pageEvents    = 1000
 	pageBytes     = 256 << 10
@@ -62,8 +62,8 @@ func (a *API) handleHistory(address string, r micro.Request) {
 	})
 }
 
-// page cuts what was read down to a page of so many bytes, but of one event at least. What was read
-// ends at store.PageBytes, which are more.
+// page cuts the events that were read down to a page of at most most bytes, but at least one event.
+// A read ends at store.PageBytes, which is larger than a page.
 func page(key store.Key, events []store.Event, most int) history {
 	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
 	bytes := 0
@@ -75,8 +75,8 @@ func page(key store.Key, events []store.Event, most int) history {
 		}
 		h.Events = append(h.Events, e.InOutcome())
 	}
-	// What was read may have ended by its bytes with the page's one event. There may be no other,
-	// and the next page is empty then.
+	// A read of one large event may have ended because of store.PageBytes, so more events may
+	// follow. If none follows, the next page is empty.
 	h.More = h.More || len(events) == 1 && len(events[0].Body) >= store.PageBytes
 	return h
 }

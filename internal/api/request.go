@@ -17,9 +17,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// request is something a client asked of an aggregate, which only the partition's owner can answer:
-// a command's outcome or the current state. It goes from worker to worker until it comes to the
-// owner.
+// request is a client's request that only the partition's owner can answer: for a command's outcome
+// or the current state. Workers forward it until it reaches the owner.
 type request struct {
 	verb    string // do or get
 	address string // what follows the verb in the subject
@@ -29,34 +28,34 @@ type request struct {
 	key     store.Key
 	command *lane.Command // of a do
 	hops    int
-	// While it waits for an owner: by is the view that it could not be routed by, again when it is
-	// tried again by the same, zero for never, rests how often it had to, and expires when it is
-	// given up.
+	// These fields are used while the request waits for an owner. by is the view that it could not
+	// be routed by. again is when it is tried again by the same view; zero means never. rests
+	// counts its rests. At expires it is refused.
 	by      view
 	again   time.Time
 	rests   int
 	expires time.Time
 }
 
-// requestBytes is what a request takes besides its body, roughly.
+// requestBytes is roughly the memory of a request besides its body.
 const requestBytes = 1 << 10
 
-// weight is what a request counts in the budget while it waits for an owner.
+// weight returns the bytes that a request takes from the budget while it waits for an owner.
 func (r *request) weight() int64 { return int64(len(r.body)) + requestBytes }
 
 const (
 	verbDo  = "do"
 	verbGet = "get"
-	// restAfter is how often a request is sent on before it waits for the workers' views to agree,
-	// maxHops how often in all.
+	// restAfter is how often a request is forwarded before it waits for the workers' views to
+	// agree. maxHops is how often it is forwarded in all.
 	restAfter = 2
 	maxHops   = 20
 	// maxWait is how long a request waits for an owner.
 	maxWait = 5 * time.Second
 )
 
-// readDo makes a request of a command. One that cannot be a command, or whose headers cannot be
-// read, is answered at once.
+// readDo parses the command of a request. If the message is not a valid command, or its headers
+// cannot be read, it answers at once and returns false.
 func (a *API) readDo(r *request, unreadable *lane.Refusal) bool {
 	r.command = message.Parse(r.address, r.header, r.body)
 	if unreadable != nil {
@@ -73,8 +72,8 @@ func (a *API) readDo(r *request, unreadable *lane.Refusal) bool {
 	return true
 }
 
-// offer gives the request to a lane of this worker. If the lane stops before it comes to the
-// request, that is routed anew.
+// offer gives the request to a lane of this worker. If the lane stops before it handles the
+// request, the request is routed again.
 func (a *API) offer(l *lane.Lane, r *request) error {
 	if r.verb == verbGet {
 		return l.OfferRead(a.read(r))
@@ -91,7 +90,7 @@ func (a *API) offer(l *lane.Lane, r *request) error {
 	return l.Offer(&command)
 }
 
-// read reads the state in the aggregate's lane.
+// read returns the lane task that reads the state and answers the request.
 func (a *API) read(r *request) *lane.Read {
 	var answer state
 	return &lane.Read{Key: r.key, Current: r.header.Get(wire.HeaderConsistency) != consistencyCached,
@@ -108,7 +107,7 @@ func (a *API) read(r *request) *lane.Read {
 		}}
 }
 
-// refuse answers a request that no owner was found for.
+// refuse answers a request for which no owner was found.
 func (a *API) refuse(r *request, why error) {
 	again := ": retry with the same command id"
 	if r.verb == verbGet {
@@ -117,7 +116,7 @@ func (a *API) refuse(r *request, why error) {
 	a.fail(r, &store.Error{Code: protocol.CodeUnavailable, Message: why.Error() + again})
 }
 
-// fail answers a request that did not come to a lane.
+// fail answers a request that did not reach a lane.
 func (a *API) fail(r *request, e *store.Error) {
 	if r.verb == verbGet {
 		a.Answers.Error(r.reply, e)
@@ -126,12 +125,12 @@ func (a *API) fail(r *request, e *store.Error) {
 	a.Answers.Outcome(r.reply, store.Outcome{Status: store.Failed, Aggregate: r.key.Type, ID: r.key.ID, CommandID: r.command.ID, Error: e})
 }
 
-// route brings a request to the partition's owner. One that was sent on to no avail rests first,
-// until the workers' views have had time to agree.
+// route brings a request to the partition's owner. A request that was forwarded restAfter times
+// rests first, so that the workers' views have time to agree.
 func (a *API) route(r *request) { a.routeUnless(r, r.hops >= restAfter) }
 
-// routeUnless brings a request to the lane here, to the worker that owns the partition, or to those
-// that wait for an owner.
+// routeUnless gives a request to this worker's lane, forwards it to the partition's owner, or lets
+// it wait for an owner.
 func (a *API) routeUnless(r *request, rest bool) {
 	partition := a.partition(r.key)
 	l := a.Lanes[partition].Load()

@@ -19,7 +19,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// serve starts the NATS micro service: requests for outcomes, states and histories.
+// serve starts the NATS micro service, which takes requests for outcomes, states and histories.
 func (a *API) serve() (micro.Service, error) {
 	ns := string(a.Namespace)
 	service, err := micro.AddService(a.NATS, micro.Config{Name: a.Namespace.Service(), Version: "1.0.0",
@@ -43,7 +43,7 @@ func (a *API) serve() (micro.Service, error) {
 		prefix := strings.TrimSuffix(e.subject, ">")
 		err := service.AddEndpoint(e.name, micro.HandlerFunc(func(r micro.Request) {
 			if reply := r.Reply(); reply != "" && wire.CheckReply(reply) != nil {
-				return // nobody could hear of the outcome
+				return // nobody could receive the outcome
 			}
 			e.handle(strings.TrimPrefix(r.Subject(), prefix), r)
 		}), micro.WithEndpointSubject(e.subject))
@@ -62,7 +62,8 @@ func (a *API) handleDo(address string, m micro.Request) {
 	}
 }
 
-// readable answers a read whose headers cannot be read, and has handle answer the others.
+// readable wraps handle. It answers requests whose headers cannot be read with an error, and passes
+// the others to handle.
 func (a *API) readable(handle func(string, micro.Request)) func(string, micro.Request) {
 	return func(address string, m micro.Request) {
 		if refusal := message.Unreadable(m, nats.Header(m.Headers())); refusal != nil {
@@ -73,7 +74,7 @@ func (a *API) readable(handle func(string, micro.Request)) func(string, micro.Re
 	}
 }
 
-// State is the answer to a request for an aggregate's state.
+// state is the answer to a request for an aggregate's state.
 type state struct {
 	Aggregate string          `json:"aggregate"`
 	ID        string          `json:"id"`
@@ -82,14 +83,14 @@ type state struct {
 	State     json.RawMessage `json:"state"`
 }
 
-// What a state that is asked for may be: as it is now, or as the worker that is asked has it at
-// hand.
+// A client asks for the current state, or for the state that the asked worker has at hand.
 const (
 	consistencyCurrent = "current"
 	consistencyCached  = "cached"
 )
 
-// handleGet answers with an aggregate's state: now, in its turn; as a worker has it; or as it was.
+// handleGet answers with an aggregate's state: the current one, a cached one, or the state at a
+// given sequence.
 func (a *API) handleGet(r *request) {
 	typ, key, refusal := a.parseTarget(r.address)
 	if refusal != nil {
@@ -116,7 +117,7 @@ func (a *API) handleGet(r *request) {
 	a.replay(typ, key, sequence, r.reply)
 }
 
-// replay reads the state as it was at a sequence from the store.
+// replay reads the state at a sequence from the store and answers with it.
 func (a *API) replay(typ aggregate.Type, key store.Key, sequence int64, reply string) {
 	a.inBackground(reply, func(ctx context.Context) {
 		var i aggregate.Instance
@@ -152,7 +153,7 @@ func (a *API) replyState(reply string, answer state, err error) {
 	}
 }
 
-// errorOf gives an error of a read its code.
+// errorOf returns the error that a client gets for a failed read, with its code.
 func errorOf(err error) *store.Error {
 	var coded *store.Error
 	switch {
@@ -200,7 +201,7 @@ func (a *API) inBackground(reply string, read func(ctx context.Context)) {
 			defer cancel()
 			returned := false
 			defer func() {
-				if !returned { // code of the user's has ended the goroutine
+				if !returned { // the user's code has ended the goroutine
 					a.Answers.Error(reply, &store.Error{Code: protocol.CodeUnreadableAggregate,
 						Message: "code of the aggregate has ended its goroutine (runtime.Goexit): it must return"})
 				}

@@ -13,13 +13,13 @@ import (
 type snapshotted struct {
 	Aggregate string `json:"aggregate"`
 	ID        string `json:"id"`
-	// Sequence is that of the last event in the snapshot, 0 where there is no event and so no
-	// snapshot.
+	// Sequence is the sequence of the last event in the snapshot. It is 0 if there is no event;
+	// then no snapshot is stored.
 	Sequence int64 `json:"sequence"`
 }
 
-// handleSnapshot stores a snapshot of an aggregate as the log has it. Any worker may do that: a
-// sequence has one state, whoever owns the partition.
+// handleSnapshot stores a snapshot of an aggregate as it is in the log. Any worker may do that,
+// because the state at a sequence does not depend on who owns the partition.
 func (a *API) handleSnapshot(address string, r micro.Request) {
 	typ, key, refused := a.parseTarget(address)
 	if refused != nil {

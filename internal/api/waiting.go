@@ -7,46 +7,46 @@ import (
 	"github.com/maestro-es/maestro/internal/lane"
 )
 
-// waiting holds the requests that wait for their partition to have an owner, for the moment of a
-// takeover.
+// waiting holds the requests whose partition has no owner for the moment, as during a takeover.
 type waiting struct {
 	mu       sync.Mutex
 	requests map[int][]*request
 	count    int
-	routing  int // those that were taken and are not anywhere else yet
+	routing  int // requests taken from here that have not arrived elsewhere yet
 	rerouted int64
 	closed   bool
-	held     *lane.Holder // of their bytes
+	held     *lane.Holder // the bytes of the requests
 }
 
-// maxWaiting bounds the requests that wait at one worker, firstRest and lastRest the pause before
-// one is sent again to an owner that did not take it.
+// maxWaiting bounds the requests that wait at one worker. firstRest and lastRest bound the pause
+// before a request is sent again to an owner that did not take it.
 const (
 	maxWaiting = 20_000
 	firstRest  = 50 * time.Millisecond
 	lastRest   = time.Second
 )
 
-// view is what is known of a partition's owner at a moment. A request that could not be routed by
-// one view waits for another.
+// view is what this worker knows of a partition's owner at a moment. A request that could not be
+// routed by one view waits until the view changes.
 type view struct {
 	owner string     // "" if nobody is known to own it
-	epoch int64      // the highest that was claimed
+	epoch int64      // the highest that anybody has claimed
 	lane  *lane.Lane // nil if this worker has none
 }
 
 func (a *API) view(partition int) view {
-	epoch := a.Roster.Claimed(partition) // first: an owner that comes meanwhile counts as another
+	epoch := a.Roster.Claimed(partition) // read first, so that an owner that comes meanwhile counts as a change
 	return view{owner: a.Roster.Owner(partition), epoch: epoch, lane: a.Lanes[partition].Load()}
 }
 
-// leads tells whether a view may lead a request further than the view before.
+// leads tells whether a request that could not be routed by the view before may be routed by v.
 func (v view) leads(before view) bool {
 	return v.lane != nil && v.lane != before.lane || v.owner != "" && (v.owner != before.owner || v.epoch != before.epoch)
 }
 
-// add lets a request wait that could not be routed by a view. If somebody is there who may take it
-// yet, it is tried again after a rest.
+// add parks a request that could not be routed by the view by. If the view has changed since, the
+// request is routed at once. If by has another worker as owner, that owner may still take the
+// request, so it is tried again after a rest.
 func (w *waiting) add(a *API, partition int, r *request, by view) {
 	now := time.Now()
 	if r.expires.IsZero() {
@@ -72,8 +72,8 @@ func (w *waiting) add(a *API, partition int, r *request, by view) {
 	}
 }
 
-// review routes what waits for a partition whose owner has changed, and what has rested. It refuses
-// what has waited too long.
+// review routes the requests whose partition has another owner, and the requests that have rested.
+// It refuses requests that have waited too long.
 func (w *waiting) review(a *API, now time.Time) {
 	for _, partition := range w.partitions() {
 		at := a.view(partition)
@@ -89,7 +89,7 @@ func (w *waiting) review(a *API, now time.Time) {
 	}
 }
 
-// take removes what waits for a partition and is chosen, and does something with it.
+// take removes the chosen requests of a partition and calls do with each.
 func (w *waiting) take(partition int, chosen func(r *request) bool, do func(r *request)) {
 	w.mu.Lock()
 	var taken, left []*request
@@ -116,7 +116,7 @@ func (w *waiting) take(partition int, chosen func(r *request) bool, do func(r *r
 	w.mu.Unlock()
 }
 
-// close refuses everything that waits, and what comes later, when this worker ends.
+// close refuses all waiting requests, and all that come later. It is called when this worker ends.
 func (w *waiting) close(a *API) {
 	w.mu.Lock()
 	w.closed = true
@@ -126,14 +126,14 @@ func (w *waiting) close(a *API) {
 	}
 }
 
-// len is how many have not found an owner yet.
+// len returns how many requests have not found an owner yet.
 func (w *waiting) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.count + w.routing
 }
 
-// moved is how many requests have left the waiting so far, each time that they did.
+// moved returns how often a request has left waiting so far.
 func (w *waiting) moved() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()

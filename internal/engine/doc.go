@@ -1,4 +1,4 @@
-// Package engine is what a worker and a repository have in common.
+// Package engine holds the code that a worker and a repository share.
 //
 // It sets the defaults of lanes, configures them, and sets up and compares the read models that are
 // kept in the committing transaction. It wires nothing and runs nothing.

@@ -11,26 +11,26 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Config is what lanes are made from. Aggregates and Logger are required; the zero value of
-// everything else is its default.
+// Config is the configuration of lanes. Aggregates and Logger are required. All other fields have
+// defaults.
 type Config struct {
 	Aggregates  []aggregate.Type
 	Projections []*projections.Projection
-	// CacheBytes is the memory for aggregates that are kept for the next command. Default 256 MiB.
+	// CacheBytes is the memory for aggregates kept for the next command. Default 256 MiB.
 	CacheBytes int64
-	// CacheIdle is the time after which an aggregate that nobody has asked for is let go. Default
-	// 0: when the memory is needed.
+	// CacheIdle is the time after which an aggregate that nobody has asked for is dropped. With the
+	// default 0, aggregates are dropped only when the memory is needed.
 	CacheIdle time.Duration
-	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are
-	// read at a time and the snapshots that wait to be stored. Default 128 MiB each; negative for no
-	// limit.
+	// IntakeBytes bounds the commands that wait or are in hand. ReadBytes bounds the histories that
+	// are read at a time and the snapshots that wait to be stored. Default 128 MiB each; negative
+	// for no limit.
 	IntakeBytes, ReadBytes int64
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
 	Logger   *slog.Logger
 }
 
-// Lanes is what all lanes have in common. Their Store and Snapshots are the caller's to set.
+// Lanes returns the configuration that all lanes share. The caller sets Store and Snapshots.
 func Lanes(c Config) lane.Config {
 	memory := lane.NewMemory(cmp.Or(c.CacheBytes, 256<<20), c.CacheIdle)
 	l := lane.Config{
@@ -48,8 +48,9 @@ func Lanes(c Config) lane.Config {
 	return l
 }
 
-// MaxEventBytes is the largest body of an event where messages have at most so many bytes, or the
-// server's default, 1 MiB, if that is 0. A message holds the event's headers and subject too.
+// MaxEventBytes returns the largest body of an event if messages have at most maxPayload bytes; 0
+// means the server's default, 1 MiB. The body must be smaller than the message, because the message
+// also holds the event's headers and subject.
 func MaxEventBytes(maxPayload int64) int {
 	const headroom = 8 << 10
 	return max(0, int(cmp.Or(maxPayload, 1<<20))-headroom)

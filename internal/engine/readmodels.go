@@ -25,8 +25,8 @@ func SetUp(ctx context.Context, log *store.Postgres, all []*projections.Projecti
 	return nil
 }
 
-// Missing returns the read models that were set up in the log's database, take events of the
-// lanes' aggregate types, and are not kept by the lanes in the same version.
+// Missing returns the read models that are set up in the log's database and take events of the
+// lanes' aggregate types, but that the lanes do not keep in the same version.
 func Missing(ctx context.Context, log *store.Postgres, lanes lane.Config) ([]store.ReadModel, error) {
 	kept, err := log.ReadModels(ctx)
 	if err != nil {

@@ -1,8 +1,10 @@
-// Package heap keeps Go's collector from running all the time in a program that keeps little and allocates much.
+// Package heap keeps Go's garbage collector from running all the time in a program that keeps
+// little memory and allocates much.
 //
-// The collector starts when the heap has doubled. A worker whose aggregates take a few megabytes reaches that many times a second,
-// spends a fifth of its time on collecting, and whoever sends a command meanwhile waits for it. With GOGC raised instead, one that keeps
-// hundreds of megabytes would take several times as much.
+// The collector starts when the heap has doubled. In a worker whose aggregates take a few megabytes
+// this happens many times a second. Such a worker spends a fifth of its time on collecting, and
+// commands wait meanwhile. A higher GOGC is no solution, because a worker that keeps hundreds of
+// megabytes would then take several times as much memory.
 package heap
 
 import (
@@ -12,15 +14,16 @@ import (
 
 var reserved atomic.Pointer[[]byte]
 
-// Reserve has the collector count so many bytes as in use, so that it starts when that much and as much again as lives was allocated. They
-// are never touched: the operating system gives no memory for them. GOGC and GOMEMLIMIT work as ever; no more than a quarter of the
-// limit is reserved.
+// Reserve adds the given bytes as ballast, so that the collector runs after (live + bytes) of
+// allocation instead of (live). The ballast is never touched, so the operating system gives no
+// memory for it. GOGC and GOMEMLIMIT work as usual. Reserve reserves at most a quarter of the
+// memory limit.
 func Reserve(bytes int64) {
 	reserve := make([]byte, max(0, min(bytes, debug.SetMemoryLimit(-1)/4)))
 	reserved.Store(&reserve)
 }
 
-// Reserved is how many bytes are.
+// Reserved returns how many bytes are reserved.
 func Reserved() int64 {
 	if reserve := reserved.Load(); reserve != nil {
 		return int64(len(*reserve))

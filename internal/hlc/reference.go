@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Reference is what a process knows of the store's time. It is kept as the difference from the
-// machine's monotonic clock, so a wall clock that jumps does not matter to it. It is safe for
-// concurrent use.
+// Reference is what a process knows of the store's time. It keeps the difference from the machine's
+// monotonic clock, so jumps of the wall clock do not change it. It is safe for concurrent use.
 type Reference struct {
 	began time.Time
 	wall  func(time.Time) time.Time
-	// offset is what the store's clock said when this process began, in microseconds since 1970; 0
-	// while nothing is known.
+	// offset is the store's time at the moment began, in microseconds since 1970; 0 while nothing
+	// is known.
 	offset atomic.Int64
 }
 
-// New returns a reference that knows nothing yet. Until it does, the machine's clock counts.
+// New returns a reference that knows nothing yet. While nothing is known, the machine's clock
+// counts.
 func New() *Reference { return NewWithWall(wallAt) }
 
 // NewWithWall returns a reference whose machine's clock says wall(t) at the moment t.
@@ -24,12 +24,12 @@ func NewWithWall(wall func(t time.Time) time.Time) *Reference {
 	return &Reference{began: time.Now(), wall: wall}
 }
 
-// Clock returns a clock of its own: no other clock follows what it observes.
+// Clock returns a new clock. Its observations do not affect other clocks.
 func (r *Reference) Clock() Clock { return Clock{reference: r} }
 
-// Saw notes what the store's clock said in an exchange that began at the moment sent and has just
-// ended. The zero moment stands for an unknown one. What is known changes only as far as the
-// exchange contradicts it, so one that took long does no harm.
+// Saw notes the store's time, read in an exchange that began at the moment sent and has just ended.
+// A zero sent means that the beginning is unknown. The known time changes only as far as the
+// exchange contradicts it, so a slow exchange does no harm.
 func (r *Reference) Saw(store, sent time.Time) {
 	if store.IsZero() {
 		return
@@ -41,7 +41,7 @@ func (r *Reference) Saw(store, sent time.Time) {
 	}
 	for {
 		known := r.offset.Load()
-		next := least // of what is possible at first, so that no time is beyond the store's
+		next := least // at first the least possible, so that no time is beyond the store's
 		if known != 0 {
 			next = min(max(known, least), most)
 		}
@@ -51,7 +51,7 @@ func (r *Reference) Saw(store, sent time.Time) {
 	}
 }
 
-// Wall is what the machine's clock says.
+// Wall returns the time of the machine's clock.
 func (r *Reference) Wall() time.Time { return r.wall(time.Now()) }
 
 // Ahead tells how far the machine's clock is ahead of the store's, and whether that is known.
@@ -70,5 +70,5 @@ func (r *Reference) times() (wall, store int64) {
 	return wall, wall
 }
 
-// since is the time since the reference was made, by the monotonic clock.
+// since returns the microseconds since the reference was made, by the monotonic clock.
 func (r *Reference) since(now time.Time) int64 { return now.Sub(r.began).Microseconds() }

@@ -4,5 +4,5 @@ package hlc
 
 import "time"
 
-// wallAt is what the machine's clock says at a moment.
+// wallAt returns the time of the machine's clock at a moment.
 func wallAt(t time.Time) time.Time { return t }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// wallAt moves the machine's clock, as tests/faults needs it: the environment variable
-// MAESTRO_CLOCK_OFFSET names a file that holds a duration. It is read again and again, so the clock
-// can jump.
+// wallAt returns the machine's time moved by a duration, as tests/faults needs it. The environment
+// variable MAESTRO_CLOCK_OFFSET names a file that holds the duration. The file is read again and
+// again, so the clock can jump.
 func wallAt(t time.Time) time.Time { return t.Round(0).Add(moved.at(t)) }
 
 var moved movement

@@ -1,9 +1,9 @@
 // Package link watches a connection to NATS for a worker.
 //
-// It asks the server for an answer every second, because a connection that has gone silent looks as
-// good as any other until somebody asks. It has such a connection made anew, and one from which the
-// server took a subscription away that it allows again. It says how things stand for readiness, and
-// knows what the server allows at this moment. It sends and takes no messages.
+// It asks the server for an answer every second, because a silent connection looks healthy until
+// somebody asks. It reconnects if the server is silent, and also if the server took a subscription
+// away and allows it again. It reports the state of the connection for readiness, and knows the
+// largest message that the server allows. It sends and takes no messages.
 package link
 
 import (
@@ -24,13 +24,13 @@ const (
 	every = time.Second
 	// patience is how long one answer may take.
 	patience = 2 * time.Second
-	// silent is after how long without an answer the worker is not ready, broken after how long the
+	// After the time silent without an answer, the worker is not ready. After the time broken, the
 	// connection is made anew.
 	silent = 4 * time.Second
 	broken = 6 * time.Second
 )
 
-// ErrClosed says that the connection is closed for good: it will not be there again by itself.
+// ErrClosed says that the connection is closed for good: the client will not reconnect.
 var ErrClosed = errors.New("the connection to NATS is closed for good")
 
 // Link is a connection that is watched while Run runs. It is safe for concurrent use.
@@ -42,8 +42,8 @@ type Link struct {
 	refused    refusals
 }
 
-// New returns the watch of a connection. What it knows of subscriptions that the server refuses is
-// limited to subjects with the given prefixes.
+// New returns the Link of a connection. It follows refused subscriptions only on subjects with the
+// given prefixes.
 func New(nc *nats.Conn, logger *slog.Logger, mine ...string) *Link {
 	l := &Link{nc: nc, logger: logger, refused: refusals{mine: mine}}
 	l.hear()
@@ -56,8 +56,8 @@ func New(nc *nats.Conn, logger *slog.Logger, mine ...string) *Link {
 	return l
 }
 
-// Run asks the server until ctx ends, which gives nil. It returns [ErrClosed], with what led to it,
-// when the connection is closed for good.
+// Run asks the server until ctx ends, and then returns nil. If the connection is closed for good,
+// it returns an error that wraps [ErrClosed] and the cause.
 func (l *Link) Run(ctx context.Context) error {
 	closed := l.nc.StatusChanged(nats.CLOSED)
 	defer l.nc.RemoveStatusListener(closed)
@@ -77,8 +77,8 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 }
 
-// ask makes a round trip to the server. While the client knows that it is disconnected, it is its
-// own business to connect.
+// ask makes a round trip to the server. While the client knows that it is disconnected, ask does
+// nothing, because the client reconnects by itself.
 func (l *Link) ask() {
 	if !l.nc.IsConnected() {
 		return
@@ -96,7 +96,7 @@ func (l *Link) ask() {
 	}
 }
 
-// hear notes that the server has just answered, and what it allows.
+// hear notes that the server has just answered, and its largest message.
 func (l *Link) hear() {
 	l.answered.Store(int64(monotonic.Now()))
 	if most := l.nc.MaxPayload(); most > 0 { // it is 0 before the first connection
@@ -106,7 +106,7 @@ func (l *Link) hear() {
 
 func (l *Link) since() time.Duration { return monotonic.Since(time.Duration(l.answered.Load())) }
 
-// Check is nil while the server answers.
+// Check returns nil while the server answers and refuses no subscription.
 func (l *Link) Check() error {
 	if status := l.nc.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("NATS is %s", status)
@@ -117,7 +117,8 @@ func (l *Link) Check() error {
 	return l.refused.check()
 }
 
-// MaxPayload is the largest message that the server takes, in bytes; 0 before the first connection.
+// MaxPayload returns the size of the largest message that the server takes, in bytes; 0 before the
+// first connection.
 func (l *Link) MaxPayload() int64 { return l.maxPayload.Load() }
 
 func cause(nc *nats.Conn) error {

@@ -12,31 +12,32 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// refusals are subscriptions that the server has refused. One that it took away from a connection,
-// because the user's permissions have changed, does not come back by itself when they change again:
-// the client believes that it is there. So the server is asked whether it allows the subject, and
-// the connection is made anew when it does, which subscribes again.
+// refusals are subscriptions that the server has refused. If the user's permissions change, the
+// server takes a subscription away. When the permissions change back, the subscription does not
+// return by itself, because the client believes that it still exists. So the server is asked
+// whether it allows the subject again. If it does, the connection is made anew, which subscribes
+// again.
 type refusals struct {
 	mine []string // prefixes of the worker's subjects
 
 	mu      sync.Mutex
 	last    map[string]time.Time // when each subject was last refused
-	asked   time.Time            // when the server was last asked, zero if it was not
-	asking  []string             // what it was asked for then
+	asked   time.Time            // when the server was last asked; zero if never
+	asking  []string             // the subjects it was asked for then
 	attempt int
 }
 
 const (
-	// mostAsked is how many subjects the server is asked for at a time.
+	// mostAsked is the most subjects that the server is asked for at a time.
 	mostAsked = 16
-	// eager is how often the server is asked each second, before it is asked every so many seconds.
+	// The server is asked every second for the first eager times, and then every eager seconds.
 	eager = 10
 )
 
 var subscriptionTo = regexp.MustCompile(`(?i)subscription to "(\S+)"`)
 
-// note takes an error of the connection, and tells whether it is one that is known: it came because
-// the server was asked.
+// note records a refused subscription from an error of the connection. It returns true if the
+// refusal was known already, because then the error only came because the server was asked.
 func (r *refusals) note(err error) (known bool) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return false
@@ -55,8 +56,8 @@ func (r *refusals) note(err error) (known bool) {
 	return known
 }
 
-// allowed returns a subject that was refused and was not any more when the server was last asked,
-// "" if there is none. All are forgotten then.
+// allowed returns a subject that was refused before but not when the server was last asked, or ""
+// if there is none. If it returns a subject, all refusals are forgotten.
 func (r *refusals) allowed() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,7 +71,7 @@ func (r *refusals) allowed() string {
 	return ""
 }
 
-// next are the subjects that the server is to be asked for now.
+// next returns the subjects that the server is to be asked for now.
 func (r *refusals) next() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,7 +82,7 @@ func (r *refusals) next() []string {
 		return nil
 	}
 	r.asked = time.Now()
-	for subject := range r.last { // others the next time: the order is another each time
+	for subject := range r.last { // the random order of the map brings other subjects the next time
 		if r.asking = append(r.asking, subject); len(r.asking) == mostAsked {
 			break
 		}
@@ -89,7 +90,7 @@ func (r *refusals) next() []string {
 	return r.asking
 }
 
-// check says what is refused.
+// check returns an error that names a refused subscription, or nil if there is none.
 func (r *refusals) check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,8 +100,8 @@ func (r *refusals) check() error {
 	return nil
 }
 
-// askRefused asks the server for what it has refused, with a subscription that ends at once. The
-// answer is known at the next time.
+// askRefused asks the server for refused subjects, with subscriptions that end at once. The next
+// call sees the answer.
 func (l *Link) askRefused() {
 	if subject := l.refused.allowed(); subject != "" {
 		l.logger.Warn("NATS allows a subscription again that it had refused: connecting anew", "subject", subject)

@@ -7,18 +7,19 @@ import (
 	"strconv"
 )
 
-// State is what a member can be given.
+// State says whether a member can be given partitions.
 type State string
 
 // The states of a member.
 const (
-	// Joining members have a share that they cannot take yet: who owns it keeps it until they are active.
+	// Joining members have a share that they cannot take yet. Its present owners keep it until the
+	// member is active.
 	Joining State = "joining"
 	// Active members share the partitions.
 	Active State = "active"
-	// Leaving members hand over what they own.
+	// Leaving members hand over their partitions.
 	Leaving State = "leaving"
-	// Unable members have lost the store: what they own is taken from them.
+	// Unable members have lost the store, so others take their partitions.
 	Unable State = "unable"
 	// gone is a member's last word.
 	gone State = "gone"
@@ -30,12 +31,12 @@ type Member struct {
 	ID    string `json:"id"`
 	Node  string `json:"node"`
 	State State  `json:"state"`
-	// Owned are the epochs of the partitions that it owns.
+	// Owned has the epoch of each partition that the member owns.
 	Owned map[int]int64 `json:"owned"`
 }
 
-// Owners tells for each partition which member owns it, the one with the highest epoch if several say so, and "" where nobody
-// does.
+// Owners returns the owner of each partition: the member that claims it with the highest epoch, or
+// "" if nobody claims it.
 func Owners(partitions int, members []Member) []string {
 	owners, epochs := make([]string, partitions), make([]int64, partitions)
 	for _, m := range members {
@@ -48,9 +49,11 @@ func Owners(partitions int, members []Member) []string {
 	return owners
 }
 
-// Assign tells for each partition which member is to own it. Loads differ by one at most, and no more partitions change hands
-// than that takes: each active member keeps what it owns up to its quota, and what is over or has no active owner goes, by
-// rendezvous hashing, to those below theirs. Those that join count as active. Without an active member everything stays as it is.
+// Assign returns the member that is to own each partition. Loads differ by at most one, and as few
+// partitions as possible change hands: each active member keeps its partitions up to its quota.
+// Partitions above a quota or without an active owner go to members below their quota, by
+// rendezvous hashing. Joining members count as active. Without an active member, the owners stay as
+// they are.
 func Assign(partitions int, members []Member) []string {
 	owners := Owners(partitions, members)
 	shares := sharesOf(members)
@@ -76,7 +79,7 @@ func Assign(partitions int, members []Member) []string {
 	return owners
 }
 
-// share is an active member's part.
+// share is the part of an active member.
 type share struct {
 	id    string
 	owned []int
@@ -104,7 +107,8 @@ func (all shares) of(id string) *share {
 	return all[i]
 }
 
-// setQuotas divides evenly; the remainder goes to those who own most, since they then give least away.
+// setQuotas divides the partitions evenly. The remainder goes to the members that own most, because
+// then the fewest partitions move.
 func (all shares) setQuotas(partitions int) {
 	byLoad := slices.Clone(all)
 	slices.SortStableFunc(byLoad, func(a, b *share) int { return cmp.Compare(len(b.owned), len(a.owned)) })
@@ -116,7 +120,8 @@ func (all shares) setQuotas(partitions int) {
 	}
 }
 
-// shed gives up what is over the quota: the partitions that the member would get last.
+// shed removes and returns the partitions above the quota: the ones for which the member has the
+// lowest weight.
 func (s *share) shed() []int {
 	if len(s.owned) <= s.quota {
 		return nil

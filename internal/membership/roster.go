@@ -17,17 +17,18 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// The clockwork of a roster.
+// The intervals of a roster.
 const (
-	// beatEvery is how often a worker tells of itself.
+	// beatEvery is how often a worker sends a heartbeat.
 	beatEvery = 100 * time.Millisecond
-	// lateAfter is the silence after which a worker is asked directly, deadAfter the one after which it counts as dead
-	// although the server still knows it: frozen, or cut off.
+	// lateAfter is the silence after which a worker is asked directly. deadAfter is the silence
+	// after which it counts as dead although the server still knows it, because it is frozen or cut
+	// off.
 	lateAfter = 2*beatEvery + beatEvery/2
 	deadAfter = time.Second
 	// pingTimeout is how long a silent worker may take to answer.
 	pingTimeout = 300 * time.Millisecond
-	// settle is how long a newcomer listens before it takes anything.
+	// settle is how long a new worker listens before it takes a partition.
 	settle = 2 * beatEvery
 )
 
@@ -38,11 +39,11 @@ type Roster struct {
 	partitions int
 	logger     *slog.Logger
 
-	telling sync.Mutex // beats go out in their order
+	telling sync.Mutex // keeps the beats in order
 	mu      sync.Mutex
 	self    Member
 	peers   map[string]*peer
-	highest map[int]int64 // epoch that anybody has claimed, by partition
+	highest map[int]int64 // the highest epoch that anybody has claimed, by partition
 	changed chan struct{}
 	owners  atomic.Pointer[[]string]
 }
@@ -53,13 +54,13 @@ type peer struct {
 	asking bool
 }
 
-// beat is what a worker tells of itself. Whoever hears a hello answers with a beat of its own.
+// beat is a worker's heartbeat. A worker that hears a hello answers with its own beat.
 type beat struct {
 	Member
 	Hello bool `json:"hello,omitempty"`
 }
 
-// New returns the roster of a worker that is not a member yet; see Run.
+// New returns the roster of a worker that is not a member yet; see Join.
 func New(nc *nats.Conn, ns wire.Namespace, partitions int, id, node string, logger *slog.Logger) *Roster {
 	r := &Roster{nc: nc, namespace: ns, partitions: partitions, logger: logger,
 		self:  Member{ID: id, Node: node, State: Joining, Owned: map[int]int64{}},
@@ -68,8 +69,9 @@ func New(nc *nats.Conn, ns wire.Namespace, partitions int, id, node string, logg
 	return r
 }
 
-// Join makes the worker a member that others keep a share for, and returns when it has had time to hear of them. It is a member
-// until ctx ends; the others are told then, by a goroutine of the group.
+// Join makes the worker a member, so that others keep a share for it. It returns after the worker
+// has had time to hear of the others. When ctx ends, the membership ends, and a goroutine of the
+// group tells the others.
 func (r *Roster) Join(ctx context.Context, group *sync.WaitGroup) error {
 	heard, err := r.nc.Subscribe(r.namespace.Beat(), r.hear)
 	if err != nil {
@@ -95,7 +97,7 @@ func (r *Roster) Join(ctx context.Context, group *sync.WaitGroup) error {
 	}
 }
 
-// watch tells of this worker and looks after the others.
+// watch sends this worker's beats and checks on the others.
 func (r *Roster) watch(ctx context.Context) {
 	telling, looking := time.NewTicker(beatEvery), time.NewTicker(beatEvery/2)
 	defer telling.Stop()
@@ -109,7 +111,7 @@ func (r *Roster) watch(ctx context.Context) {
 			r.tell(false)
 		case <-looking.C:
 			if now := time.Now(); now.Sub(last) > deadAfter/2 || !r.nc.IsConnected() {
-				r.pardon(now) // it was this worker that was away: what it did not hear says nothing
+				r.pardon(now) // this worker itself was away, so the silence of others means nothing
 				last = now
 			} else {
 				last = now
@@ -119,7 +121,7 @@ func (r *Roster) watch(ctx context.Context) {
 	}
 }
 
-// hear takes in what another worker tells of itself.
+// hear takes in another worker's beat.
 func (r *Roster) hear(m *nats.Msg) {
 	var b beat
 	if err := json.Unmarshal(m.Data, &b); err != nil || b.ID == "" {
@@ -167,7 +169,7 @@ func (r *Roster) pardon(now time.Time) {
 	}
 }
 
-// askLate asks those who are late.
+// askLate asks the members that are late.
 func (r *Roster) askLate(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,7 +180,8 @@ func (r *Roster) askLate(now time.Time) {
 	}
 }
 
-// Suspect asks a member at once whether it is there, since something sent to it came back.
+// Suspect asks a member at once whether it is there. Call it when a message to the member came
+// back.
 func (r *Roster) Suspect(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,7 +190,8 @@ func (r *Roster) Suspect(id string) {
 	}
 }
 
-// ask finds out whether a silent member is there. The server answers at once for one whose process has ended. The lock is held.
+// ask finds out whether a silent member is there. If the member's process has ended, the server
+// says so at once. The lock is held.
 func (r *Roster) ask(p *peer) {
 	if p.asking {
 		return
@@ -211,7 +215,7 @@ func (r *Roster) ask(p *peer) {
 	}()
 }
 
-// tell tells the others of this worker.
+// tell sends this worker's beat to the others.
 func (r *Roster) tell(hello bool) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
@@ -244,25 +248,26 @@ func (r *Roster) refresh() {
 	r.owners.Store(&owners)
 }
 
-// Owner is the id of the member that owns a partition, "" if nobody is known to.
+// Owner returns the id of the member that owns a partition, or "" if no owner is known.
 func (r *Roster) Owner(partition int) string { return (*r.owners.Load())[partition] }
 
-// Claimed is the highest epoch of a partition that anybody has claimed, 0 if nobody has.
+// Claimed returns the highest epoch of a partition that anybody has claimed, or 0 if nobody has.
 func (r *Roster) Claimed(partition int) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.highest[partition]
 }
 
-// Members are all that are known to be there, this worker among them.
+// Members returns all known members, including this worker.
 func (r *Roster) Members() []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.members()
 }
 
-// members leaves out claims that somebody has had a higher epoch for, though nobody may have it now: a worker that was frozen still
-// makes them, and would take itself for the owner as soon as its successor hands over.
+// members ignores claims older than the highest epoch seen, even if the owner with that epoch is
+// gone. A thawed worker still announces its old claim, and would take itself for the owner as soon
+// as its successor hands over.
 func (r *Roster) members() []Member {
 	all := make([]Member, 0, len(r.peers)+1)
 	all = append(all, r.self)
@@ -276,12 +281,12 @@ func (r *Roster) members() []Member {
 	return all
 }
 
-// Claim tells the others that this worker owns a partition now, Release that it does not any more.
+// Claim tells the others that this worker owns a partition now.
 func (r *Roster) Claim(partition int, epoch int64) {
 	r.update(func(self *Member) { self.Owned[partition] = epoch })
 }
 
-// Release tells the others that this worker does not own a partition any more.
+// Release tells the others that this worker no longer owns a partition.
 func (r *Roster) Release(partition int) {
 	r.update(func(self *Member) { delete(self.Owned, partition) })
 }
@@ -289,16 +294,16 @@ func (r *Roster) Release(partition int) {
 // Activate tells the others that this worker, which has joined, can take its share.
 func (r *Roster) Activate() { r.setState(Active, Joining) }
 
-// Leave tells the others that this worker hands over what it owns, for good.
+// Leave tells the others that this worker hands over its partitions for good.
 func (r *Roster) Leave() { r.setState(Leaving) }
 
-// GiveUp tells the others to take what this worker owns, Recover that it can be given something again.
+// GiveUp tells the others to take this worker's partitions.
 func (r *Roster) GiveUp() { r.setState(Unable, Active) }
 
-// Recover takes GiveUp back.
+// Recover takes GiveUp back: this worker can be given partitions again.
 func (r *Roster) Recover() { r.setState(Active, Unable) }
 
-// setState sets the state, if it is one of from; without from, whatever it is.
+// setState sets the state if the present one is one of from. Without from it always sets the state.
 func (r *Roster) setState(s State, from ...State) {
 	r.mu.Lock()
 	apply := r.self.State != s && (len(from) == 0 || slices.Contains(from, r.self.State))

@@ -15,7 +15,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// errorCode is the NATS micro error code of an outcome's error, in the manner of HTTP.
+// errorCode returns the NATS micro error code of an outcome's error. The codes resemble HTTP status
+// codes.
 func errorCode(status store.Status, code string) string {
 	switch {
 	case code == protocol.CodeUnavailable:
@@ -35,14 +36,15 @@ func errorCode(status store.Status, code string) string {
 	return "400"
 }
 
-// Answers sends answers to the subjects that clients want them on. All fields are required.
+// Answers sends answers to the reply subjects of clients. All fields are required.
 type Answers struct {
 	NATS      *nats.Conn
 	Namespace wire.Namespace
 	Logger    *slog.Logger
 }
 
-// Outcome answers a command. Whoever asked for more than fits into a message gets the outcome alone.
+// Outcome answers a command. If the events or the state do not fit into a message, the client gets
+// the outcome without them.
 func (a *Answers) Outcome(reply string, o store.Outcome) {
 	err := a.Send(reply, o, o.Status, o.Error)
 	if errors.Is(err, nats.ErrMaxPayload) {
@@ -68,8 +70,8 @@ func (a *Answers) Error(reply string, e *store.Error) {
 	}
 }
 
-// Send sends the JSON of an answer, with the error in the headers of NATS micro services too. Where
-// the subject is not one for answers, it sends nothing.
+// Send sends the JSON of an answer. The error is also in the headers, as in NATS micro services. If
+// reply is not a valid reply subject, Send sends nothing.
 func (a *Answers) Send(reply string, answer any, status store.Status, e *store.Error) error {
 	if !a.Namespace.MayAnswer(reply) {
 		return nil
@@ -90,5 +92,5 @@ func (a *Answers) Send(reply string, answer any, status store.Status, e *store.E
 	return a.NATS.PublishMsg(msg)
 }
 
-// oneLine makes a text fit for a header.
+// oneLine puts a text on one line, so that it fits into a header.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

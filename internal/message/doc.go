@@ -1,6 +1,6 @@
-// Package message is a command as a message of NATS, and what is answered.
+// Package message converts NATS messages to commands, and sends the answers.
 //
-// Messages come in, of the command stream and of requests; commands for a lane go out, each with
-// the span of its way, and refused where the message cannot be a command. [Answers] sends outcomes
-// and errors back to whoever asked. The package routes nothing and evaluates nothing.
+// In: messages of the command stream, and requests. Out: commands for a lane, each with its span. A
+// message that is not a valid command becomes a refused command. [Answers] sends outcomes and
+// errors to the clients. The package routes nothing and evaluates nothing.
 package message

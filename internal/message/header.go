@@ -10,9 +10,10 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// Unreadable refuses a message whose headers nats.go could not read. It hands such a message over
-// without them, and a command must not be handled as if it had no id, deadline or expectation.
-// The message is a jetstream.Msg or a micro.Request.
+// Unreadable returns a refusal for a message whose headers nats.go could not read, and nil for
+// other messages. nats.go delivers such a message without headers, but a command must not be
+// handled as if it had no id, deadline or expectation. message is a jetstream.Msg or a
+// micro.Request.
 func Unreadable(message any, h nats.Header) *lane.Refusal {
 	if h != nil && h["Status"] == nil {
 		return nil
@@ -24,8 +25,8 @@ func Unreadable(message any, h nats.Header) *lane.Refusal {
 		"then a line with a colon for each header, each line with a line break (CR LF), and an empty line")
 }
 
-// leastSize is the least number of bytes that these headers take. A block is smaller if its first
-// line break is missing: its first header was then taken for a status.
+// leastSize returns the least number of bytes that these headers take. A header block that is
+// smaller lacks its first line break, so nats.go took its first header for a status.
 func leastSize(h nats.Header) int {
 	size := len("NATS/1.0\r\n\r\n")
 	for name, values := range h {
@@ -36,8 +37,9 @@ func leastSize(h nats.Header) int {
 	return size
 }
 
-// headerSize is how many bytes of headers a message came with. nats.go 1.55 knows the size of the
-// whole message, but does not show it through jetstream.Msg and micro.Request.
+// headerSize returns how many bytes of headers a message came with. It uses reflection, because
+// nats.go 1.55 knows the size of the whole message but does not expose it through jetstream.Msg and
+// micro.Request.
 func headerSize(message any) int {
 	msg := fieldOf(reflect.ValueOf(message), "msg")
 	if whole := fieldOf(msg, "wsz"); whole.IsValid() && whole.CanInt() {
@@ -47,7 +49,8 @@ func headerSize(message any) int {
 	return 0
 }
 
-// fieldOf is a field of a struct that a pointer points to, the zero Value if there is none.
+// fieldOf returns a field of the struct that a pointer points to, or the zero Value if there is
+// none.
 func fieldOf(pointer reflect.Value, name string) reflect.Value {
 	if pointer.Kind() != reflect.Pointer || pointer.Elem().Kind() != reflect.Struct {
 		return reflect.Value{}
@@ -55,8 +58,8 @@ func fieldOf(pointer reflect.Value, name string) reflect.Value {
 	return pointer.Elem().FieldByName(name)
 }
 
-// anyCase is a header whose name may be written in upper and lower case, as W3C has it for those
-// of a trace.
+// anyCase returns a header whose name may be in upper or lower case, as W3C allows for trace
+// headers.
 func anyCase(h nats.Header, name string) string {
 	if values := h[name]; len(values) > 0 {
 		return values[0]

@@ -15,8 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Parse makes a command of a message. What cannot be a command becomes one that is refused, so that it gets an answer, and
-// on the durable stream a dead letter, in its turn. The address is the subject without "<ns>.do." or "<ns>.cmd.<partition>.".
+// Parse makes a command from a message. A message that is not a valid command becomes a command
+// with a Refusal, so that in its turn it gets an answer and, on the durable stream, a dead letter.
+// The address is the subject without "<ns>.do." or "<ns>.cmd.<partition>.".
 func Parse(address string, header nats.Header, body []byte) *lane.Command {
 	c := &lane.Command{Body: body, Header: header}
 	err := parseAddress(c, address)
@@ -46,7 +47,7 @@ func parseAddress(c *lane.Command, address string) error {
 	return nil
 }
 
-// ParseKey reads what names an aggregate.
+// ParseKey checks the type and id of an aggregate and returns them as a key.
 func ParseKey(typ, id string) (store.Key, error) {
 	if err := aggregate.CheckName("aggregate", typ); err != nil {
 		return store.Key{}, err
@@ -77,7 +78,7 @@ func parseHeader(c *lane.Command, h nats.Header) error {
 		c.ID = text(wire.HeaderMsgID)
 	}
 	c.CorrelationID, c.CausationID = text(wire.HeaderCorrelationID), text(wire.HeaderCausationID)
-	if traceparent := anyCase(h, wire.HeaderTraceparent); wire.CheckText(traceparent) == nil { // a broken trace is no broken command
+	if traceparent := anyCase(h, wire.HeaderTraceparent); wire.CheckText(traceparent) == nil { // a broken trace is ignored
 		c.Traceparent = traceparent
 		if tracestate := anyCase(h, wire.HeaderTracestate); wire.CheckText(tracestate) == nil {
 			c.Tracestate = tracestate
@@ -111,8 +112,8 @@ func parseReturn(value string) (lane.Return, error) {
 	return lane.ReturnNone, fmt.Errorf("header %s %q: expected none, events or state", wire.HeaderReturn, Clip(value))
 }
 
-// parseTime reads a time as RFC 3339 allows it: also with t and z, and with the second 60 of a leap
-// second, which is the first instant of the next minute.
+// parseTime reads a time in any form that RFC 3339 allows, including lower-case t and z, and the
+// leap second 60. The leap second counts as the first instant of the next minute.
 func parseTime(value string) (time.Time, error) {
 	const seconds = len("2006-01-02T15:04:")
 	value = strings.ToUpper(value)
@@ -124,7 +125,7 @@ func parseTime(value string) (time.Time, error) {
 	return t.Add(leap), err
 }
 
-// ParseSequence reads a sequence of the header.
+// ParseSequence reads a sequence from the value of a header.
 func ParseSequence(header, value string) (int64, error) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
@@ -133,7 +134,7 @@ func ParseSequence(header, value string) (int64, error) {
 	return n, nil
 }
 
-// Clip keeps an error readable whatever a stranger sent.
+// Clip shortens a text from a client, so that an error with it stays readable.
 func Clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "..."

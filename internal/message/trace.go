@@ -15,8 +15,8 @@ import (
 // Tracing starts the spans of commands.
 type Tracing struct {
 	namespace wire.Namespace
-	// known are the processing of each command that the aggregates know, of a durable one and of a
-	// request, by aggregate type and name.
+	// known has two operations for each known command, by aggregate type and command name: first
+	// for durable commands, then for requests.
 	known map[string]map[string][2]*telemetry.Operation
 }
 
@@ -34,7 +34,7 @@ func NewTracing(ns wire.Namespace, types map[string]aggregate.Type) *Tracing {
 
 func process(ns wire.Namespace, typ, command string, durable bool) *telemetry.Operation {
 	switch {
-	case durable && typ == "": // nobody knows what it is
+	case durable && typ == "": // the command has no valid address
 		return telemetry.NewOperation(telemetry.OperationProcess, ns.Commands(), trace.SpanKindConsumer)
 	case durable:
 		return telemetry.NewOperation(telemetry.OperationProcess, ns.Send(typ, telemetry.AnyID, command), trace.SpanKindConsumer)
@@ -55,12 +55,13 @@ func (t *Tracing) processing(cmd *lane.Command) *telemetry.Operation {
 	}
 }
 
-// Start starts the span of the command's way through the lane, from its arrival to its outcome, in the trace that its
-// headers name; the lane ends it. The events carry the trace on from there, through storage too.
+// Start starts the command's span, in the trace that its headers name. The span lasts from the
+// command's arrival to its outcome; the lane ends it. The command's events carry the trace on, also
+// in storage.
 func (t *Tracing) Start(cmd *lane.Command) {
 	process := t.processing(cmd)
 	ctx, span := process.Start(telemetry.Extract(context.Background(), cmd.Traceparent, cmd.Tracestate))
-	if span.IsRecording() || cmd.Traceparent == "" { // a trace that began here and is not recorded must not be downstream either
+	if span.IsRecording() || cmd.Traceparent == "" { // an unrecorded trace that began here must not be passed on
 		cmd.Traceparent, cmd.Tracestate = telemetry.Inject(ctx)
 	}
 	if !span.IsRecording() {

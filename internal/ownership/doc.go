@@ -1,7 +1,7 @@
-// Package ownership decides which partitions this worker owns, and runs what is to be done for each
-// of them while it does.
+// Package ownership decides which partitions this worker owns, and runs the duties of each owned
+// partition.
 //
-// The other workers of the namespace come in, by the roster, and the rows of the log. A lane for
-// each partition that is owned goes out, and its [Tenure] to a list of duties. The package knows
-// nothing of commands and their messages, and not what a duty does.
+// In: the other workers of the namespace, through the roster, and the partition rows of the log.
+// Out: a lane for each owned partition, and its [Tenure], which is given to a list of duties. The
+// package does not know commands, messages, or what a duty does.
 package ownership

@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/internal/telemetry"
 )
 
-// gauges are what can be asked of a worker at any moment; what happens is counted where it does,
-// through [telemetry.Metrics].
+// gauges are the values that can be read from a worker at any moment. Things that happen are
+// counted where they happen, through [telemetry.Metrics].
 type gauges struct {
 	owned, backlog, unpublished, cached, cachedBytes metric.Int64ObservableGauge
 	orphans, standing, diverged, contended           metric.Int64ObservableGauge
@@ -54,7 +54,7 @@ func newGauges(m metric.Meter) (g gauges, err error) {
 	return g, errors.Join(errs...)
 }
 
-// Observe exports how this worker and what it owns stand, until stop is called.
+// Observe exports the gauges of this worker and its partitions until stop is called.
 func (o *Ownership) Observe() (stop func(), err error) {
 	meter := telemetry.Meter()
 	g, err := newGauges(meter)
@@ -92,7 +92,7 @@ func (o *Ownership) Observe() (stop func(), err error) {
 	return func() { _ = registered.Unregister() }, nil
 }
 
-// observeTrouble exports what a person should look at.
+// observeTrouble exports the gauges that a person should look at.
 func (o *Ownership) observeTrouble(to metric.Observer, g gauges, all metric.ObserveOption) {
 	var orphans, diverged int64
 	for _, t := range o.owning() {
@@ -118,7 +118,7 @@ func (o *Ownership) observeTrouble(to metric.Observer, g gauges, all metric.Obse
 	}
 }
 
-// standing is in how many partitions nothing has moved for long, though commands wait.
+// standing returns the number of partitions in which commands wait but nothing has moved for long.
 func (o *Ownership) standing(now time.Time) (n int64) {
 	for _, t := range o.owning() {
 		if s := t.Lane.Stats(); !s.Stalled.IsZero() && now.Sub(s.Stalled) > forLong {
@@ -131,7 +131,7 @@ func (o *Ownership) standing(now time.Time) (n int64) {
 func (g gauges) observe(o metric.Observer, s lane.Stats, partition metric.ObserveOption) {
 	age := 0.0
 	if !s.Oldest.IsZero() {
-		age = max(0, time.Since(s.Oldest).Seconds()) // the stream's clock is another
+		age = max(0, time.Since(s.Oldest).Seconds()) // the stream's clock may differ from ours
 	}
 	o.ObserveInt64(g.backlog, s.Backlog, partition)
 	o.ObserveFloat64(g.age, age, partition)

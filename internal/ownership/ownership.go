@@ -26,25 +26,26 @@ type Store interface {
 	Acquire(ctx context.Context, partition int, owner string) (store.Partition, error)
 }
 
-// Publisher carries the committed events of one partition out, until its owner stops.
+// Publisher publishes the committed events of one partition until its owner stops.
 type Publisher interface {
 	lane.Publisher
-	// Run publishes until ctx ends. Flush waits, while Run runs, until everything committed is
-	// published.
+	// Run publishes until ctx ends. Flush, called while Run runs, waits until everything committed
+	// is published.
 	Run(ctx context.Context) error
 	Flush(ctx context.Context) error
-	// Obstacle tells what keeps committed events from being published, and since when: nil if
-	// nothing does. Diverged tells whether that is an event stream that is not the log's, so that a
-	// person has to mend it.
+	// Obstacle returns why committed events cannot be published, and since when; why is nil if
+	// nothing is in the way. Diverged tells whether the reason is an event stream that does not
+	// match the log, so that a person has to repair it.
 	Obstacle() (since time.Time, why error)
 	Diverged() bool
 }
 
-// Requests are those of clients, which follow the partitions to their owners.
+// Requests routes the clients' requests to the owners of the partitions.
 type Requests interface {
 	// Review routes the requests whose partition may have another owner by now.
 	Review(now time.Time)
-	// StopServing ends the taking of requests by a worker that nobody takes over from.
+	// StopServing ends the taking of requests. It is called when this worker ends and no other
+	// worker takes over.
 	StopServing()
 }
 
@@ -53,7 +54,7 @@ type Config struct {
 	NATS      *nats.Conn
 	Namespace wire.Namespace
 	Store     Store
-	// Lane is what all lanes have in common.
+	// Lane is the configuration that all lanes share.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) Publisher
@@ -62,25 +63,25 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Ownership is what this worker owns and is to own.
+// Ownership knows which partitions this worker owns, and acquires and hands over partitions.
 type Ownership struct {
 	Config
 	// ID names this worker among the members of the roster.
 	ID     string
 	Roster *membership.Roster
-	// Lanes are by partition: nil where this worker is not the owner.
+	// Lanes has the lane of each partition, or nil if this worker does not own the partition.
 	Lanes []atomic.Pointer[lane.Lane]
 
-	tenures     []atomic.Pointer[Tenure] // as Lanes, with what else belongs to it
+	tenures     []atomic.Pointer[Tenure] // like Lanes, the tenure of each partition
 	owned       atomic.Int64
-	rows        atomic.Pointer[[]store.Partition] // as the store last had them
+	rows        atomic.Pointer[[]store.Partition] // as last read from the store
 	seen        []atomic.Int64                    // the furthest position that each partition's log was seen at
 	regressed   chan int                          // partitions whose log has gone back
 	regressions telemetry.Seldom
 	retrying    telemetry.Seldom
 }
 
-// New returns an ownership of nothing.
+// New returns an Ownership that owns nothing yet.
 func New(c Config) *Ownership {
 	partitions, id := c.Store.Partitions(), hlc.NewID()
 	return &Ownership{Config: c, ID: id, Lanes: make([]atomic.Pointer[lane.Lane], partitions),
@@ -98,22 +99,23 @@ func (o *Ownership) Join(ctx context.Context, group *sync.WaitGroup) error {
 	return nil
 }
 
-// Run acquires this worker's share of the partitions and has the duties done for each, until ctx
-// ends. Then it hands its partitions over. The duties end one after the other, before the lane and
-// then the publisher do.
+// Run acquires this worker's share of the partitions and runs the duties for each until ctx ends.
+// Then it hands its partitions over. For each partition the duties end one after the other, then
+// the lane, then the publisher.
 func (o *Ownership) Run(ctx context.Context, requests Requests, duties ...Duty) {
 	s := newSteward(o, requests, duties)
 	o.Roster.Activate()
 	s.run(ctx)
 }
 
-// Owned is the number of partitions that this worker owns.
+// Owned returns the number of partitions that this worker owns.
 func (o *Ownership) Owned() int { return int(o.owned.Load()) }
 
 // Owns tells whether this worker owns a partition.
 func (o *Ownership) Owns(partition int) bool { return o.Lanes[partition].Load() != nil }
 
-// Rows are the rows of all partitions as the store last had them, nil before the first look.
+// Rows returns the rows of all partitions as last read from the store, or nil before the first
+// read.
 func (o *Ownership) Rows() []store.Partition {
 	if rows := o.rows.Load(); rows != nil {
 		return *rows
@@ -131,9 +133,9 @@ func (o *Ownership) Others() bool {
 	return false
 }
 
-// Retry calls work until it succeeds or ctx ends, and reports what stands in the way. That is the
-// same for all partitions, so one now and then speaks for them. After the error anew, if that is
-// not nil, it begins with short waits again and reports nothing.
+// Retry calls work until it succeeds or ctx ends, and logs the errors. All partitions usually meet
+// the same error, so only one line is logged now and then. If anew is not nil and work fails with
+// it, Retry begins with short waits again and logs nothing.
 func (o *Ownership) Retry(ctx context.Context, task string, anew error, work func() error) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))

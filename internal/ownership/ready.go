@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// briefly is how long a lane or a publisher may stand still, though all that are busy do.
+	// briefly is how long lanes or publishers may stand still if all busy ones do.
 	briefly = 2 * time.Second
-	// forLong is how long a single one may, while others move.
+	// forLong is how long a single one may stand still while others move.
 	forLong = 30 * time.Second
 )
 
-// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this
-// moment. The error tells what does not. It asks no server.
+// Ready returns nil if this worker owns its share of the partitions and work moves in all of them
+// at this moment. The error says what is missing or stands still. It asks no server.
 func (o *Ownership) Ready() error {
 	now := time.Now()
 	return errors.Join(o.share(), o.committing(now), o.publishing(now))
 }
 
-// share is nil when this worker owns what it is to own. What others are to own is not its affair.
+// share returns nil if this worker owns the partitions assigned to it. It ignores the partitions
+// assigned to others.
 func (o *Ownership) share() error {
 	members := o.Roster.Members()
 	owners, assigned := membership.Owners(len(o.Lanes), members), membership.Assign(len(o.Lanes), members)
@@ -40,8 +41,8 @@ func (o *Ownership) share() error {
 	return nil
 }
 
-// committing is nil when commands come to their end. User code that does not return is a matter of
-// its own partition.
+// committing returns nil if commands get their outcomes. User code that does not return concerns
+// its own partition only.
 func (o *Ownership) committing(now time.Time) error {
 	busy, stuck, longest := 0, 0, standstill{}
 	for p, t := range o.owning() {
@@ -65,7 +66,7 @@ func (o *Ownership) committing(now time.Time) error {
 	return nil
 }
 
-// publishing is nil when what is committed is published.
+// publishing returns nil if committed events are published.
 func (o *Ownership) publishing(now time.Time) error {
 	behind, stuck, longest := 0, 0, standstill{}
 	for p, t := range o.owning() {
@@ -106,7 +107,7 @@ func (s standstill) Error() string {
 	return fmt.Sprintf("partition %d stands still for %s: %s", s.partition, s.lasts.Round(time.Second), s.why)
 }
 
-// or is the one of two that lasts longer.
+// or returns the one of the two that lasts longer.
 func (s standstill) or(other standstill) standstill {
 	if other.lasts > s.lasts {
 		return other
@@ -114,7 +115,7 @@ func (s standstill) or(other standstill) standstill {
 	return s
 }
 
-// doing says what a lane is at.
+// doing describes what a lane is doing.
 func doing(d lane.Doing) string {
 	what := string(cmp.Or(d.Step, "between two steps"))
 	if d.Command != "" {

@@ -8,11 +8,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A database may lack what it had: an older backup was restored, or a failover went to a server
-// that had not got the last commits. The log of a partition then ends before a position that this
-// worker has seen, or its epoch is one that somebody had before.
+// A database may have gone back: an older backup was restored, or a failover went to a server
+// without the last commits. Then the log of a partition ends before a position that this worker has
+// seen, or an epoch is given a second time.
 
-// see remembers how far a partition's log has come.
+// see remembers the furthest position of a partition's log.
 func (o *Ownership) see(partition int, position int64) {
 	for seen := &o.seen[partition]; ; {
 		if furthest := seen.Load(); position <= furthest || seen.CompareAndSwap(furthest, position) {
@@ -21,7 +21,7 @@ func (o *Ownership) see(partition int, position int64) {
 	}
 }
 
-// seeLanes remembers how far the lanes have come.
+// seeLanes remembers the positions of the lanes.
 func (o *Ownership) seeLanes() {
 	for p := range o.Lanes {
 		if l := o.Lanes[p].Load(); l != nil {
@@ -30,14 +30,15 @@ func (o *Ownership) seeLanes() {
 	}
 }
 
-// goneBack counts how often in a row the log of a partition was found to end before what was seen
-// earlier. A single look may have been at another server.
+// goneBack counts by partition how often in a row the log ended before the furthest seen position.
+// One such look proves nothing, because it may have reached another server.
 type goneBack map[int]int
 
-// enoughLooks have a partition given up and acquired anew, which is a write and so proves it.
+// After enoughLooks such looks, the partition is given up and acquired again. Acquiring is a write,
+// so it proves where the log ends.
 const enoughLooks = 2
 
-// compare holds rows that were read just now against what was seen before.
+// compare compares the given rows, just read, with the positions seen before.
 func (g goneBack) compare(o *Ownership, rows []store.Partition) {
 	for _, row := range rows {
 		if row.Position >= o.seen[row.Number].Load() || o.Lanes[row.Number].Load() == nil {
@@ -48,15 +49,15 @@ func (g goneBack) compare(o *Ownership, rows []store.Partition) {
 			delete(g, row.Number)
 			select {
 			case o.regressed <- row.Number:
-			default: // it is full of such
+			default: // the channel is full of such partitions already
 			}
 		}
 	}
 }
 
-// acquireAbove acquires a partition with an epoch that nobody has had: in a database that has gone
-// back, epochs come again, and a former owner may still act on its own. It compares the row with
-// what was seen before, and tells.
+// acquireAbove acquires a partition with an epoch that nobody has had. In a database that has gone
+// back, epochs repeat, and a former owner may still act under the same epoch. It also compares the
+// row with the position seen before, and logs if the log has gone back.
 func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at store.Partition, err error) {
 	claimed, seen := s.Roster.Claimed(partition), s.seen[partition].Load()
 	again := false
@@ -68,7 +69,7 @@ func (s *steward) acquireAbove(ctx, asking context.Context, partition int) (at s
 		return err
 	})
 	if err != nil || !again && at.Position >= seen {
-		return at, err // what is seen is noted when the tenure ends, and twice a second
+		return at, err // the position is noted when the tenure ends, and twice a second
 	}
 	s.seen[partition].Store(at.Position)
 	s.sayGoneBack("partition", partition, "position", at.Position, "had", seen, "epoch", at.Epoch, "claimed", claimed)

@@ -3,15 +3,16 @@ package ownership
 import "time"
 
 const (
-	// maxSkew is how far the clocks of this machine and of the store may be apart without a word.
+	// maxSkew is the difference between the clocks of this machine and of the store above which a
+	// warning is logged.
 	maxSkew = time.Second
-	// tellSkewEvery is how often a difference is told that lasts.
+	// tellSkewEvery is how often a lasting difference is logged.
 	tellSkewEvery = 10 * time.Minute
 )
 
-// skew tells that the clocks of this machine and of the store differ, and when that is over.
+// skew logs that the clocks of this machine and of the store differ, and when they agree again.
 type skew struct {
-	told time.Time // last; zero while they agree
+	told time.Time // when it was last logged; zero while the clocks agree
 }
 
 func (s *skew) compare(o *Ownership) {

@@ -12,27 +12,27 @@ import (
 )
 
 const (
-	// maxMoves is how many partitions are handed over at a time: few, so that each is away for a
-	// short while only.
+	// maxMoves is how many partitions are handed over at a time. It is small so that each partition
+	// is without an owner only briefly.
 	maxMoves = 4
 	// maxAcquisitions is how many partitions are acquired at a time.
 	maxAcquisitions = 8
-	// flushTimeout bounds how long a partition that moves waits for its events to be published,
-	// lastFlushTimeout the same where nobody is there to publish the rest.
+	// flushTimeout bounds how long a moving partition waits for its events to be published.
+	// lastFlushTimeout is the bound if no other worker is there to publish the rest.
 	flushTimeout     = 20 * time.Millisecond
 	lastFlushTimeout = 5 * time.Second
-	// lostPause is how long a partition that somebody took is left alone, if nobody owns up to it:
-	// workers that share the store and do not hear each other would take it from one another
-	// without end.
+	// lostPause is how long this worker leaves a partition alone after another worker took it and
+	// nobody has announced the new epoch. Without the pause, workers that share the store but do
+	// not hear each other would take the partition from one another without end.
 	lostPause = 2 * time.Second
-	// acquireGrace is how long the store may take to answer when a partition that is being acquired
-	// is not wanted any more.
+	// acquireGrace is how long to wait for the store's answer after a partition that is being
+	// acquired is not wanted any more.
 	acquireGrace = time.Second
-	// stewardEvery is how often the steward looks without being told.
+	// stewardEvery is how often the steward acts without a signal.
 	stewardEvery = 50 * time.Millisecond
 )
 
-// steward makes what this worker owns what it is to own.
+// steward acquires and hands over partitions until this worker owns the partitions assigned to it.
 type steward struct {
 	*Ownership
 	requests  Requests
@@ -40,7 +40,7 @@ type steward struct {
 	held      map[int]*holding
 	ended     chan *holding
 	acquiring chan struct{}
-	lost      map[int]loss // of partitions that somebody took
+	lost      map[int]loss // partitions that another worker took
 }
 
 // holding is a partition that this worker owns or is about to.
@@ -48,8 +48,8 @@ type holding struct {
 	partition int
 	stop      context.CancelCauseFunc
 	stopping  bool
-	epoch     int64     // 0 if it was not acquired; set before it is ended, like err
-	err       error     // why it ended, nil if it was told to
+	epoch     int64     // 0 if it was not acquired; epoch and err are set before the holding is sent to ended
+	err       error     // why it ended; nil if it was told to end
 	since     time.Time // when it began to stop
 }
 
@@ -96,7 +96,7 @@ func (s *steward) run(ctx context.Context) {
 	}
 }
 
-// left is told that a partition is not worked on any more.
+// left handles the end of the work on a partition.
 func (s *steward) left(h *holding) {
 	delete(s.held, h.partition)
 	switch {
@@ -105,7 +105,7 @@ func (s *steward) left(h *holding) {
 			s.Lane.Metrics.HandedOver(time.Since(h.since))
 		}
 		return
-	case errors.Is(h.err, store.ErrRegressed): // it is acquired anew at once
+	case errors.Is(h.err, store.ErrRegressed): // it is acquired again at once
 		if !h.stopping {
 			s.sayGoneBack("partition", h.partition, "error", h.err)
 		}
@@ -118,7 +118,7 @@ func (s *steward) left(h *holding) {
 	s.lost[h.partition] = loss{time.Now(), h.epoch}
 }
 
-// reconcile begins to acquire what is missing and to hand over what is too much.
+// reconcile begins to acquire missing partitions and to hand over surplus ones.
 func (s *steward) reconcile(ctx context.Context, leaving bool) {
 	members := s.Roster.Members()
 	owners, assigned := membership.Owners(len(s.Lanes), members), membership.Assign(len(s.Lanes), members)
@@ -138,9 +138,9 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 		case h == nil && mine && !able[owners[p]] && s.mayTake(p):
 			s.begin(ctx, p)
 		case h == nil || h.stopping:
-		case s.Lanes[p].Load() != nil && owners[p] != s.ID: // another has a higher epoch
+		case s.Lanes[p].Load() != nil && owners[p] != s.ID: // another worker has a higher epoch
 			s.end(h)
-		case joining[assigned[p]]: // it stays here as long as its next owner could not take it
+		case joining[assigned[p]]: // it stays here until its next owner can take it
 		case !mine && (moves < maxMoves || !s.Others()): // with nobody to hand over to, all end at once
 			s.end(h)
 			moves++
@@ -148,8 +148,8 @@ func (s *steward) reconcile(ctx context.Context, leaving bool) {
 	}
 }
 
-// mayTake tells whether nobody is in the way who does not show: whoever took the partition from
-// this worker has owned up to it, or had time to.
+// mayTake returns false while an unknown worker may hold the partition: this worker has lost the
+// partition, nobody has announced a higher epoch, and lostPause has not passed.
 func (s *steward) mayTake(partition int) bool {
 	lost, was := s.lost[partition]
 	return !was || lost.epoch > 0 && s.Roster.Claimed(partition) > lost.epoch || time.Since(lost.at) > lostPause
@@ -160,7 +160,7 @@ func (s *steward) end(h *holding) {
 	h.stop(nil)
 }
 
-// begin acquires a partition and works on it, until it is ended or somebody else acquires it.
+// begin acquires a partition and works on it until end is called or another worker acquires it.
 func (s *steward) begin(ctx context.Context, partition int) {
 	ctx, stop := context.WithCancelCause(ctx)
 	h := &holding{partition: partition, stop: stop}
@@ -172,8 +172,8 @@ func (s *steward) begin(ctx context.Context, partition int) {
 	}()
 }
 
-// own acquires a partition and does what its owner has to do. It returns nil when ctx has ended and
-// the partition is left in order.
+// own acquires a partition and performs its duties. It returns nil when ctx has ended and the
+// duties have finished.
 func (s *steward) own(ctx context.Context, h *holding) error {
 	start, partition := time.Now(), h.partition
 	at, err := s.acquire(ctx, partition)
@@ -181,9 +181,11 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 		return err
 	}
 	h.epoch = at.Epoch
-	s.Roster.Claim(partition, at.Epoch) // whoever had it has lost it. A lane without a claim is one that another worker took
+	// Announced even if it is released at once, because the former owner learns from this that it has
+	// lost the partition. A lane without a claim means that another worker took the partition.
+	s.Roster.Claim(partition, at.Epoch)
 	defer s.Roster.Release(partition)
-	if ctx.Err() != nil { // it is not wanted any more
+	if ctx.Err() != nil { // the partition is not wanted any more
 		return nil
 	}
 	t := &Tenure{At: at, Publisher: s.Publisher(at)}
@@ -203,8 +205,8 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 	return err
 }
 
-// flush gives the publisher time to publish what is committed. What it does not come to, the next
-// owner publishes.
+// flush gives the publisher time to publish the committed events. The next owner publishes the
+// rest.
 func (o *Ownership) flush(ctx context.Context, t *Tenure) {
 	timeout := flushTimeout
 	if !o.Others() {
@@ -217,9 +219,9 @@ func (o *Ownership) flush(ctx context.Context, t *Tenure) {
 	}
 }
 
-// acquire becomes the partition's owner, however long the store takes to answer. When ctx ends it
-// waits a moment for that answer: it says who the owner is, and what became of an exchange that is
-// cut off nobody knows.
+// acquire makes this worker the partition's owner, however long the store takes to answer. After
+// ctx ends it still waits up to acquireGrace for the answer, because after a cancelled call nobody
+// knows whether the epoch was raised.
 func (s *steward) acquire(ctx context.Context, partition int) (at store.Partition, err error) {
 	select {
 	case s.acquiring <- struct{}{}:

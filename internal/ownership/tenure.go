@@ -17,16 +17,17 @@ type Tenure struct {
 	Publisher Publisher
 }
 
-// Duty is something that is done for a partition while this worker owns it. It is the same value for
-// all partitions.
+// Duty is work that is done for a partition while this worker owns it. One Duty value serves all
+// partitions.
 type Duty interface {
-	// Run works until ctx ends, leaves in order what it has in hand, and returns nil. An error ends
-	// the tenure: [context.Cause] of ctx is that error for the other duties.
+	// Run works until ctx ends. Then it finishes what it has in hand and returns nil. An error ends
+	// the tenure; the other duties find that error as the [context.Cause] of their ctx.
 	Run(ctx context.Context, t *Tenure) error
 }
 
-// perform runs all duties until one fails or ctx ends. They are told to end one after the other, each
-// when the one before it has, so that what one hands to the next is finished too.
+// perform runs all duties until one fails or ctx ends. Then it ends the duties one after the other:
+// each is told to end when the one before it has ended, so that it finishes what that one has
+// handed over.
 func perform(ctx context.Context, t *Tenure, duties []Duty) error {
 	going, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -49,7 +50,7 @@ func perform(ctx context.Context, t *Tenure, duties []Duty) error {
 	return errors.Join(errs...)
 }
 
-// handling runs the lane. Requests that come to it when it stops find their way to the next owner.
+// handling runs the lane. Requests that reach a stopping lane are routed to the next owner.
 type handling struct{ *Ownership }
 
 // Run implements Duty.
@@ -58,8 +59,8 @@ func (d handling) Run(ctx context.Context, t *Tenure) error {
 	return t.Lane.Run(ctx)
 }
 
-// publishing carries out what the lane has committed. At the end it has a moment for the rest, unless
-// somebody else owns the partition, who then publishes it.
+// publishing publishes the events that the lane has committed. At the end it has a moment to
+// publish the rest. If another worker already owns the partition, that worker publishes the rest.
 type publishing struct{ *Ownership }
 
 // Run implements Duty.

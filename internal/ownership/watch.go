@@ -7,13 +7,13 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// writable is a store that knows by itself whether its server answers and takes writes.
+// writable is a store that knows whether its server answers and takes writes.
 type writable interface {
 	Writable() error
 }
 
-// watchStore tells the other workers when this one has lost the store, so that one that has it
-// takes over, and the lanes when others write to their partitions.
+// watchStore tells the other workers when this worker has lost the store, so that a worker that
+// reaches the store takes over. It also tells the lanes when others write to their partitions.
 func (o *Ownership) watchStore(ctx context.Context) {
 	const every, patience = 500 * time.Millisecond, 2 * time.Second
 	tick := time.NewTicker(every)
@@ -29,7 +29,7 @@ func (o *Ownership) watchStore(ctx context.Context) {
 			o.Lane.Clock.Saw(rows[0].Clock, sent)
 			skewed.compare(o)
 		}
-		if s, tells := o.Store.(writable); tells { // so that a wait for one of its connections counts for nothing
+		if s, tells := o.Store.(writable); tells { // Writable does not count a wait for a free connection
 			err = s.Writable()
 		}
 		switch {
@@ -51,7 +51,7 @@ func (o *Ownership) watchStore(ctx context.Context) {
 	}
 }
 
-// Notice remembers how far all partitions have come, and tells each lane where its log is.
+// Notice remembers the positions of all partitions, and tells each lane the position of its log.
 func (o *Ownership) Notice(rows []store.Partition) {
 	o.rows.Store(&rows)
 	for _, row := range rows {

@@ -1,8 +1,10 @@
 // Package timerslack keeps the timers of the Go runtime from waking up the processors all the time.
 //
-// Go's monitoring thread looks after a program that has work every 20 µs, up to 14,000 times a second. Linux lets a timer be late by
-// the slack of its thread, 50 µs by default, so that several go off together: with a millisecond, most of these wake-ups go away.
-// They cost little where a processor is at hand, and a tenth of all work in a virtual machine that has to ask its host for each.
+// Go's monitoring thread wakes up every 20 µs in a busy program, up to 14,000 times a second. Linux
+// may delay a timer by the slack of its thread, 50 µs by default, so that several timers fire
+// together. With a slack of a millisecond, most of these wake-ups go away. On a real processor a
+// wake-up costs little. In a virtual machine that has to ask its host for each wake-up, they cost a
+// tenth of all work.
 package timerslack
 
 import (
@@ -13,19 +15,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raised in the environment says that this process has executed itself. Whoever sets it keeps a program from that, as for a debugger
-// that would lose it.
+// raised, set in the environment, says that this process has executed itself. Set it by hand to
+// keep a program from executing itself, for instance under a debugger, which would lose the
+// program.
 const raised = "MAESTRO_TIMER_SLACK_RAISED"
 
-// Raise gives all threads of the process a timer slack. A process may only set that of the thread that asks, and Go has started others
-// before main: the program is executed anew, from its beginning, and its threads inherit it. Raise is to be called first in main, and
-// returns in the new program. It also returns where the slack is as large already, and where it cannot be set: nothing depends on it.
+// Raise gives all threads of the process a timer slack. Call it first in main, because it executes
+// the program again from its beginning, and returns in the new program. This is necessary because a
+// thread can only set its own slack, and Go has started other threads before main; the threads of
+// the new program inherit the slack. Raise also returns if the slack is already as large, or if it
+// cannot be set, because nothing depends on it.
 func Raise(slack time.Duration) {
 	if _, is := os.LookupEnv(raised); is { //nolint:forbidigo // it is a word to itself, and no setting
 		_ = os.Unsetenv(raised)
 		return
 	}
-	runtime.LockOSThread() // which becomes the only thread of the new program
+	runtime.LockOSThread() // this thread becomes the first thread of the new program
 	defer runtime.UnlockOSThread()
 	before, err := get()
 	if err != nil || before >= slack {
@@ -42,7 +47,7 @@ func Raise(slack time.Duration) {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(before), 0, 0, 0) // the program could not be executed
 }
 
-// get is the slack of this thread.
+// get returns the slack of this thread.
 func get() (time.Duration, error) {
 	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	return time.Duration(slack), err
