@@ -2,5 +2,6 @@
 
 package eventstream
 
-// compared says that a publisher compares the stream with the log before it goes on where the stream ends.
+// compared says that a publisher compares the stream with the log before it continues at the end
+// of the stream.
 const compared = true

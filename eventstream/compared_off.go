@@ -2,5 +2,6 @@
 
 package eventstream
 
-// Without the comparison tests/faults has to find what goes wrong.
+// This build does not compare them, so that tests/faults can prove that it finds what then goes
+// wrong.
 const compared = false

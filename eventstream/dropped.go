@@ -9,19 +9,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A bounded stream that has nothing of a partition has either dropped the partition's events, as it
-// was told to, or lost them: it came back with older files, or somebody has purged it. A stream
-// drops its oldest messages first, and only when a limit demands it.
+// A bounded stream may have no event of a partition for two reasons. Either its limits have
+// dropped the events, as configured. Or it has lost them, because it came back with older files or
+// somebody has purged it. A stream drops its oldest messages first, and only when a limit demands
+// it.
 
-// bounded tells whether the stream drops events, the oldest first.
+// bounded tells whether the stream's limits drop its oldest events.
 func bounded(c jetstream.StreamConfig) bool { return c.MaxAge > 0 || c.MaxBytes > 0 || c.MaxMsgs > 0 }
 
 // clockTolerance is how far the clocks of the workers and of nats-server may be apart.
 const clockTolerance = time.Minute
 
-// dropped is the position up to which a bounded stream that has no event of the partition may have
-// dropped them, of those up to known that it had. What comes after that was lost. Where a limit may
-// have taken an event it counts as dropped.
+// dropped returns the position up to which a bounded stream may have dropped the partition's
+// events. The stream has none of them now, but had all up to known. The events after the returned
+// position were lost. An event that a limit may have taken counts as dropped.
 func (p *Publisher) dropped(ctx context.Context, stream jetstream.Stream, known int64) (int64, error) {
 	info, err := stream.Info(ctx)
 	if err != nil {
@@ -45,12 +46,12 @@ func (p *Publisher) dropped(ctx context.Context, stream jetstream.Stream, known 
 	return int64(first), failed
 }
 
-// mayDrop tells whether the stream's limits can have taken a message that was stored at a time or
-// later. largest is the size of the largest message in bytes.
+// mayDrop tells whether the stream's limits can have taken a message that was stored at the given
+// time or later. largest is the size of the largest message in bytes.
 func mayDrop(info *jetstream.StreamInfo, at time.Time, largest int64) bool {
 	c, s := info.Config, info.State
 	if s.Msgs > 0 && s.FirstTime.Before(at.Add(-clockTolerance)) {
-		return false // an older one is still there
+		return false // an older message is still there
 	}
 	return c.MaxAge > 0 && info.TimeStamp.Sub(at) > c.MaxAge-clockTolerance ||
 		c.MaxBytes > 0 && c.MaxBytes-int64(s.Bytes) < 2*largest ||

@@ -11,23 +11,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// fence is a publisher's place in the stream: a message on the partition's fence subject, whose sequence is expected to be
-// the last there with everything that is published. Whoever writes the next fence shuts the former publisher out.
+// fence is a publisher's place in the stream: a message on the partition's fence subject.
+// Everything that is published expects the sequence of this message to be the last one on that
+// subject. The next fence shuts the former publisher out.
 type fence struct {
 	subject string
 	last    string
 	stream  time.Time
-	// replicated: the stream takes only one message in flight with the same expectation, and a server may answer that does not lead
-	// it any more.
+	// replicated says that the stream takes only one message in flight with the same expectation, and
+	// that a server may answer that no longer leads the stream.
 	replicated bool
-	// maxMessage is the largest message that the stream takes, if that is above 0.
+	// maxMessage is the size of the largest message that the stream takes, if it is above 0.
 	maxMessage int64
-	// reconnects is of the connection that the fence was written through. A server that comes back may have lost its end,
-	// and then knows the fence but not the events after it.
+	// reconnects is the count of the connection when the fence was written. A server that comes back
+	// may have lost the end of the stream. It may then have the fence but not the events after it.
 	reconnects uint64
 }
 
-// errReconnected: the stream on the other side of a new connection may lack what was published through the last.
+// errReconnected says that there is a new connection. The stream behind it may lack events that
+// were published over the last one.
 var errReconnected = errors.New("connected anew")
 
 func (f fence) put(h nats.Header) {
@@ -51,8 +53,8 @@ func raise(ctx context.Context, js jetstream.JetStream, subject, owner string, e
 	return strconv.FormatUint(ack.Sequence, 10), nil
 }
 
-// untilAnswered asks again when there is no answer, and waits longer each time: what a stream is asked while its leader changes it never
-// answers.
+// untilAnswered repeats a request until there is an answer, and waits longer each time. A request
+// that reaches a stream while its leader changes is never answered.
 func untilAnswered[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	for patience := leaderTimeout; ; patience *= 2 {
 		try, cancel := context.WithTimeout(ctx, patience)

@@ -2,5 +2,5 @@
 
 package eventstream
 
-// fenced says that the stream is to refuse what a replaced publisher sends.
+// fenced says that the stream refuses messages of a replaced publisher.
 const fenced = true

@@ -2,5 +2,5 @@
 
 package eventstream
 
-// Without the fence tests/faults has to find what goes wrong.
+// This build has no fence, so that tests/faults can prove that it finds what then goes wrong.
 const fenced = false

@@ -13,20 +13,21 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// messages are those that were sent, to be filled in again: the map of the headers is most of what a message takes.
+// messages are sent messages that can be filled again. The map of the headers is most of the
+// memory of a message.
 var messages = sync.Pool{New: func() any { return &nats.Msg{Header: make(nats.Header, maxHeaders)} }}
 
-// maxHeaders is how many headers an event has at most, those of the fence among them.
+// maxHeaders is how many headers an event has at most, including those of the fence.
 const maxHeaders = 18
 
-// message is the event as it stands in the stream: CloudEvents 1.0 in binary mode, with the extensions of docs/protocol.md. Whoever has
-// sent it may put it back into messages.
+// message returns the event as it is in the stream: CloudEvents 1.0 in binary mode, with the
+// extensions of docs/protocol.md. After sending it, the caller may put it back into messages.
 func message(ns wire.Namespace, e *store.Event) *nats.Msg {
 	m := messages.Get().(*nats.Msg)
 	clear(m.Header)
 	sequence := strconv.FormatInt(e.Sequence, 10)
 	partition, position := strconv.Itoa(e.Partition), strconv.FormatInt(e.Position, 10)
-	values := make([]string, 0, maxHeaders) // one array behind the values of all headers
+	values := make([]string, 0, maxHeaders) // one array for the values of all headers
 	set := func(name, value string) {
 		if value != "" {
 			values = append(values, value)
@@ -52,11 +53,11 @@ func message(ns wire.Namespace, e *store.Event) *nats.Msg {
 	return m
 }
 
-// fitting is about what the publisher adds to the headers of a message, and some.
+// fitting is an upper estimate of the bytes that the publisher adds to the headers of a message.
 const fitting = 1 << 10
 
-// fit leaves the event's body out of a message that is larger than the most bytes that are taken, and
-// tells whether it did. Such an event can never be published whole, and others wait behind it.
+// fit removes the body of an event whose message has more than most bytes, and returns whether it
+// did. Such an event could never be published whole, and other events wait behind it.
 func fit(m *nats.Msg, most int64) (left bool) {
 	const lesser = 8 << 10 // more than headers and subject take
 	if int64(len(m.Data)+lesser) <= most || int64(m.Size()+fitting) <= most || len(m.Data) == 0 {

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// obstacle is what keeps a publisher from publishing.
+// obstacle is the reason why a publisher cannot publish.
 type obstacle struct {
 	why   error
 	since time.Time
 }
 
-// Obstacle tells what keeps committed events from being published, and since when: nil if nothing does.
+// Obstacle returns why committed events are not being published, and since when. why is nil if
+// nothing is in the way.
 func (p *Publisher) Obstacle() (since time.Time, why error) {
 	if o := p.obstacle.Load(); o != nil {
 		return o.since, o.why
@@ -19,7 +20,8 @@ func (p *Publisher) Obstacle() (since time.Time, why error) {
 	return time.Time{}, nil
 }
 
-// Diverged tells whether publishing stands still because the event stream is not the log's, which a person has to mend.
+// Diverged tells whether publishing stands still because the event stream does not belong to the
+// log. A person has to mend that.
 func (p *Publisher) Diverged() bool {
 	_, why := p.Obstacle()
 	return errors.Is(why, errDiverged)

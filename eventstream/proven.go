@@ -7,16 +7,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// prover is a log that can tell whether what it shows outlives its server.
+// prover is a log that can tell whether its events would survive the loss of its server.
 type prover interface {
 	Prove(ctx context.Context) error
 }
 
-// prove makes sure that events are lasting which were found in the log and of which the lane has
-// not heard that their commit was acknowledged. With synchronous replication, a commit whose wait
-// for the standby was cut short is in the log of this server, and would be lost with it. A commit
-// that is acknowledged afterwards shows that the standby has all before it as well; if the server
-// has changed meanwhile, the event is looked for once more.
+// prove makes sure that events read from the log are lasting, unless the lane has reported that
+// their commit was acknowledged. With synchronous replication, the log of this server may show a
+// commit whose wait for the standby was cut short. Such a commit would be lost with the server. A
+// later commit that is acknowledged proves that the standby has everything before it as well. The
+// server may have changed in the meantime, so prove then reads the last event once more.
 func (p *Publisher) prove(ctx context.Context, events []store.Event) error {
 	last := &events[len(events)-1]
 	log, can := p.log.(prover)

@@ -19,30 +19,32 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Log is what a publisher needs of the event log.
+// Log is the part of the event log that a publisher needs.
 type Log interface {
 	Partition(ctx context.Context, partition int) (store.Partition, error)
 	Log(ctx context.Context, partition int, above int64, limit int) ([]store.Event, error)
 }
 
-// maxUnit and maxUnitBytes bound what is published as one unit, so that the units of all partitions
-// are less than what the server takes ahead of its disk (100,000 messages, 128 MiB). maxRead bounds
-// what is read from the log at a time, where events may be large.
+// maxUnit and maxUnitBytes bound the events that are published as one unit. The units of all
+// partitions must stay below what the server buffers ahead of its disk (100,000 messages, 128
+// MiB). maxRead bounds the events that are read from the log at a time, because events may be
+// large.
 const (
 	maxUnit      = 500
 	maxUnitBytes = 1 << 20
 	maxRead      = 64
 )
 
-// requestTimeout bounds one exchange with JetStream, and leaderTimeout one that may be lost because
-// a stream's leader changes. To ask again too soon costs an exchange and does no harm.
+// requestTimeout bounds one exchange with JetStream. leaderTimeout bounds an exchange that may be
+// lost because a stream's leader changes. Asking again too soon does no harm but costs an
+// exchange.
 const (
 	requestTimeout = 5 * time.Second
 	leaderTimeout  = time.Second
 )
 
-// Publisher publishes the committed events of one partition. Make it with NewPublisher, run it with
-// Run.
+// Publisher publishes the committed events of one partition. Make it with NewPublisher and run it
+// with Run.
 type Publisher struct {
 	js        jetstream.JetStream
 	namespace wire.Namespace
@@ -60,53 +62,55 @@ type Publisher struct {
 	obstacle  atomic.Pointer[obstacle]
 }
 
-// NewPublisher returns the publisher of a partition for its owner, who has acquired it in the state
-// at. The stream is made with the given configuration if it is missing.
+// NewPublisher returns the publisher of a partition for its owner. at is the partition as the
+// owner acquired it. If the stream is missing, the publisher creates it with the given
+// configuration.
 func NewPublisher(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, log Log, at store.Partition, logger *slog.Logger) *Publisher {
 	p := &Publisher{js: js, namespace: ns, config: c, log: log, logger: logger, metrics: telemetry.Discard(),
 		partition: at.Number, epoch: at.Epoch, batches: atomicbatch.NewSender(js.Conn()), complains: &complaints{}}
 	p.queue.wake, p.queue.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.queue.committed, p.queue.published, p.queue.stream = at.Position, at.Published, at.EventStreamCreated
-	p.queue.proven = at.Position // to acquire a partition is a commit
+	p.queue.proven = at.Position // acquiring a partition is a commit
 	return p
 }
 
-// Measure has the publisher tell the metrics what it does. It is to be called before Run.
+// Measure makes the publisher report to the metrics. Call it before Run.
 func (p *Publisher) Measure(m *telemetry.Metrics) *Publisher {
 	p.metrics = m
 	return p
 }
 
-// Follow has the publisher begin anew whenever the stream may have lost something. It is to be
-// called before Run.
+// Follow makes the publisher begin anew whenever the stream may have lost something. Call it
+// before Run.
 func (p *Publisher) Follow(w *Watch) *Publisher {
 	p.watch, p.batches, p.complains = w, w.batches, &w.complains
 	return p
 }
 
-// Committed tells that the log has come to a position, and hands over the events that led there, if
-// they are at hand. It does not block.
+// Committed reports that the log has reached a position. It hands over the events that led there,
+// if the caller has them. It does not block.
 func (p *Publisher) Committed(position int64, events []store.Event) { p.queue.add(position, events) }
 
-// Noticed tells now and then where the log was seen to be, so that what others wrote to the
-// partition is published too.
+// Noticed reports the position of the log whenever the caller has looked at it. It lets the
+// publisher find events that others wrote to the partition.
 func (p *Publisher) Noticed(position int64) { p.queue.notice(position) }
 
-// Published is the position of the last event known to be in the stream, and the creation time of
-// that stream.
+// Published returns the position of the last event known to be in the stream, and the creation
+// time of that stream.
 func (p *Publisher) Published() (position int64, stream time.Time) {
 	_, position, stream = p.queue.state()
 	return position, stream
 }
 
-// Backlog is how many committed events are not in the stream yet.
+// Backlog returns how many committed events are not in the stream yet.
 func (p *Publisher) Backlog() int64 {
 	committed, published, _ := p.queue.state()
 	return committed - published
 }
 
-// Run publishes until ctx ends, which gives nil, or until the partition has another owner, which
-// gives an error that wraps [store.ErrFenced]. While the stream is away it tries again.
+// Run publishes until ctx ends, and then returns nil. If the partition has another owner, it
+// returns an error that wraps [store.ErrFenced]. After any other error, such as a stream that is
+// away, it tries again.
 func (p *Publisher) Run(ctx context.Context) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
@@ -131,8 +135,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// complaints keep publishers from saying all at once what stands in the way of each. What a person
-// must mend is apart from the rest.
+// complaints limits how often the publishers together log what is in their way. Problems that a
+// person must mend are limited separately from the rest.
 type complaints struct{ passing, lasting, oversized telemetry.Seldom }
 
 func (c *complaints) level(err error) slog.Level {
@@ -142,8 +146,8 @@ func (c *complaints) level(err error) slog.Level {
 	return c.passing.Level(slog.LevelWarn)
 }
 
-// publishConnected publishes until something fails, or the connection was lost and is there again:
-// the answer to what was asked over the former one does not come any more.
+// publishConnected publishes until something fails. It returns errReconnected after a reconnect,
+// because replies sent to the old connection are lost.
 func (p *Publisher) publishConnected(ctx context.Context, progress func()) error {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
@@ -162,8 +166,8 @@ func (p *Publisher) publishConnected(ctx context.Context, progress func()) error
 	return context.Cause(ctx)
 }
 
-// publishAll takes the fence, finds where to resume and publishes unit after unit, until something
-// fails.
+// publishAll raises the fence, finds where to resume, and publishes unit after unit until
+// something fails.
 func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 	lost := p.watch.next()
 	fence, err := p.resume(ctx)
@@ -198,7 +202,8 @@ func (p *Publisher) publishAll(ctx context.Context, progress func()) error {
 	}
 }
 
-// nextEvents returns what is to be published next, from memory or else from the log.
+// nextEvents returns the events to publish next, from memory if they are there, or else from the
+// log.
 func (p *Publisher) nextEvents(ctx context.Context, lost <-chan struct{}) ([]store.Event, error) {
 	events, above, err := p.queue.take(ctx, lost)
 	if err != nil {
@@ -215,7 +220,7 @@ func (p *Publisher) nextEvents(ctx context.Context, lost <-chan struct{}) ([]sto
 	return events, nil
 }
 
-// Flush waits until everything that is committed now is in the stream, while Run runs.
+// Flush waits until all events that are committed now are in the stream. Run must be running.
 func (p *Publisher) Flush(ctx context.Context) error {
 	goal := p.committed()
 	for {
@@ -230,7 +235,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Drain publishes until everything committed is in the stream, or ctx ends. Run must not be
+// Drain publishes until all committed events are in the stream, or until ctx ends. Run must not be
 // running.
 func (p *Publisher) Drain(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)

@@ -10,22 +10,22 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// maxQueueBytes bounds the events that wait in memory; what is beyond it is read from the log when
-// its turn comes.
+// maxQueueBytes bounds the events that wait in memory. If there are more, they are read from the
+// log when their turn comes.
 const maxQueueBytes = 16 << 20
 
-// eventOverhead is about what an event takes beside its body.
+// eventOverhead is about what an event takes in memory besides its body.
 const eventOverhead = 256
 
-// queue is what a publisher shares with the lane: how far the log has come, and the events that
-// need not be read from it.
+// queue is the state that a publisher shares with the lane: how far the log has come, and the
+// events that need not be read from the log.
 type queue struct {
 	mu        sync.Mutex
 	committed int64         // position of the log
 	proven    int64         // position up to which an acknowledged commit has shown that the log is lasting
 	published int64         // position of the stream
-	noticed   int64         // position of the log when it was last looked at
-	stream    time.Time     // which stream that is
+	noticed   int64         // position of the log when it was last noticed
+	stream    time.Time     // creation time of the stream that published is about
 	events    []store.Event // positions without a gap, the last of them committed; may begin anywhere above published
 	bytes     int
 	wake      chan struct{} // there may be something to publish
@@ -43,7 +43,7 @@ func (q *queue) add(position int64, events []store.Event) {
 		q.bytes += len(events[i].Body) + eventOverhead
 	}
 	if len(q.events) == 0 {
-		q.events = slices.Clip(events) // as they are: most find nothing that waits
+		q.events = slices.Clip(events) // no copy, because most batches find an empty queue
 	} else {
 		q.events = append(q.events, events...)
 	}
@@ -53,8 +53,8 @@ func (q *queue) add(position int64, events []store.Event) {
 	q.alarm()
 }
 
-// see raises the position of the log to where it was found. Nobody has shown yet that it is
-// lasting.
+// see raises the position of the log to the one that was found there. Nothing has proved yet that
+// the log is lasting up to it.
 func (q *queue) see(position int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -65,7 +65,8 @@ func (q *queue) see(position int64) {
 	}
 }
 
-// prove notes that the log is lasting up to a position, lasting tells whether it is known to be.
+// prove notes that the log is lasting up to a position. lasting tells whether that is known of a
+// position.
 func (q *queue) prove(position int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,8 +79,8 @@ func (q *queue) lasting(position int64) bool {
 	return position <= q.proven
 }
 
-// notice is told now and then where the log is. What was there the last time already and was never
-// added is somebody else's.
+// notice is called now and then with the position of the log. If the log was already beyond the
+// added events at the call before, somebody else has written the events in between.
 func (q *queue) notice(position int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,7 +92,7 @@ func (q *queue) notice(position int64) {
 	q.noticed = position
 }
 
-// alarm wakes whoever takes. The lock is held.
+// alarm wakes the caller of take. The lock is held.
 func (q *queue) alarm() {
 	select {
 	case q.wake <- struct{}{}:
@@ -104,14 +105,15 @@ func (q *queue) drop() { q.events, q.bytes = nil, 0 }
 // errLost says that the stream may have lost something.
 var errLost = errors.New("the event stream may have lost events")
 
-// take waits for something to publish and takes it out, if it is in memory: what is then not
-// published is found in the log. Otherwise it returns the position above which the log is to be
-// read. It gives up when lost is closed.
+// take waits for something to publish. If the next events are in memory, it removes and returns
+// them. They are not put back; if publishing fails, they are read from the log. If the next events
+// are not in memory, take returns the position above which to read the log. It returns errLost
+// when lost is closed.
 func (q *queue) take(ctx context.Context, lost <-chan struct{}) (events []store.Event, above int64, err error) {
 	for {
 		q.mu.Lock()
 		above = q.published
-		if len(q.events) > 0 && q.events[0].Position <= above { // it was found in the stream
+		if len(q.events) > 0 && q.events[0].Position <= above { // these are in the stream already
 			q.shift(int(min(above-q.events[0].Position+1, int64(len(q.events)))))
 		}
 		switch {
@@ -134,7 +136,7 @@ func (q *queue) take(ctx context.Context, lost <-chan struct{}) (events []store.
 	}
 }
 
-// unit is how many of the events go together.
+// unit returns how many of the events are published together.
 func unit(events []store.Event) int {
 	bytes := 0
 	for n := range events {
@@ -145,7 +147,7 @@ func unit(events []store.Event) int {
 	return len(events)
 }
 
-// shift takes the first n events out. The lock is held.
+// shift removes and returns the first n events. The lock is held.
 func (q *queue) shift(n int) (first []store.Event) {
 	first = q.events[:n:n]
 	for i := range first {
@@ -157,7 +159,7 @@ func (q *queue) shift(n int) (first []store.Event) {
 	return first
 }
 
-// mark says how far the stream has come.
+// mark notes how far the stream has come.
 func (q *queue) mark(position int64, stream time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

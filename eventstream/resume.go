@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// resume makes this publisher the partition's only one and finds the last event that the stream
-// has.
+// resume makes this publisher the only one of the partition, and finds the last event that the
+// stream has.
 func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
@@ -50,8 +50,8 @@ func (p *Publisher) resume(ctx context.Context) (fence, error) {
 	return f, nil
 }
 
-// open returns the stream, which is made if it is missing, and brought up to date if an older
-// version has made it.
+// open returns the stream. It creates the stream if it is missing, and updates the configuration
+// if an older version created it.
 func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := untilAnswered(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		return p.js.Stream(ctx, p.namespace.EventStream())
@@ -62,9 +62,10 @@ func (p *Publisher) open(ctx context.Context) (jetstream.Stream, error) {
 	return stream, err
 }
 
-// resumeAbove has the publisher go on after the last event in the stream, or after what a bounded
-// stream has dropped of what it is known to have had. It is an error if that is more than the log
-// has, which ends at the given position.
+// resumeAbove makes the publisher continue after the last event in the stream. If a bounded stream
+// has no event, the publisher continues after those that the stream may have dropped. resumeAbove
+// returns an error if the stream is known to have had more events than the log, which ends at
+// position end.
 func (p *Publisher) resumeAbove(ctx context.Context, published int64, created time.Time, stream jetstream.Stream, end int64) (err error) {
 	_, known, of := p.queue.state()
 	if !of.Equal(created) {
@@ -90,9 +91,10 @@ func (p *Publisher) committed() int64 {
 	return committed
 }
 
-// lastInStream is the position of the partition's last event in the stream, 0 if there is none, and
-// that message's sequence. It is an error if the log, which ends at the given position, has another
-// event there: the database is then not the one that the stream was made from.
+// lastInStream returns the position of the partition's last event in the stream, or 0 if there is
+// none, and the sequence of its message. The log ends at position end. If the log has another
+// event at that position, lastInStream returns an error, because the stream was then not made from
+// this database.
 func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, end int64) (position int64, sequence uint64, err error) {
 	last, err := untilAnswered(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return stream.GetLastMsgForSubject(ctx, p.namespace.EventsOf(p.partition))
@@ -123,19 +125,19 @@ func (p *Publisher) lastInStream(ctx context.Context, stream jetstream.Stream, e
 	return inStream.Position, last.Sequence, nil
 }
 
-// same tells whether the log and the stream have the same event at a position. An aggregate's
-// sequence alone, the ce-id, may come again in another history, though not at the same time for the
-// same command.
+// same tells whether a, from the log, and b, from the stream, are the same event. The ce-id, which
+// is made of the aggregate and its sequence, is not enough. It may occur again in another history,
+// though not at the same time for the same command.
 func same(a, b *store.Event) bool {
 	return a.Aggregate == b.Aggregate && a.Sequence == b.Sequence && a.RecordedAt.Equal(b.RecordedAt) &&
 		a.Metadata.CommandID == b.Metadata.CommandID
 }
 
-// removeForeign takes a message out of the stream that is no event: nobody but publishers may write
-// there, but a client can name a subject of the stream where it wants an answer of the server's. It
-// returns an error, so that the publisher looks again.
+// removeForeign removes a message from the stream that is no event. Only publishers may write to
+// the stream, but a client can name one of its subjects as the reply subject of a request to the
+// server. removeForeign always returns an error, so that the publisher looks again.
 //
-// An event that this program cannot read stays. A newer program has written it.
+// It keeps an event that this program cannot read, because a newer program has written it.
 func (p *Publisher) removeForeign(ctx context.Context, stream jetstream.Stream, m *jetstream.RawStreamMsg, why error) error {
 	if m.Header.Get(wire.HeaderEventSpecVersion) != "" {
 		return fmt.Errorf("%w: message %d of %s: %w", errUnknownForm, m.Sequence, p.namespace.EventStream(), why)

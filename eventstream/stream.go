@@ -11,14 +11,14 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// StreamConfig is what a namespace's event stream keeps. Postgres is the archive; the stream need
-// only hold what its subscribers have yet to read.
+// StreamConfig says what a namespace's event stream keeps. Postgres is the archive. The stream
+// need only hold the events that its subscribers have yet to read.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a
-	// new one.
+	// Replicas is the number of servers that hold the stream. 0 keeps the number that the stream has,
+	// and means 1 for a new stream.
 	Replicas int
-	// MaxAge and MaxBytes drop the oldest events; 0 leaves what the stream has, below 0 it keeps
-	// all, as a new one does.
+	// MaxAge and MaxBytes are limits at which the stream drops its oldest events. 0 keeps the limit
+	// that the stream has, and means no limit for a new stream. A value below 0 means no limit.
 	MaxAge   time.Duration
 	MaxBytes int64
 }
@@ -27,13 +27,14 @@ func (c StreamConfig) limits() stream.Limits {
 	return stream.Limits{Replicas: c.Replicas, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes}
 }
 
-// duplicateWindow is how long the server remembers message ids. The fence and the resumption do the
-// real work, and the server keeps every id of the window in memory, so it is short.
+// duplicateWindow is how long the server remembers message ids. It is short because the server
+// keeps all ids of the window in memory. Exactly-once publishing rests on the fence and on
+// resuming, not on these ids.
 const duplicateWindow = time.Second
 
-// Ensure creates the namespace's event stream, or brings its configuration up to date. Direct reads
-// stay off: on a replicated stream any replica answers them, also one that lags behind, and
-// publishers must know what is there.
+// Ensure creates the namespace's event stream, or brings its configuration up to date. It leaves
+// direct reads off: any replica may answer them, also one that lags behind, but publishers must
+// know exactly what the stream has.
 func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c StreamConfig) (jetstream.Stream, error) {
 	made, err := stream.Ensure(ctx, js, jetstream.StreamConfig{
 		Name:               ns.EventStream(),
@@ -50,14 +51,15 @@ func Ensure(ctx context.Context, js jetstream.JetStream, ns wire.Namespace, c St
 	return made, nil
 }
 
-// forgetting is how much later than it says the server may forget message ids: its timer runs as
-// the window was before it was last changed, and that was ten seconds in streams of an earlier
-// build.
+// forgetting is how much later than its window says the server may forget message ids. The
+// server's timer still runs with the window from before the last change of the configuration. That
+// window was ten seconds in streams of an earlier build.
 const forgetting = 10 * time.Second
 
-// Empty shuts out whoever may still publish, and removes all events. An event that is published
-// again while the server remembers its message id would be dropped without a word, although it is
-// not there any more; so Empty waits first until the last message is older than that.
+// Empty shuts out everybody who may still publish, and removes all events. The server silently
+// drops an event that is published again while it remembers the event's message id, even if the
+// event has been removed. Empty therefore first waits until the last message is old enough to be
+// forgotten.
 func Empty(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, ns wire.Namespace) error {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Fences()))
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// stuckAfter is how many tries of one event say that it will hardly ever be taken. Nothing comes
-// before it, so all events behind it wait.
+// stuckAfter is how many tries of one event mean that the handler will hardly ever take it. All
+// events behind it wait.
 var stuckAfter = 10
 
-// stuck counts the events that a subscription cannot get past: 1 or 0 for each.
+// stuck counts the events that subscriptions cannot get past: 1 or 0 for each subscription.
 type stuck struct {
 	events metric.Int64UpDownCounter
 	of     metric.MeasurementOption
@@ -32,8 +32,8 @@ func newStuck(s Subscription) (*stuck, error) {
 		attribute.String("maestro.subscription", s.Name)))}, nil
 }
 
-// tries are those of one event: the server's deliveries of it, also to programs that have ended
-// since, and those of this program.
+// tries counts the tries of one event: the server's deliveries of it, including those to programs
+// that have ended since, and those of this program.
 type tries struct {
 	Subscription
 	event store.Event
@@ -49,7 +49,7 @@ func (s Subscription) tries(e store.Event, msg jetstream.Msg) *tries {
 	return t
 }
 
-// another notes that the event is handed over once more.
+// another notes that the handler gets the event once more.
 func (t *tries) another(ctx context.Context) {
 	t.count++
 	if t.count <= stuckAfter || t.is {
@@ -63,7 +63,7 @@ func (t *tries) another(ctx context.Context) {
 		"id", t.event.Aggregate.ID, "event", t.event.Type)
 }
 
-// done notes that the event is taken, or that the program leaves it to the next.
+// done notes that the handler has taken the event, or that this program leaves it to the next.
 func (t *tries) done(ctx context.Context) {
 	if t.is {
 		t.stuck.events.Add(ctx, -1, t.stuck.of)

@@ -21,26 +21,26 @@ import (
 
 // Subscription says which events a program wants.
 type Subscription struct {
-	// Name is the durable's: a program that comes back under it goes on where it was. Programs that
-	// share it share the events. [A-Za-z0-9_-]+.
+	// Name is the name of the durable consumer: letters, digits, _ and -. A program that comes back
+	// under the same name continues where it was. Programs with the same name share the events.
 	Name string
-	// Namespace is the worker's; empty stands for "maestro".
+	// Namespace is the worker's namespace. Empty means "maestro".
 	Namespace string
-	// Aggregate, AggregateID and Event, where not empty, leave out all others.
+	// Aggregate, AggregateID and Event, if not empty, select the events that match them.
 	Aggregate, AggregateID, Event string
-	// NewOnly leaves out what was published before the first subscription of the name.
+	// NewOnly leaves out events that were published before the first subscription with the name.
 	NewOnly bool
-	// Logger reports handlers that fail; nil stands for slog.Default().
+	// Logger gets reports of handlers that fail. nil means slog.Default().
 	Logger *slog.Logger
 
 	stuck *stuck
 }
 
-// ackWait is how long the server waits for a program that went away with an event in hand. A
-// handler may take longer: the subscription keeps its event alive.
+// ackWait is how long the server waits for a program that went away with an event. A handler may
+// take longer, because the subscription keeps telling the server that it works.
 var ackWait = 30 * time.Second
 
-// check refuses what would end in a subscription that is not durable or that no event ever fits.
+// check refuses a subscription that would not be durable or that no event could match.
 func (s Subscription) check() error {
 	var errs []error
 	if !durableName.MatchString(s.Name) {
@@ -60,15 +60,17 @@ func (s Subscription) check() error {
 
 var durableName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// Subscribe calls handle for each event, one after the other, each partition's in the order of
-// their positions, until ctx ends, which gives nil. An event is done when handle returns nil; after
-// an error, or a crash in between, handle gets the same event again, and nothing comes before it.
-// Handlers thus make their effects repeatable, for instance by the event's partition and position.
-// An event that is not taken in ten tries is said in the log, and shows in the metric
-// maestro.subscription.stuck.
+// Subscribe calls handle for each event, one after the other, until ctx ends, and then returns
+// nil. The events of a partition come in the order of their positions.
 //
-// An error comes only at the start, or when the connection is closed for good. A stream that is
-// away, or not there yet, is waited for; one that was built anew gives all its events again.
+// An event is done when handle returns nil. After an error or a crash, handle gets the same event
+// again, and no other event before it. A handler must therefore tolerate repeated events, for
+// instance by remembering partition and position. If ten tries of an event fail, Subscribe logs
+// that, and the metric maestro.subscription.stuck shows it.
+//
+// Subscribe returns an error only at the start, or when the connection is closed for good. If the
+// stream is away or does not exist yet, Subscribe waits for it. If the stream was built anew,
+// handle gets all its events again.
 func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(context.Context, store.Event) error) error {
 	s.Namespace = cmp.Or(s.Namespace, wire.DefaultNamespace)
 	s.Logger = cmp.Or(s.Logger, slog.Default()).With("subscription", s.Name)
@@ -110,7 +112,8 @@ func Subscribe(ctx context.Context, nc *nats.Conn, s Subscription, handle func(c
 	})
 }
 
-// firstConsumer is the consumer to begin with. The stream of a new namespace is waited for.
+// firstConsumer returns the consumer to begin with. If the namespace is new, it waits for the
+// stream.
 func (s Subscription) firstConsumer(ctx context.Context, js jetstream.JetStream) (consumer jetstream.Consumer, err error) {
 	waits := backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0)), ctx)
 	var said bool
@@ -135,8 +138,9 @@ func permanent(err error) error {
 	return backoff.Permanent(err)
 }
 
-// consumer finds or makes the durable consumer. One that is made again, after its stream was lost,
-// begins with what was published since the subscription began, if that only wants new events.
+// consumer finds or creates the durable consumer. A consumer that is created again, because its
+// stream was lost, gets all events of the new stream. With NewOnly it gets those published since
+// the subscription began.
 func (s Subscription) consumer(ctx context.Context, js jetstream.JetStream, since *time.Time) (jetstream.Consumer, error) {
 	ns := wire.Namespace(s.Namespace)
 	config := jetstream.ConsumerConfig{
@@ -145,11 +149,11 @@ func (s Subscription) consumer(ctx context.Context, js jetstream.JetStream, sinc
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
-		MaxAckPending: 1, // the price of order through a crash
+		MaxAckPending: 1, // the price of keeping order through a crash
 	}
 	found, err := js.Consumer(ctx, ns.EventStream(), s.Name)
 	switch {
-	case err == nil: // where it began cannot be changed, and does not matter any more
+	case err == nil: // its start cannot be changed, and no longer matters
 		config.DeliverPolicy, config.OptStartTime = found.CachedInfo().Config.DeliverPolicy, found.CachedInfo().Config.OptStartTime
 	case s.NewOnly && since != nil:
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, since
@@ -163,20 +167,21 @@ func (s Subscription) consumer(ctx context.Context, js jetstream.JetStream, sinc
 	return consumer, nil
 }
 
-// heartbeat is how often the server tells an idle subscription that it is there; after two without,
-// the subscription looks anew.
+// heartbeat is how often the server tells an idle subscription that it is there. After two missed
+// heartbeats the subscription begins anew.
 const heartbeat = 2 * time.Second
 
-// nakDelay is how long a stopping subscription has the server keep its event, so that it does not
-// get it itself again.
+// nakDelay is how long the server holds back the event of a subscription that stops, so that the
+// same subscription does not get it again.
 const nakDelay = 100 * time.Millisecond
 
 // room is how many messages the client has room for. The server sends one event at a time, and
-// notes of its own; with room for one message alone (nats.go 1.55) the flow stops now and then
-// until heartbeats are missed.
+// status messages of its own. With room for one message alone (nats.go 1.55), the flow stops now
+// and then until heartbeats are missed.
 const room = 8
 
-// consume hands over events until ctx ends, which gives nil, or until something interrupts it.
+// consume passes events to handle until ctx ends, and then returns nil. It returns an error if
+// something interrupts it.
 func (s Subscription) consume(ctx context.Context, ns wire.Namespace, consumer jetstream.Consumer,
 	handle func(context.Context, store.Event) error,
 ) error {
@@ -193,7 +198,7 @@ func (s Subscription) consume(ctx context.Context, ns wire.Namespace, consumer j
 		switch {
 		case ctx.Err() != nil && err != nil && msg != nil:
 			messages.Stop()
-			_ = msg.NakWithDelay(nakDelay) // whoever comes next need not wait for it until ackWait is over
+			_ = msg.NakWithDelay(nakDelay) // the next program need not wait until ackWait is over
 			return nil
 		case ctx.Err() != nil:
 			return nil
@@ -208,7 +213,8 @@ func (s Subscription) filter(ns wire.Namespace) string {
 		cmp.Or(s.Event, "*")}, ".")
 }
 
-// deliver hands over one event until the handler has taken it and the server knows.
+// deliver passes one event to the handler until the handler has taken it and the server knows
+// that.
 func (s Subscription) deliver(ctx context.Context, ns wire.Namespace, msg jetstream.Msg, logger *slog.Logger,
 	handle func(context.Context, store.Event) error,
 ) error {
@@ -239,8 +245,8 @@ func (s Subscription) deliver(ctx context.Context, ns wire.Namespace, msg jetstr
 	return acknowledge(ctx, msg)
 }
 
-// acknowledge tells the server that an event is done. A broken connection is waited for; it is an
-// error if the consumer is gone, or knows nothing of this event any more.
+// acknowledge tells the server that an event is done. It waits while the connection is broken. It
+// returns an error if the consumer is gone or no longer knows this event.
 func acknowledge(ctx context.Context, msg jetstream.Msg) error {
 	waits := backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0)), ctx)
 	unanswered := 0
@@ -256,14 +262,14 @@ func acknowledge(ctx context.Context, msg jetstream.Msg) error {
 	}, waits)
 }
 
-// keepAlive tells the server that the event is being worked on.
+// keepAlive keeps telling the server that the handler works on the event.
 func keepAlive(ctx context.Context, msg jetstream.Msg) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(ackWait / 3):
-			_ = msg.InProgress() // an event that comes again is handled again
+			_ = msg.InProgress() // if this fails, the event comes and is handled again
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// traced records the publication of those events whose command was recorded, each in its command's trace, until done is called. The
-// trace is what the log remembers, so it does not matter who publishes, and when.
+// traced records the publication of events whose command is traced, each in the trace of its
+// command, until done is called. The log stores the trace context, so it does not matter who
+// publishes and when.
 func traced(ctx context.Context, ns wire.Namespace, events []store.Event, messages []*nats.Msg) (done func(error)) {
 	var spans []trace.Span
 	for i := range events {
@@ -35,7 +36,8 @@ func traced(ctx context.Context, ns wire.Namespace, events []store.Event, messag
 	}
 }
 
-// traceOne starts the span of an event's publication and hands it to the subscribers.
+// traceOne starts the span of an event's publication, and passes its context on to the subscribers
+// in the message.
 func traceOne(ctx context.Context, ns wire.Namespace, e *store.Event, msg *nats.Msg) trace.Span {
 	publish := telemetry.NewOperation(telemetry.OperationPublish, templateOf(ns, e), trace.SpanKindProducer)
 	ctx, span := publish.Start(ctx)

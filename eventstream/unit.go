@@ -16,7 +16,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// publish puts a unit of events into the stream. After an error a prefix of them may be there.
+// publish puts a unit of events into the stream. After an error, the stream may have a prefix of
+// them.
 func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) error {
 	if p.js.Conn().Stats().Reconnects != f.reconnects {
 		return errReconnected
@@ -49,7 +50,7 @@ func (p *Publisher) publish(ctx context.Context, f fence, events []store.Event) 
 	return nil
 }
 
-// leftOut says that an event is published without its body.
+// leftOut reports that an event is published without its body.
 func (p *Publisher) leftOut(ctx context.Context, e *store.Event, most int64) {
 	p.metrics.PublishedWithoutBody()
 	p.logger.Log(ctx, p.complains.oversized.Level(slog.LevelWarn),
@@ -58,7 +59,8 @@ func (p *Publisher) leftOut(ctx context.Context, e *store.Event, most int64) {
 		"bytes", len(e.Body), "max_payload", most)
 }
 
-// send stores the messages, each behind the fence, in a stream with one replica, which has a prefix of them after an error.
+// send stores the messages in a stream with one replica, each behind the fence. After an error,
+// the stream may have a prefix of them.
 func (p *Publisher) send(ctx context.Context, f fence, messages []*nats.Msg) error {
 	for _, m := range messages {
 		f.put(m.Header)
@@ -74,8 +76,10 @@ func (p *Publisher) send(ctx context.Context, f fence, messages []*nats.Msg) err
 	return err
 }
 
-// sendReplicated stores the messages in a stream that takes only one message in flight with the same expectation: all of them or none
-// behind one fence. It waits while the stream is not ready for them, and sends fewer at a time to a server that does not take as many.
+// sendReplicated stores the messages in a replicated stream. Such a stream allows one in-flight
+// message per expected sequence, so the unit is an atomic batch whose first message carries the
+// fence. While the stream is not ready for the batch, sendReplicated waits. If the server refuses
+// the batch as too large, it sends two halves, one after the other.
 func (p *Publisher) sendReplicated(ctx context.Context, f fence, messages []*nats.Msg) error {
 	f.put(messages[0].Header)
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(2*time.Millisecond),
@@ -103,8 +107,8 @@ func (p *Publisher) sendReplicated(ctx context.Context, f fence, messages []*nat
 	}
 }
 
-// passing are refusals for a moment: a message with the same expectation, or the next fence, is under way; too many batches are; the
-// stream's leader has changed.
+// passing are refusals that pass. A message with the same expectation, or the next fence, is under
+// way; there are too many batches; or the stream's leader has changed.
 var passing = []jetstream.ErrorCode{jetstream.JSErrCodeStreamWrongLastSequenceConstant, atomicbatch.ErrCodeTooMany,
 	atomicbatch.ErrCodeIncomplete}
 

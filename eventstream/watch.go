@@ -15,39 +15,40 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Watch looks after the event stream for all publishers of a worker. A stream that was deleted it
-// makes anew. When the stream is another one, or the server may have lost its end in a crash, it
-// tells the publishers: one that has nothing to publish would not notice. The connection may be to
-// another server than the one that has lost something.
+// Watch looks after the event stream for all publishers of a worker. If the stream was deleted, it
+// creates the stream again. If the stream has been replaced, or the server may have lost its end
+// in a crash, Watch tells the publishers, because a publisher without events to publish would not
+// notice. The connection may lead to another server than the one that has lost something, so a
+// reconnect is not the only sign.
 type Watch struct {
 	js        jetstream.JetStream
 	namespace wire.Namespace
 	config    StreamConfig
 	logger    *slog.Logger
-	batches   *atomicbatch.Sender // of all publishers
-	complains complaints          // of them too: one speaks for all
+	batches   *atomicbatch.Sender // shared by all publishers
+	complains complaints          // shared too, so that one speaks for all
 	differing telemetry.Seldom
 
-	// What follows belongs to the goroutine of Run.
+	// The fields from here to newest belong to the goroutine of Run.
 	created    time.Time
 	reconnects uint64
-	end        uint64 // the sequence where the stream ended when it was last looked at
-	newest     mark   // the newest event that was seen
+	end        uint64 // the last sequence of the stream at the last look
+	newest     mark   // the newest event seen
 
 	mu   sync.Mutex
 	lost chan struct{} // closed and replaced when the stream may have lost something
 }
 
-// mark is a message by which a stream is known again.
+// mark is a message that identifies a stream.
 type mark struct {
 	sequence uint64
 	at       time.Time
 }
 
-// watchEvery is how often the stream is looked at.
+// watchEvery is how often Watch looks at the stream.
 const watchEvery = time.Second
 
-// NewWatch returns a watch that looks while Run runs.
+// NewWatch returns a watch that looks at the stream while Run runs.
 func NewWatch(js jetstream.JetStream, ns wire.Namespace, c StreamConfig, logger *slog.Logger) *Watch {
 	return &Watch{js: js, namespace: ns, config: c, logger: logger, batches: atomicbatch.NewSender(js.Conn()),
 		reconnects: js.Conn().Stats().Reconnects, lost: make(chan struct{})}
@@ -69,7 +70,7 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// check compares the stream with what was seen of it the last time.
+// check compares the stream with its state at the last look.
 func (w *Watch) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -101,8 +102,8 @@ func (w *Watch) check(ctx context.Context) error {
 	return w.remember(ctx, stream)
 }
 
-// shorter tells whether the stream ends earlier than before, or has another message, or none, where
-// the newest event was.
+// shorter tells whether the stream ends earlier than before, or no longer has the newest event at
+// its sequence.
 func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, error) {
 	if stream.CachedInfo().State.LastSeq < w.end {
 		return true, nil
@@ -117,8 +118,8 @@ func (w *Watch) shorter(ctx context.Context, stream jetstream.Stream) (bool, err
 	return err == nil && !found.Time.Equal(w.newest.at), err
 }
 
-// remember notes where the stream ends. Fences are not looked at: the next takes the place of the
-// one before.
+// remember notes where the stream ends. It does not remember a fence as the newest event, because
+// the next fence replaces it.
 func (w *Watch) remember(ctx context.Context, stream jetstream.Stream) error {
 	end := stream.CachedInfo().State.LastSeq
 	if end == w.end {
@@ -138,8 +139,8 @@ func (w *Watch) remember(ctx context.Context, stream jetstream.Stream) error {
 	return nil
 }
 
-// next is closed when the stream may have lost something, from now on. A nil watch never sees
-// anything.
+// next returns a channel that is closed when the stream may have lost something from now on. The
+// channel of a nil watch is never closed.
 func (w *Watch) next() <-chan struct{} {
 	if w == nil {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// handler is what a projection does with some of its events. One that is queued can be run in a
-// transaction too.
+// handler is what a projection does with some of its events. A queued handler can also run in a
+// transaction.
 type handler struct {
 	queue   func(into *pgx.Batch, event store.Event) error // nil unless the handler is queued
 	project func(ctx context.Context, tx pgx.Tx, events []store.Event) error
@@ -21,14 +21,14 @@ type handler struct {
 }
 
 // Each calls handle for each event of type E of the aggregate, in the order of the log, in the
-// transaction that commits it. If E is an interface, these are the events that implement it: all of
-// them with E = aggregate.Event[S]. Handle works in tx alone: the transaction may be rolled back
-// and run again.
+// transaction that commits the event. If E is an interface, handle gets all events that implement
+// it: all events of the aggregate with E = aggregate.Event[S]. handle must have effects in tx
+// alone, because the transaction may be rolled back and run again.
 //
-// An error refuses the command that led to the event, with nothing of it kept: an
-// [aggregate.Reject] with its own code, a violated constraint of the read model as
-// "constraint_violated", anything else as the failure "projection_failed". A fault of the moment,
-// such as a lost connection, is tried again instead.
+// An error refuses the command that led to the event, and nothing of the command is kept. An
+// [aggregate.Reject] refuses it with its own code, a violated constraint of the read model with
+// "constraint_violated", and any other error with the failure "projection_failed". After a fault
+// of the moment, such as a lost connection, the command is tried again instead.
 func Each[S any, E aggregate.Event[S]](
 	of *aggregate.Definition[S], handle func(ctx context.Context, tx pgx.Tx, e Event[E]) error,
 ) Option {
@@ -43,14 +43,14 @@ func Each[S any, E aggregate.Event[S]](
 	})
 }
 
-// Batch is [Each] with all events of a transaction in one call, in the order of the log, and at
-// least one: a read model that writes them with one statement costs one exchange with Postgres
-// instead of one for each event. Where the projection has other handlers, an event that is theirs
-// comes between two calls.
+// Batch is [Each] with all events of a transaction in one call, in the order of the log. There is
+// at least one event. A read model that writes all events with one statement costs one exchange
+// with Postgres instead of one for each event. If the projection has other handlers, their events
+// come between two calls.
 //
-// An error does not say which event it is about. The batch is then tried in smaller parts until the
-// command is found whose events alone fail, and only that one is refused: the same as with Each, at
-// the cost of some rounds.
+// An error does not say which event it is about. The batch is then tried in smaller parts until
+// the command is found whose events fail by themselves. Only that command is refused, as with
+// Each, at the cost of some rounds.
 func Batch[S any, E aggregate.Event[S]](
 	of *aggregate.Definition[S], handle func(ctx context.Context, tx pgx.Tx, events []Event[E]) error,
 ) Option {
@@ -70,23 +70,23 @@ func Batch[S any, E aggregate.Event[S]](
 }
 
 // Queue calls queue for each event of type E of the aggregate, in the order of the log. The SQL
-// that it queues goes to Postgres together with the commit and runs in its transaction, in the
-// order in which it was queued: such a read model costs no exchange of its own. It is for those
-// that write without reading first, which most do. If E is an interface, these are the events that
-// implement it: all of them with E = aggregate.Event[S]. Where the projection also has handlers
-// that are not queued, all of them work with the transaction in hand.
+// that it queues goes to Postgres together with the commit. It runs in the transaction of the
+// commit, in the order in which it was queued, and costs no exchange of its own. Use it for read
+// models that write without reading first, as most do. If E is an interface, queue gets all events
+// that implement it: all events of the aggregate with E = aggregate.Event[S]. If the projection
+// also has handlers that are not queued, all its handlers run with the transaction in hand.
 //
-// An error refuses the command that led to the event, with nothing of it kept: an
-// [aggregate.Reject] with its own code, a violated constraint of the read model as
-// "constraint_violated", anything else as the failure "projection_failed". Commits that go together
-// all have to be made again when Postgres refuses something: where that is nothing unusual, [Each]
-// is the better choice.
+// An error refuses the command that led to the event, and nothing of the command is kept. An
+// [aggregate.Reject] refuses it with its own code, a violated constraint of the read model with
+// "constraint_violated", and any other error with the failure "projection_failed". When Postgres
+// refuses something, all commits in the same transaction have to be made again. If that is nothing
+// unusual, [Each] is the better choice.
 //
-// Queue must not wait for anything, and may be called again for the same event. What the SQL
-// returns is not read. Let its text be the same for all events, and what differs be arguments: each
-// connection prepares a text once, and keeps
-// 256. SQL that begins, ends or divides a transaction is refused; what runs code (do, call) gets a transaction apart
-// from other partitions.
+// queue must not wait for anything. It may be called again for the same event. The results of the
+// SQL are not read. The text of the SQL should be the same for all events, with the differences as
+// arguments, because each connection prepares each text once and keeps 256. SQL that begins, ends
+// or divides a transaction is refused. SQL that runs code (do, call) gets a transaction apart from
+// other partitions.
 func Queue[S any, E aggregate.Event[S]](of *aggregate.Definition[S], queue func(into *pgx.Batch, e Event[E]) error) Option {
 	one := func(into *pgx.Batch, event store.Event) error {
 		e, err := typed[E](event)
@@ -143,7 +143,7 @@ func handling[S any, E aggregate.Event[S]](of *aggregate.Definition[S], h *handl
 	}
 }
 
-// typed gives an event the user's type.
+// typed returns the event with its data as the user's type.
 func typed[E any](e store.Event) (Event[E], error) {
 	data, ok := e.Value.(E)
 	if !ok {

@@ -23,26 +23,27 @@ type Event[E any] struct {
 type Projection struct {
 	model    store.ReadModel
 	handlers map[eventName][]*handler
-	queued   bool // all handlers are
+	queued   bool // all handlers are queued
 	err      error
 }
 
-// eventName is what an event is called.
+// eventName is the name of an event together with that of its aggregate type.
 type eventName struct{ aggregate, event string }
 
-// Option is a part of a projection: a handler, which [Each], [Batch] or [Queue] makes, or [Setup],
-// [Version], [Using] or [SortedBy].
+// Option is a part of a projection: a handler made by [Each], [Batch] or [Queue], or one of
+// [Setup], [Version], [Using] and [SortedBy].
 type Option func(*Projection)
 
-// Define makes a projection of its handlers, at least one of them, and other options. A name is
-// [a-z][a-z0-9_]*, and no longer than that the schema of its tables, <namespace>_<name>_<version>,
-// has a name of up to 63 bytes.
+// Define makes a projection from at least one handler, and other options. A name is
+// [a-z][a-z0-9_]*. The schema of its tables is <namespace>_<name>_<version>, and may have up to 63
+// bytes.
 //
-// Several handlers take the events of a commit in the order of the log, and an event that several
-// want in the order in which they are given here. They share the projection's tables and its name;
-// what belongs to different tables is better defined apart.
+// The handlers get the events of a commit in the order of the log. If several handlers want an
+// event, they get it in the order in which they are given here. All handlers share the
+// projection's tables and its name. Define separate projections for tables that have nothing to do
+// with each other.
 //
-// Mistakes are reported by [Projection.Err], and when a worker starts.
+// [Projection.Err] reports mistakes, and so does a worker when it starts.
 func Define(name string, options ...Option) *Projection {
 	p := &Projection{model: store.ReadModel{Name: name, Version: 1}, handlers: map[eventName][]*handler{}, queued: true}
 	p.mistake(aggregate.CheckName("projection", name))
@@ -65,47 +66,49 @@ func Define(name string, options ...Option) *Projection {
 	return p
 }
 
-// Setup gives the SQL that creates what the projection writes to, in the schema of its tables. It
-// runs each time a worker starts, under a lock: write "create table if not exists". For each table
-// and view that is there afterwards, readers get a view in the schema <namespace>_read that shows
-// its columns. Change what is in it only by adding: other columns are another [Version].
+// Setup gives the SQL that creates the projection's tables, in the projection's own schema. It
+// runs each time a worker starts, under a lock, so write "create table if not exists". For each
+// table and view that is there afterwards, readers get a view in the schema <namespace>_read that
+// shows its columns. Change the SQL only by adding to it. If the columns must change otherwise,
+// use another [Version].
 func Setup(sql string) Option {
 	return func(p *Projection) { p.model.Setup += sql + "\n;" }
 }
 
-// Version tells versions of the projection apart, from 1 on, which is the default. Each has tables
-// of its own: give another one when the tables are to have other columns, or other code makes their
-// rows.
+// Version tells versions of the projection apart. Versions count from 1, which is the default.
+// Each version has tables of its own. Use another version when the tables get other columns, or
+// when other code makes their rows.
 func Version(n int) Option { return func(p *Projection) { p.model.Version = n } }
 
-// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables:
-// those of extensions that it needs, such as citext, or of tables of your own. Without it the
-// search path is the projection's own schema and Postgres's pg_catalog. The schema of the log is
-// refused.
+// Using adds schemas to the search path of the projection's SQL, behind the schema of its tables.
+// These may be schemas of extensions that the SQL needs, such as citext, or of tables of your own.
+// Without Using, the search path is the projection's own schema and Postgres's pg_catalog. The
+// schema of the log is refused.
 func Using(schemas ...string) Option {
 	return func(p *Projection) { p.model.Using = append(p.model.Using, schemas...) }
 }
 
 // SortedBy says which arguments of queued SQL, counted from 1, are the key of the row that a
-// statement writes. What goes together in a transaction is then sent in the order of these keys,
-// whichever events it comes from; statements with equal keys keep their order. So transactions that
-// write the same rows lock them in one order, and none ends as a deadlock. All SQL of the
-// projection must have its key there, a string, an integer or a UUID, and statements with different
-// keys must write different rows.
+// statement writes. The statements of a transaction are then sent in the order of these keys,
+// whichever events they come from. Statements with equal keys keep their order. Transactions that
+// write the same rows therefore lock the rows in one order, and cannot deadlock.
+//
+// All SQL of the projection must have its key in these arguments: a string, an integer or a UUID.
+// Statements with different keys must write different rows.
 func SortedBy(arguments ...int) Option { return func(p *Projection) { p.model.SortedBy = arguments } }
 
 func (p *Projection) mistake(err error) { p.err = errors.Join(p.err, err) }
 
-// Name is the projection's name.
+// Name returns the projection's name.
 func (p *Projection) Name() string { return p.model.Name }
 
-// Model says what the projection's SQL belongs to.
+// Model returns the read model that the projection's SQL belongs to.
 func (p *Projection) Model() *store.ReadModel { return &p.model }
 
-// Setup is the SQL that creates what the projection writes to.
+// Setup returns the SQL that creates the projection's tables.
 func (p *Projection) Setup() string { return p.model.Setup }
 
-// Err is what is wrong with the projection's definition.
+// Err returns what is wrong with the projection's definition, or nil.
 func (p *Projection) Err() error {
 	if p.err != nil {
 		return fmt.Errorf("projection %q: %w", p.Name(), p.err)
@@ -113,16 +116,16 @@ func (p *Projection) Err() error {
 	return nil
 }
 
-// Wants tells whether the projection takes an aggregate type's events of a name.
+// Wants tells whether the projection takes the events with this name of this aggregate type.
 func (p *Projection) Wants(aggregateType, event string) bool {
 	return len(p.handlers[eventName{aggregateType, event}]) > 0
 }
 
-// Queued tells whether Queue gives all of the projection's SQL, which then needs no transaction in
-// hand.
+// Queued tells whether all handlers of the projection were made with [Queue]. Such a projection
+// needs no transaction in hand.
 func (p *Projection) Queued() bool { return p.queued }
 
-// Queue adds the SQL for an event that the projection wants to a batch.
+// Queue adds to a batch the projection's SQL for an event. The projection must want the event.
 func (p *Projection) Queue(into *pgx.Batch, event store.Event) error {
 	return p.guard(func() error {
 		for _, h := range p.wanting(event) {
@@ -134,9 +137,9 @@ func (p *Projection) Queue(into *pgx.Batch, event store.Event) error {
 	})
 }
 
-// Project runs the projection on events in the order of the log, in a transaction that has the
-// tables in its search path. A worker does that unless all handlers are queued; tests can do it for
-// any. A [*store.HandlerError] says on which events it failed.
+// Project runs the projection on events in the order of the log. The transaction must have the
+// projection's tables in its search path. A worker calls Project unless all handlers are queued.
+// Tests can call it for any projection. A [*store.HandlerError] says on which events it failed.
 func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Event) error {
 	for first := 0; first < len(events); {
 		n := p.together(events[first:])
@@ -156,7 +159,7 @@ func (p *Projection) Project(ctx context.Context, tx pgx.Tx, events []store.Even
 	return nil
 }
 
-// together counts the events, from the first on, that one handler takes in one call.
+// together returns how many events, from the first on, one handler takes in one call.
 func (p *Projection) together(events []store.Event) int {
 	first := p.wanting(events[0])
 	if len(first) != 1 || !first[0].several {
@@ -171,12 +174,12 @@ func (p *Projection) together(events []store.Event) int {
 	return n
 }
 
-// wanting are the handlers that want an event.
+// wanting returns the handlers that want an event.
 func (p *Projection) wanting(e store.Event) []*handler {
 	return p.handlers[eventName{e.Aggregate.Type, e.Type}]
 }
 
-// guard runs the user's code, and makes an error of a panic.
+// guard runs the user's code, and turns a panic into an error.
 func (p *Projection) guard(run func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
