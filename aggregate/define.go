@@ -10,7 +10,7 @@ import (
 )
 
 // Definition is a type of aggregate: its name on the wire, its commands, its events and its
-// snapshots. Make one with [Define]; it does not change afterwards and is safe for concurrent use.
+// snapshots. Make one with [Define]. It does not change afterwards and is safe for concurrent use.
 type Definition[S any] struct {
 	name          string
 	start         func() S // nil for the zero value
@@ -29,9 +29,9 @@ type Definition[S any] struct {
 // [WhenIdle], [Strict].
 type Option[S any] func(*Definition[S])
 
-// Define makes the aggregate type called name on the wire, [a-z][a-z0-9_]{0,63}. Mistakes, such as
-// a name used twice, are kept in [Definition.Err], so that Define fits a package variable; whatever
-// runs the definition reports them first.
+// Define makes the aggregate type with this name on the wire, [a-z][a-z0-9_]{0,63}. It returns no
+// error, so that it can initialise a package variable. Mistakes, such as a name used twice, are
+// kept in [Definition.Err]. Everything that runs the definition reports them first.
 func Define[S any](name string, options ...Option[S]) *Definition[S] {
 	d := &Definition[S]{
 		name:         name,
@@ -57,10 +57,10 @@ func (d *Definition[S]) check(err error) {
 	}
 }
 
-// Name is the aggregate type's name on the wire.
+// Name returns the aggregate type's name on the wire.
 func (d *Definition[S]) Name() string { return d.name }
 
-// Err is what is wrong with the definition, nil if nothing is.
+// Err returns what is wrong with the definition, or nil.
 func (d *Definition[S]) Err() error { return errors.Join(d.errs...) }
 
 // CommandNames lists the wire names of the commands in alphabetical order.
@@ -69,8 +69,8 @@ func (d *Definition[S]) CommandNames() []string { return slices.Sorted(maps.Keys
 // EventNames lists the wire names of the events in alphabetical order.
 func (d *Definition[S]) EventNames() []string { return slices.Sorted(maps.Keys(d.events)) }
 
-// Starts sets the state of an aggregate without events, which start returns anew for each
-// aggregate: a map that it makes belongs to one of them. The default is the zero value of S.
+// Starts sets the state of an aggregate without events. start is called for each aggregate, so a
+// map that it makes belongs to one aggregate only. The default state is the zero value of S.
 func Starts[S any](start func() S) Option[S] {
 	return func(d *Definition[S]) { d.start = start }
 }
@@ -78,7 +78,7 @@ func Starts[S any](start func() S) Option[S] {
 type commandType[S any] func(body []byte) (Command[S], error)
 
 // Handles registers the command type C under its name on the wire, [a-z][a-z0-9_]{0,63}. The
-// payload is C's JSON; an empty payload stands for {}, null is refused. See [Strict] for fields
+// payload is C's JSON. An empty payload stands for {}. null is refused. See [Strict] for fields
 // that the command does not have.
 func Handles[C Command[S], S any](name string) Option[S] {
 	return func(d *Definition[S]) {
@@ -109,8 +109,7 @@ func Handles[C Command[S], S any](name string) Option[S] {
 	}
 }
 
-// Encode returns the wire name and the JSON of a command, the form in which [Instance.Execute]
-// takes it.
+// Encode returns the wire name and the JSON of a command, as [Instance.Execute] takes them.
 func (d *Definition[S]) Encode(c Command[S]) (name string, body []byte, err error) {
 	name, ok := d.commandNames[reflect.TypeOf(c)]
 	if !ok {
@@ -123,7 +122,7 @@ func (d *Definition[S]) Encode(c Command[S]) (name string, body []byte, err erro
 	return name, body, nil
 }
 
-// inWords says what is wrong with JSON in the words of JSON.
+// inWords describes an error of decoding in the words of JSON.
 func inWords(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field := "the value"
@@ -138,7 +137,7 @@ func inWords(err error) error {
 	return err
 }
 
-// kindName says a Go type in the words of JSON.
+// kindName describes a Go type in the words of JSON.
 func kindName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:

@@ -7,26 +7,29 @@ import (
 	"strings"
 )
 
-// Rejection is a command's refusal by the rules of the aggregate: an expected outcome, not a fault.
+// Rejection is the refusal of a command by the rules of the aggregate. It is an expected outcome,
+// not a fault.
 type Rejection struct {
 	// Code is for programs: a short stable word such as "insufficient_funds".
 	Code string
 	// Message is for people.
 	Message string
-	// Details, if any, are JSON for programs: what a client needs to act on the refusal.
+	// Details, if any, are JSON for programs, with the data that a client needs to act on the
+	// refusal.
 	Details json.RawMessage
 }
 
 func (r *Rejection) Error() string { return r.Code + ": " + r.Message }
 
-// Reject refuses a command: Decide returns it as its error. The client gets the code and the formatted message.
+// Reject returns the error with which Decide refuses a command. The client gets the code and the
+// formatted message.
 func Reject(code, format string, args ...any) error {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // RejectWith is [Reject] with details for programs, which the client gets as JSON beside the code
-// and the message. They may have 64 KiB. Details that have no JSON make the command fail in place
-// of being refused.
+// and the message. Details may have up to 64 KiB. If the details cannot be encoded as JSON, the
+// command fails instead of being refused.
 func RejectWith(details any, code, format string, args ...any) error {
 	body, err := encode(details)
 	if err != nil {
@@ -35,7 +38,7 @@ func RejectWith(details any, code, format string, args ...any) error {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...), Details: body}
 }
 
-// UnknownCommandError says that an aggregate has no such command.
+// UnknownCommandError says that an aggregate type has no such command.
 type UnknownCommandError struct {
 	Aggregate, Command string
 	Known              []string
@@ -74,7 +77,8 @@ func (e *UnregisteredEventError) Error() string {
 		e.GoType, e.GoType, e.Aggregate)
 }
 
-// EventError says that an event could not be stored as JSON, or that a stored one could not be read.
+// EventError says that an event could not be stored as JSON, or that a stored event could not be
+// read.
 type EventError struct {
 	Aggregate, Event string
 	Sequence         int64
@@ -87,9 +91,9 @@ func (e *EventError) Error() string {
 
 func (e *EventError) Unwrap() error { return e.Err }
 
-// PanicError is a panic in the user's code, caught.
+// PanicError is a panic of the user's code that was caught.
 type PanicError struct {
-	// During says what was being done, as in "command counter increment".
+	// During says which code panicked, such as "command counter increment".
 	During string
 	Value  any
 	Stack  []byte
@@ -97,14 +101,15 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("%s panicked: %v", e.During, e.Value) }
 
-// catch is deferred around the user's code, and turns its panic into an error.
+// catch turns a panic of the user's code into an error. It must be deferred.
 func catch(err *error, during ...string) {
 	if p := recover(); p != nil {
 		*err = panicked(p, during...)
 	}
 }
 
-// panicked is called while the panic unwinds, so that the stack is the one that led to it.
+// panicked returns the error for a panic. It is called while the panic unwinds, so that the stack
+// is the one that led to the panic.
 func panicked(recovered any, during ...string) error {
 	return &PanicError{During: strings.Join(during, " "), Value: recovered, Stack: debug.Stack()}
 }

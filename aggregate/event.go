@@ -6,19 +6,19 @@ import (
 	"reflect"
 )
 
-// Recorded is an event in the form in which it is stored.
+// Recorded is an event in its stored form.
 type Recorded struct {
-	// Sequence is its place among the events of its aggregate, from 1.
+	// Sequence is the event's place among the events of its aggregate, from 1.
 	Sequence int64
-	// Type is its name on the wire.
+	// Type is the event's name on the wire.
 	Type string
-	// Version is the version of its schema, from 1; see [Upcast].
+	// Version is the version of the event's schema, from 1. See [Upcast].
 	Version int
-	// Body is its JSON.
+	// Body is the event's JSON.
 	Body json.RawMessage
 }
 
-// Upcast turns the stored JSON of one version of an event into that of the next.
+// Upcast turns the stored JSON of one version of an event into the JSON of the next version.
 type Upcast func(body json.RawMessage) (json.RawMessage, error)
 
 type eventType[S any] struct {
@@ -28,14 +28,15 @@ type eventType[S any] struct {
 	decode  func(body []byte) (Event[S], error)
 }
 
-// version is the version that new events are stored with.
+// version returns the version with which new events are stored.
 func (t *eventType[S]) version() int { return len(t.upcasts) + 1 }
 
-// Emits registers the event type E under its name on the wire, [a-z][a-z0-9_]{0,63}. Events are stored under this
-// name, never under that of the Go type.
+// Emits registers the event type E under its name on the wire, [a-z][a-z0-9_]{0,63}. Events are
+// stored under this name, never under the name of the Go type.
 //
-// The first version of an event is 1. Each upcast, in order, raises the stored version by one, so the current version is
-// one more than the number of upcasts; older events go through the upcasts they lack when they are read.
+// The first version of an event is 1. Each upcast, in order, raises the stored version by one, so
+// the current version is one more than the number of upcasts. When an older event is read, it goes
+// through the upcasts that it lacks.
 func Emits[E Event[S], S any](name string, upcasts ...Upcast) Option[S] {
 	return func(d *Definition[S]) {
 		d.check(CheckName("event", name))
@@ -69,7 +70,8 @@ func (d *Definition[S]) EventType(name string) (goType reflect.Type, ok bool) {
 	return t.goType, true
 }
 
-// EncodeEvent gives an event the form in which it is stored. Errors: [*UnregisteredEventError], [*EventError].
+// EncodeEvent returns the stored form of an event. Its error is an [*UnregisteredEventError] or an
+// [*EventError].
 func (d *Definition[S]) EncodeEvent(e Event[S], sequence int64) (Recorded, error) {
 	t, ok := d.eventsByType[reflect.TypeOf(e)]
 	if !ok {
@@ -82,7 +84,8 @@ func (d *Definition[S]) EncodeEvent(e Event[S], sequence int64) (Recorded, error
 	return Recorded{Sequence: sequence, Type: t.name, Version: t.version(), Body: body}, nil
 }
 
-// Decode reads a stored event of any version as the user's type, an Event[S]. Its error is an [*EventError].
+// Decode reads a stored event of any version as the user's type, an Event[S]. Its error is an
+// [*EventError].
 func (d *Definition[S]) Decode(r Recorded) (value any, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -2,22 +2,24 @@ package aggregate
 
 import "fmt"
 
-// Idle says what becomes of an aggregate in memory that nobody has asked for in a while. Whatever it says, the aggregate is in the
-// log, and memory that runs short is taken from the one that was used least recently.
+// Idle says what happens to an aggregate in memory that nobody has asked for in a while. In each
+// case the aggregate stays in the log. When memory runs short, the aggregate used least recently
+// gives up its memory, whatever Idle says.
 type Idle uint8
 
-// What can become of an idle aggregate.
+// These are the policies for an idle aggregate.
 const (
-	// Exit lets it go. The next command loads it again.
+	// Exit drops the aggregate from memory. The next command loads it again.
 	Exit Idle = iota
-	// ExitWithSnapshot stores a snapshot of what has changed since the last one and lets it go, so that loading it again is quick.
+	// ExitWithSnapshot drops the aggregate too. If it has changed since its last snapshot, a snapshot
+	// is stored first, so that loading it again is quick.
 	ExitWithSnapshot
-	// Stay keeps it as long as there is memory.
+	// Stay keeps the aggregate as long as there is memory.
 	Stay
 )
 
-// WhenIdle sets what becomes of aggregates that nobody has asked for in a while. The default is [Exit]. How long a while is, and
-// how much memory there is, belongs to the worker.
+// WhenIdle sets the policy for aggregates that nobody has asked for in a while. The default is
+// [Exit]. The worker's configuration says how long a while is and how much memory there is.
 func WhenIdle[S any](i Idle) Option[S] {
 	return func(d *Definition[S]) {
 		if i > Stay {
@@ -27,5 +29,5 @@ func WhenIdle[S any](i Idle) Option[S] {
 	}
 }
 
-// WhenIdle says what becomes of aggregates that nobody has asked for in a while.
+// WhenIdle returns the policy for aggregates that nobody has asked for in a while.
 func (d *Definition[S]) WhenIdle() Idle { return d.idle }

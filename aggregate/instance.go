@@ -5,22 +5,24 @@ import (
 	"fmt"
 )
 
-// Type is a [Definition] without its state type: the seam between the user's types and the engine.
+// Type is a [Definition] without its state type. It is the seam between the user's types and the
+// engine.
 type Type interface {
-	// Name is the aggregate type's name on the wire.
+	// Name returns the aggregate type's name on the wire.
 	Name() string
-	// Err is what is wrong with the definition.
+	// Err returns what is wrong with the definition, or nil.
 	Err() error
 	// CommandNames and EventNames list the wire names in alphabetical order.
 	CommandNames() []string
 	EventNames() []string
-	// SnapshotVersion is the version of the snapshots that can be used.
+	// SnapshotVersion returns the version of the snapshots that can be used.
 	SnapshotVersion() int
-	// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one to another.
+	// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one value
+	// to another.
 	SnapshotDue(from, to int64) bool
-	// WhenIdle says what becomes of aggregates that nobody has asked for in a while.
+	// WhenIdle returns the policy for aggregates that nobody has asked for in a while.
 	WhenIdle() Idle
-	// New returns the aggregate without events.
+	// New returns an aggregate without events.
 	New(id string) Instance
 	// Decode reads a stored event of any version as the user's type.
 	Decode(Recorded) (any, error)
@@ -29,46 +31,48 @@ type Type interface {
 // Instance is one aggregate in memory. It is not safe for concurrent use.
 type Instance interface {
 	ID() string
-	// Sequence is that of the last event that was applied.
+	// Sequence returns the sequence of the last event that was applied.
 	Sequence() int64
-	// Root is the aggregate as a value, a Root[S].
+	// Root returns the aggregate as a value, a Root[S].
 	Root() any
-	// State is the JSON of the state.
+	// State returns the JSON of the state.
 	State() (json.RawMessage, error)
-	// Execute decides a command and applies the events it leads to. After an error nothing has changed: a *Rejection,
-	// *UnknownCommandError, *PayloadError, *UnregisteredEventError, *EventError, *PanicError, or the command's own.
+	// Execute decides a command and applies the events that it leads to. The error is a *Rejection,
+	// *UnknownCommandError, *PayloadError, *UnregisteredEventError, *EventError or *PanicError, or
+	// the command's own error. After an error nothing has changed.
 	Execute(command string, body []byte, metadata Metadata) ([]Decided, error)
 	Replayer
 	// Snapshot returns the state in its stored form.
 	Snapshot() (Snapshot, error)
-	// Bytes estimates the memory that the aggregate takes.
+	// Bytes returns an estimate of the memory that the aggregate takes.
 	Bytes() int
 	// Clone returns an independent copy.
 	Clone() Instance
 }
 
-// Replayer takes what is stored.
+// Replayer rebuilds an aggregate from its stored snapshot and events.
 type Replayer interface {
 	// Restore sets the state to that of a snapshot.
 	Restore(Snapshot) error
-	// Prepare reads a stored event before it is to be applied: Apply then need not. Events that follow each other are remembered, until
-	// the next Apply.
+	// Prepare decodes a stored event ahead of time, so that Apply need not. It keeps decoded events
+	// that follow each other until the next Apply.
 	Prepare(Recorded)
-	// Apply evolves the state by stored events, which must follow each other and the current sequence. After an error,
-	// an *EventError, nothing has changed.
+	// Apply evolves the state by stored events. Their sequences must follow the current sequence
+	// without a gap. The error is an *EventError. After an error nothing has changed.
 	Apply(events ...Recorded) error
 }
 
-// Decided is an event that a command led to: as it will be stored, and as the user's type, read back from there.
+// Decided is an event that a command led to, in its stored form and as the user's type, read back
+// from the stored form.
 type Decided struct {
 	Recorded
 	Value any
 }
 
-// SnapshotVersion is the version of the snapshots that can be used.
+// SnapshotVersion returns the version of the snapshots that can be used.
 func (d *Definition[S]) SnapshotVersion() int { return d.snapshots.version }
 
-// New returns the aggregate without events.
+// New returns an aggregate without events.
 func (d *Definition[S]) New(id string) Instance {
 	i := &instance[S]{definition: d, id: id}
 	if d.start == nil {
@@ -85,7 +89,7 @@ type instance[S any] struct {
 	id         string
 	sequence   int64
 	state      S
-	prepared   *prepared[S] // until they are applied
+	prepared   *prepared[S] // until the next Apply
 }
 
 func (i *instance[S]) ID() string      { return i.id }
@@ -128,7 +132,8 @@ func (i *instance[S]) Execute(name string, body []byte, metadata Metadata) (_ []
 		if err != nil {
 			return nil, err
 		}
-		// Evolve by what is stored, not by what Decide returned: that is what every later replay will see.
+		// Evolve by the stored event, not by the one that Decide returned, because every later replay
+		// sees the stored one.
 		stored, err := d.decodeEvent(recorded)
 		if err != nil {
 			return nil, err

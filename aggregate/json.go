@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// encoder writes JSON into its buffer, to be used again.
+// encoder writes JSON into its buffer. It can be used again.
 type encoder struct {
 	buffer bytes.Buffer
 	*json.Encoder
@@ -19,14 +19,14 @@ type encoder struct {
 var encoders = sync.Pool{New: func() any {
 	e := &encoder{}
 	e.Encoder = json.NewEncoder(&e.buffer)
-	e.SetEscapeHTML(false) // it is no page of HTML, and would be six times as long
+	e.SetEscapeHTML(false) // the JSON is no HTML page, and escapes are six times as long
 	return e
 }}
 
-// maxKeptBuffer bounds what an encoder keeps of memory.
+// maxKeptBuffer bounds the buffer of an encoder that is kept for later use.
 const maxKeptBuffer = 64 << 10
 
-// encode returns the JSON of a value, which is the form of all that is stored or sent: compact,
+// encode returns the JSON of a value in the form in which everything is stored or sent: compact,
 // without HTML escapes and in valid UTF-8.
 func encode(value any) (json.RawMessage, error) {
 	e := encoders.Get().(*encoder)
@@ -41,7 +41,7 @@ func encode(value any) (json.RawMessage, error) {
 	return body, checkText(body)
 }
 
-// decode reads a JSON value in valid UTF-8 that is not null; nothing at all reads as an empty
+// decode reads a JSON value. It refuses null and invalid UTF-8. An empty body reads as an empty
 // object.
 func decode(body []byte, into any) error {
 	if len(body) == 0 {
@@ -50,7 +50,7 @@ func decode(body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return inWords(err)
 	}
-	if string(bytes.TrimSpace(body)) == "null" { // which changes nothing, and reads as any value
+	if string(bytes.TrimSpace(body)) == "null" { // Unmarshal ignores null
 		return inWords(&json.UnmarshalTypeError{Value: "null", Type: reflect.TypeOf(into).Elem()})
 	}
 	return checkText(body)
@@ -61,7 +61,7 @@ var (
 	errLoneSurrogate = errors.New(`half of a surrogate pair stands alone (as in "\ud800"): it is no character`)
 )
 
-// checkText refuses JSON whose strings would read as something else than what was written.
+// checkText refuses JSON with strings that would read differently from what was written.
 func checkText(body []byte) error {
 	if !utf8.Valid(body) {
 		return errNotUTF8
@@ -87,7 +87,7 @@ func checkText(body []byte) error {
 	}
 }
 
-// surrogate is the half of a surrogate pair that JSON begins with as an escape.
+// surrogate returns the half of a surrogate pair that the JSON text begins with, as an escape.
 func surrogate(text []byte) (unit uint64, is bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false

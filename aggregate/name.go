@@ -2,8 +2,8 @@ package aggregate
 
 import "fmt"
 
-// CheckName tells whether a name can stand on the wire as a token for what (an "aggregate", "command" or "event"):
-// [a-z][a-z0-9_]{0,63}.
+// CheckName returns an error unless the name can be a token on the wire: [a-z][a-z0-9_]{0,63}.
+// what says what the name is for: an "aggregate", "command" or "event".
 func CheckName(what, name string) error {
 	ok := len(name) >= 1 && len(name) <= 64 && name[0] >= 'a' && name[0] <= 'z'
 	for i := 0; ok && i < len(name); i++ {
@@ -16,7 +16,8 @@ func CheckName(what, name string) error {
 	return nil
 }
 
-// CheckID tells whether an aggregate id can stand on the wire: [A-Za-z0-9_~:=+@-]{1,128}.
+// CheckID returns an error unless an aggregate id can be a token on the wire:
+// [A-Za-z0-9_~:=+@-]{1,128}.
 func CheckID(id string) error {
 	ok := len(id) >= 1 && len(id) <= 128
 	for i := 0; ok && i < len(id); i++ {
@@ -36,7 +37,7 @@ var idByte = func() (set [256]bool) {
 	return set
 }()
 
-// clip keeps an error readable whatever a stranger sent.
+// clip shortens a text, so that an error stays readable whatever a stranger sent.
 func clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "..."

@@ -2,13 +2,13 @@ package aggregate
 
 import "fmt"
 
-// prepared are events that were read before they are to be applied, each following the one before.
+// prepared are events that were decoded before Apply. Their sequences follow each other.
 type prepared[S any] struct {
 	first  int64 // sequence
 	events []stored[S]
 }
 
-// Prepare reads a stored event before it is to be applied.
+// Prepare decodes a stored event before Apply.
 func (i *instance[S]) Prepare(r Recorded) {
 	if i.prepared == nil {
 		i.prepared = &prepared[S]{first: r.Sequence}
@@ -18,7 +18,7 @@ func (i *instance[S]) Prepare(r Recorded) {
 	}
 }
 
-// read returns what an event reads as.
+// read returns the decoded event. If Prepare has decoded it, read does not decode it again.
 func (i *instance[S]) read(r Recorded) stored[S] {
 	if p := i.prepared; p != nil && r.Sequence >= p.first && r.Sequence < p.first+int64(len(p.events)) {
 		return p.events[r.Sequence-p.first]
@@ -47,7 +47,7 @@ func (i *instance[S]) Apply(events ...Recorded) error {
 	return nil
 }
 
-// stored is what an event reads as.
+// stored is the result of decoding a stored event.
 type stored[S any] struct {
 	event Event[S]
 	err   error
@@ -63,7 +63,7 @@ func (d *Definition[S]) decodeStored(r Recorded) (s stored[S]) {
 	return s
 }
 
-// evolve is the state after one stored event.
+// evolve returns the state after one stored event.
 func (d *Definition[S]) evolve(state S, r Recorded, s stored[S]) (next S, err error) {
 	if s.err != nil {
 		return state, s.err

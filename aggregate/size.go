@@ -2,17 +2,19 @@ package aggregate
 
 import "reflect"
 
-// Bytes estimates the memory that the aggregate takes: its state with all that this points to. It looks at a thousand values at
-// most and takes the rest of a long slice or map to be like those.
+// Bytes estimates the memory that the aggregate takes: its state with everything that the state
+// points to. It looks at no more than a thousand values, and assumes that the rest of a long slice
+// or map is like those.
 func (i *instance[S]) Bytes() int {
 	left := 1000
 	return instanceBytes + len(i.id) + int(reflect.TypeFor[S]().Size()) + pointedTo(reflect.ValueOf(&i.state).Elem(), &left)
 }
 
-// instanceBytes is an instance without its id and its state.
+// instanceBytes is the size of an instance without its id and its state.
 const instanceBytes = 48
 
-// pointedTo estimates the memory behind a value, without the value's own. It looks at no more than left values.
+// pointedTo estimates the memory behind a value, without the value itself. It looks at no more
+// than left values.
 func pointedTo(v reflect.Value, left *int) (bytes int) {
 	if *left--; *left < 0 {
 		return 0
@@ -50,9 +52,9 @@ func elements(v reflect.Value, left *int) (bytes int) {
 	return scale(bytes, seen, v.Len())
 }
 
-// entries estimates a map with its keys and values.
+// entries estimates the memory of a map with its keys and values.
 func entries(v reflect.Value, left *int) (bytes int) {
-	const overhead = 16 // of an entry in its group, with the room that is left free
+	const overhead = 16 // of an entry in its group, including free room
 	t := v.Type()
 	own := v.Len() * (overhead + int(t.Key().Size()+t.Elem().Size()))
 	if isFlat(t.Key()) && isFlat(t.Elem()) {
@@ -72,7 +74,7 @@ func scale(bytes, seen, all int) int {
 	return bytes / seen * all
 }
 
-// isFlat tells whether values of a type are seen to point to nothing.
+// isFlat tells whether it is certain that values of a type point to nothing.
 func isFlat(t reflect.Type) bool {
 	return t.Kind() <= reflect.Complex128 && t.Kind() != reflect.Invalid
 }

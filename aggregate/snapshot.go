@@ -7,9 +7,10 @@ import (
 
 // Snapshot is a stored state that replaces the replay of the events up to its sequence.
 type Snapshot struct {
-	// Sequence is that of the last event in the state.
+	// Sequence is the sequence of the last event in the state.
 	Sequence int64
-	// Version is that of the state's form. A snapshot of another version than the definition's is not used.
+	// Version is the version of the form of the state. A snapshot is used only if its version is that
+	// of the definition.
 	Version int
 	// Body is the JSON of the prepared state.
 	Body json.RawMessage
@@ -39,9 +40,10 @@ func snapshotsOf[S, D any](version int, prepare func(S) D, use func(D) S) snapsh
 	}
 }
 
-// Snapshots sets how states are stored: prepare turns a state into the value whose JSON is kept, use turns that value
-// back. The version, from 1, is raised whenever the form or the meaning of the state changes: snapshots of another
-// version are then ignored and replaced. The default is version 1 of the JSON of the state itself.
+// Snapshots sets how states are stored. prepare turns a state into the value whose JSON is kept,
+// and use turns that value back. Raise the version, which counts from 1, whenever the form or the
+// meaning of the state changes: snapshots of another version are then ignored and replaced. The
+// default is version 1 of the JSON of the state itself.
 func Snapshots[S, D any](version int, prepare func(S) D, use func(D) S) Option[S] {
 	return func(d *Definition[S]) {
 		if version < 1 {
@@ -51,8 +53,8 @@ func Snapshots[S, D any](version int, prepare func(S) D, use func(D) S) Option[S
 	}
 }
 
-// SnapshotEvery asks for a snapshot each time another n events of an aggregate have been committed. The default, 0, takes
-// snapshots only where they are asked for.
+// SnapshotEvery asks for a snapshot whenever another n events of an aggregate have been committed.
+// The default, 0, takes snapshots only on request.
 func SnapshotEvery[S any](n int64) Option[S] {
 	return func(d *Definition[S]) {
 		if n < 0 {
@@ -62,7 +64,8 @@ func SnapshotEvery[S any](n int64) Option[S] {
 	}
 }
 
-// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one to another.
+// SnapshotDue tells whether the policy asks for a snapshot when the sequence moves from one value
+// to another.
 func (d *Definition[S]) SnapshotDue(from, to int64) bool {
 	return d.snapshotEvery > 0 && to/d.snapshotEvery > from/d.snapshotEvery
 }

@@ -2,14 +2,14 @@ package aggregate
 
 import "encoding/json"
 
-// begin gives an aggregate without events its state.
+// begin sets the state of an aggregate without events.
 func (i *instance[S]) begin() (err error) {
 	defer catch(&err, "start of", i.definition.name, i.id)
 	i.state = i.definition.start()
 	return nil
 }
 
-// unbegun is an aggregate whose start panicked: it has no state that anything could be done with.
+// unbegun is an aggregate whose start panicked. It has no state, so its methods return the error.
 type unbegun[S any] struct {
 	*instance[S]
 	err error

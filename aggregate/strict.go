@@ -11,16 +11,17 @@ import (
 	"sync"
 )
 
-// Strict refuses payloads of commands with a field that the command does not have, with a field in
-// other letters than the command's (such as "BY" for "by"), or with a field that is given twice.
-// Without it, the first are left alone, the second are taken, and of the third the last counts, as
-// encoding/json has it.
+// Strict refuses payloads of commands in three cases. A field that the command does not have is
+// refused; without Strict it is ignored. A field in other letters than the command's, such as "BY"
+// for "by", is refused; without Strict it is accepted. A field that is given twice is refused;
+// without Strict the last one counts. Without Strict, payloads are read as encoding/json reads
+// them.
 func Strict[S any]() Option[S] {
 	return func(d *Definition[S]) { d.strict = true }
 }
 
-// checkFields holds JSON to the fields of a type. What a type reads by itself, with UnmarshalJSON,
-// may have any fields, each once.
+// checkFields refuses JSON with fields that a type does not have. A type that reads its JSON by
+// itself, with UnmarshalJSON, may get any fields, each once.
 func checkFields(body []byte, t reflect.Type) error {
 	f := fieldReader{json.NewDecoder(bytes.NewReader(body))}
 	f.UseNumber()
@@ -29,7 +30,7 @@ func checkFields(body []byte, t reflect.Type) error {
 
 type fieldReader struct{ *json.Decoder }
 
-// value reads the value that comes next. A nil type stands for any.
+// value reads the next value. A nil type stands for any type.
 func (f fieldReader) value(t reflect.Type, path string) error {
 	token, err := f.Token()
 	if err != nil {
@@ -47,7 +48,7 @@ func (f fieldReader) value(t reflect.Type, path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Token() // its end
+	_, err = f.Token() // the end of the object or array
 	return err
 }
 
@@ -67,7 +68,7 @@ func (f fieldReader) object(t reflect.Type, path string) error {
 		if err != nil {
 			return err
 		}
-		name := token.(string) // the decoder lets nothing else pass
+		name := token.(string) // the decoder lets only strings pass
 		if seen[name] {
 			return fmt.Errorf("field %q is given twice", path+name)
 		}
@@ -85,7 +86,7 @@ func (f fieldReader) object(t reflect.Type, path string) error {
 	return nil
 }
 
-// fieldOf is the type of a struct's field with exactly this name.
+// fieldOf returns the type of the struct's field with exactly this name.
 func fieldOf(t reflect.Type, name, path string) (reflect.Type, error) {
 	fields := fieldsOf(t)
 	if field, ok := fields[name]; ok {
@@ -102,7 +103,8 @@ func fieldOf(t reflect.Type, name, path string) (reflect.Type, error) {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// plain is what a pointer points to; nil for a type that takes any JSON.
+// plain returns the type that a pointer type points to. It returns nil for a type that takes any
+// JSON.
 func plain(t reflect.Type) reflect.Type {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -113,7 +115,7 @@ func plain(t reflect.Type) reflect.Type {
 	return t
 }
 
-// elementOf is the type of what is in a map, slice or array.
+// elementOf returns the type of the elements of a map, slice or array.
 func elementOf(t reflect.Type) reflect.Type {
 	if t != nil && (t.Kind() == reflect.Map || t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
 		return t.Elem()
@@ -121,16 +123,17 @@ func elementOf(t reflect.Type) reflect.Type {
 	return nil
 }
 
-// known keeps the fields of each struct.
+// known caches the fields of each struct type.
 var known sync.Map
 
-// fieldsOf are the fields of a struct by their names in JSON, those of embedded structs among them.
+// fieldsOf returns the fields of a struct by their names in JSON, including those of embedded
+// structs.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if fields, ok := known.Load(t); ok {
 		return fields.(map[string]reflect.Type)
 	}
 	fields, seen := map[string]reflect.Type{}, map[reflect.Type]bool{}
-	for level := []reflect.Type{t}; len(level) > 0; { // those of an outer struct hide those of an inner one
+	for level := []reflect.Type{t}; len(level) > 0; { // outer fields hide inner ones
 		var next []reflect.Type
 		for _, t := range level {
 			if !seen[t] { // a struct may embed a pointer to itself
@@ -144,8 +147,8 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// addFields adds the fields of a struct that are not there yet, and returns the structs that are
-// embedded in it.
+// addFields adds the fields of a struct that are not in fields yet. It returns the structs that
+// are embedded in the struct.
 func addFields(fields map[string]reflect.Type, t reflect.Type) (embedded []reflect.Type) {
 	for f := range t.Fields() {
 		tag := f.Tag.Get("json")

@@ -9,15 +9,16 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Any sends random commands to an aggregate, and demands after each that
+// Any sends random commands to an aggregate, and demands after each command that
 //
 //   - the command succeeded or was rejected: it did not panic or return another error;
 //   - deciding the command has not changed the state that the command was given;
 //   - the state is the same after a snapshot, and after a replay of all events;
 //   - holds, which may be nil, finds no fault with the aggregate.
 //
-// The shortest list of commands that breaks a demand is shown as a history. The generator makes a
-// command; [rapid.Make] makes one with random fields, [rapid.Custom] chooses among several:
+// If a demand is broken, Any shows the shortest list of commands that breaks it, as a history. The
+// generator makes a command. [rapid.Make] makes a command with random fields, and [rapid.Custom]
+// chooses among several:
 //
 //	rapid.Custom(func(t *rapid.T) aggregate.Command[Counter] {
 //		switch rapid.IntRange(0, 1).Draw(t, "command") {
@@ -28,7 +29,7 @@ import (
 //		}
 //	})
 //
-// The flags of package rapid say how many lists are tried (-rapid.checks, 100 by default).
+// The flag -rapid.checks of package rapid sets how many lists are tried. The default is 100.
 func Any[S any](t *testing.T, d *aggregate.Definition[S], command *rapid.Generator[aggregate.Command[S]],
 	holds func(aggregate.Root[S]) error,
 ) {
@@ -45,7 +46,7 @@ func Any[S any](t *testing.T, d *aggregate.Definition[S], command *rapid.Generat
 	})
 }
 
-// anyOf plays commands until a demand of [Any] is broken.
+// anyOf executes commands until a demand of [Any] is broken.
 func anyOf[S any](d *aggregate.Definition[S], s *story, commands []aggregate.Command[S],
 	holds func(aggregate.Root[S]) error,
 ) error {

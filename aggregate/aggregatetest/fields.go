@@ -7,7 +7,8 @@ import (
 	"reflect"
 )
 
-// lostFields lists what in a type does not survive JSON, however its zero value does.
+// lostFields lists the fields of a type that do not survive JSON, even if the zero value of the
+// type does.
 func lostFields(t reflect.Type) []string {
 	w := fieldWalk{seen: map[reflect.Type]bool{}}
 	w.walk(t, t.String())
@@ -46,7 +47,7 @@ func (w *fieldWalk) walk(t reflect.Type, path string) {
 	}
 }
 
-// marshalsItself tells whether a type takes care of its JSON.
+// marshalsItself tells whether a type writes its own JSON.
 func marshalsItself(t reflect.Type) bool {
 	for _, marshaler := range []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()} {
 		if t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler) {

@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// update is shared with whatever else in the test binary defined the flag before.
+// update is the test flag -update. Other code in the test binary may have defined it before.
 var update = func() *flag.Flag {
 	if flag.Lookup("update") == nil {
 		flag.Bool("update", false, "rewrite golden files")
@@ -20,8 +20,9 @@ var update = func() *flag.Flag {
 
 func updating() bool { return update.Value.String() == "true" }
 
-// Golden plays the histories of the files that match the pattern (see [filepath.Match]) and fails where they end otherwise.
-// With the test flag -update it rewrites the files: read the difference before you commit it.
+// Golden plays the histories of the files that match the pattern (see [filepath.Match]). It fails
+// if a history ends differently. With the test flag -update it rewrites the files: read the
+// difference before you commit it.
 //
 // A file holds histories, each under a title:
 //
@@ -34,12 +35,13 @@ func updating() bool { return update.Value.String() == "true" }
 //	when increment {"by":-1}
 //	rejected invalid_amount: by must be positive, got -1
 //
-// People write the lines "given EVENT JSON", "when COMMAND JSON", "at TIME" (of the commands that follow, in RFC 3339; the
-// beginning of 2026 by default) and comments that begin with #. The lines that say what came of it are written by -update:
-// then, state, rejected, and failed for an error that is no rejection.
+// People write the lines "given EVENT JSON", "when COMMAND JSON", "at TIME" and comments that
+// begin with #. "at" sets the time of the commands that follow, in RFC 3339; the default is the
+// beginning of 2026. -update writes the lines with the results: then, state, rejected, and failed
+// for an error that is no rejection.
 //
-// An event of a later version than the first is written EVENT@VERSION. So files from before an upcast stay as they are, and
-// show that old events can still be read.
+// An event of a later version than the first is written EVENT@VERSION. Files from before an upcast
+// therefore stay as they are, and show that old events can still be read.
 func Golden(t *testing.T, d aggregate.Type, pattern string) {
 	t.Helper()
 	if err := d.Err(); err != nil {

@@ -14,7 +14,7 @@ import (
 // history is one history of a golden file.
 type history struct {
 	title string
-	// heading is the line with the title, text the lines after it.
+	// heading is the line with the title. text is the lines after it.
 	heading, text string
 }
 
@@ -42,7 +42,8 @@ func titleOf(line string) (title string, ok bool) {
 	return strings.TrimSpace(title), begins && ends
 }
 
-// retell plays what people wrote in a history and adds what comes of it. A history without commands ends with the state.
+// retell plays the lines of a history that people wrote, and adds the results. A history without
+// commands ends with the state.
 func retell(d aggregate.Type, text string) (string, error) {
 	s := begin(d, "1")
 	content := strings.TrimRight(text, "\n")
@@ -59,7 +60,7 @@ func retell(d aggregate.Type, text string) (string, error) {
 	return s.String() + strings.Repeat("\n", blank), nil
 }
 
-// play does what one line says.
+// play carries out one line.
 func (s *story) play(line string) error {
 	word, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
@@ -81,7 +82,7 @@ func (s *story) play(line string) error {
 		s.now = at
 		s.tellf("at", "%s", rest)
 	case word == "then" || word == "state" || word == "rejected" || word == "failed":
-		// What came of it the last time.
+		// These lines are the results of the last time.
 	default:
 		return errors.New("expected given, when, at, or a comment that begins with #")
 	}

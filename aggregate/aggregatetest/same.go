@@ -6,7 +6,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// changes tells whether a command, or one of its events, changes the state that it is given.
+// changes returns an error if a command, or one of its events, changes the state that it is given.
 func changes(live aggregate.Instance, c call) error {
 	before, _ := live.State()
 	_, _ = execute(live.Clone(), c)
@@ -18,7 +18,8 @@ func changes(live aggregate.Instance, c call) error {
 	return nil
 }
 
-// comesBack tells whether the aggregate is the same after a snapshot, and after a replay.
+// comesBack returns an error unless the aggregate is the same after a snapshot, and after a
+// replay.
 func comesBack(d aggregate.Type, live aggregate.Instance, events []aggregate.Recorded) error {
 	if err := restores(d, live); err != nil {
 		return err
@@ -33,7 +34,7 @@ func comesBack(d aggregate.Type, live aggregate.Instance, events []aggregate.Rec
 	return nil
 }
 
-// restores tells whether the aggregate is the same after a snapshot.
+// restores returns an error unless the aggregate is the same after a snapshot.
 func restores(d aggregate.Type, live aggregate.Instance) error {
 	snapshot, err := live.Snapshot()
 	if err != nil {

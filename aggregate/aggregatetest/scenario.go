@@ -22,7 +22,8 @@ type Scenario[S any] struct {
 	err        error
 }
 
-// For begins with an aggregate without events, of id "1". A definition with mistakes fails the test.
+// For begins a history with an aggregate without events and with the id "1". It fails the test if
+// the definition has mistakes.
 //
 //	aggregatetest.For(t, counter.Definition).
 //		Given(counter.Incremented{By: 3}).
@@ -43,13 +44,13 @@ func (s *Scenario[S]) ID(id string) *Scenario[S] {
 	return s
 }
 
-// At sets the time of the commands that follow. Before, it is the beginning of 2026.
+// At sets the time of the commands that follow. The default is the beginning of 2026.
 func (s *Scenario[S]) At(now time.Time) *Scenario[S] {
 	s.story.now = now
 	return s
 }
 
-// Given lets events have happened.
+// Given applies events that have already happened.
 func (s *Scenario[S]) Given(events ...aggregate.Event[S]) *Scenario[S] {
 	s.t.Helper()
 	s.mustHaveSucceeded()
@@ -65,7 +66,7 @@ func (s *Scenario[S]) Given(events ...aggregate.Event[S]) *Scenario[S] {
 	return s
 }
 
-// When executes a command. What became of it is for Then, ThenRejected and ThenState to say.
+// When executes a command. Check the result with Then, ThenRejected and ThenState.
 func (s *Scenario[S]) When(c aggregate.Command[S]) *Scenario[S] {
 	s.t.Helper()
 	s.mustHaveSucceeded()
@@ -77,7 +78,8 @@ func (s *Scenario[S]) When(c aggregate.Command[S]) *Scenario[S] {
 	return s
 }
 
-// Then expects that the command led to exactly these events, in this order. Without any, it expects that nothing happened.
+// Then expects that the command led to exactly these events, in this order. Without arguments, it
+// expects that the command led to no event.
 func (s *Scenario[S]) Then(events ...aggregate.Event[S]) *Scenario[S] {
 	s.t.Helper()
 	s.mustHaveSucceeded()
@@ -111,8 +113,8 @@ func (s *Scenario[S]) ThenRejected(code string) *Scenario[S] {
 	return s
 }
 
-// ThenRejectedWith expects that the command was refused with this code and these details, which are
-// compared as JSON.
+// ThenRejectedWith expects that the command was refused with this code and these details. The
+// details are compared as JSON.
 func (s *Scenario[S]) ThenRejectedWith(code string, details any) *Scenario[S] {
 	s.t.Helper()
 	rejection, _ := errors.AsType[*aggregate.Rejection](s.err)
@@ -127,13 +129,14 @@ func (s *Scenario[S]) ThenRejectedWith(code string, details any) *Scenario[S] {
 	return s
 }
 
-// inGo is what JSON reads as, nil for none.
+// inGo returns the Go value of JSON, or nil if there is no JSON.
 func inGo(body json.RawMessage) (value any) {
 	_ = json.Unmarshal(body, &value)
 	return value
 }
 
-// ThenState expects the state after all that happened. An empty map or slice is the same as none.
+// ThenState expects the state after everything that happened. An empty map or slice equals a nil
+// one.
 func (s *Scenario[S]) ThenState(want S) *Scenario[S] {
 	s.t.Helper()
 	s.mustHaveSucceeded()
@@ -144,7 +147,7 @@ func (s *Scenario[S]) ThenState(want S) *Scenario[S] {
 	return s
 }
 
-// mustHaveSucceeded fails the test if a command was refused and nothing has expected that.
+// mustHaveSucceeded fails the test if a command was refused and the test did not expect that.
 func (s *Scenario[S]) mustHaveSucceeded() {
 	s.t.Helper()
 	if s.err != nil {
@@ -152,13 +155,13 @@ func (s *Scenario[S]) mustHaveSucceeded() {
 	}
 }
 
-// failf shows the story so far, and what is wrong with it.
+// failf fails the test with the story so far and the reason.
 func (s *Scenario[S]) failf(format string, args ...any) {
 	s.t.Helper()
 	s.t.Fatalf("%s\n\n"+format, append([]any{s.story}, args...)...)
 }
 
-// difference compares all fields, also those that are not exported.
+// difference compares all fields, including those that are not exported.
 func difference(want, got any) string {
 	everything := cmp.Exporter(func(reflect.Type) bool { return true })
 	return cmp.Diff(want, got, everything, cmpopts.EquateEmpty())

@@ -9,17 +9,18 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Sound finds the mistakes that a definition of any kind can have:
+// Sound finds mistakes that any definition can have:
 //
-//   - what [aggregate.Definition.Err] reports, and with it a worker that refuses to start;
-//   - events that do not read back from their JSON as they were, or have fields that JSON does not keep;
-//   - commands that neither succeed nor reject, be it with an empty payload: they panic, lead to events that are not
-//     registered, or return another error;
-//   - states that do not come back from a snapshot as they were;
-//   - commands and events that change the maps and slices of the state they are given.
+//   - mistakes that [aggregate.Definition.Err] reports, with which a worker refuses to start;
+//   - events that change on their way through JSON, or have fields that JSON does not keep;
+//   - commands that neither succeed nor reject, even with an empty payload: they panic, lead to
+//     events that are not registered, or return another error;
+//   - states that change on their way through a snapshot;
+//   - commands and events that change the maps and slices of the state that they are given.
 //
-// The commands are executed one after the other on one aggregate, and each also in the place of every other, so a handful
-// that touches all parts of the state finds most.
+// Sound executes the commands one after the other on one aggregate, and each one also in the place
+// of every other. A handful of commands that touch all parts of the state therefore finds most
+// mistakes.
 func Sound[S any](t testing.TB, d *aggregate.Definition[S], commands ...aggregate.Command[S]) {
 	t.Helper()
 	if err := d.Err(); err != nil {
@@ -42,7 +43,7 @@ func Sound[S any](t testing.TB, d *aggregate.Definition[S], commands ...aggregat
 	checkCommands(t, d, commands)
 }
 
-// checkRoundTrip stores and reads the zero value of an event.
+// checkRoundTrip encodes and decodes the zero value of an event.
 func checkRoundTrip[S any](t testing.TB, d *aggregate.Definition[S], name string, goType reflect.Type) {
 	t.Helper()
 	zero := reflect.Zero(goType)
@@ -73,7 +74,7 @@ func execute(i aggregate.Instance, c call) ([]aggregate.Decided, error) {
 	return i.Execute(c.name, c.body, aggregate.Metadata{ID: "sound", Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 }
 
-// checkOutcome lets a command succeed or refuse, and nothing else.
+// checkOutcome fails the test if a command neither succeeded nor was rejected.
 func checkOutcome(t testing.TB, err error) {
 	t.Helper()
 	if _, rejected := errors.AsType[*aggregate.Rejection](err); err != nil && !rejected {
@@ -102,8 +103,8 @@ func checkCommands[S any](t testing.TB, d *aggregate.Definition[S], commands []a
 	}
 }
 
-// checkPurity executes a command on one copy of the aggregate and all the others on further copies: none may be seen from
-// another, nor in the original.
+// checkPurity executes a command on one copy of the aggregate and all other commands on further
+// copies. No effect may show in another copy or in the original.
 func checkPurity(t testing.TB, live aggregate.Instance, c call, others []call) {
 	t.Helper()
 	before, _ := live.State()
@@ -121,7 +122,7 @@ func checkPurity(t testing.TB, live aggregate.Instance, c call, others []call) {
 	}
 }
 
-// checkSnapshot restores the aggregate from its snapshot.
+// checkSnapshot checks that the aggregate can be restored from its snapshot.
 func checkSnapshot(t testing.TB, d aggregate.Type, live aggregate.Instance) {
 	t.Helper()
 	if err := restores(d, live); err != nil {

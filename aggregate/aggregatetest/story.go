@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// story brings one aggregate forward and writes down, line by line, what happens.
+// story executes commands on one aggregate, and writes down what happens, line by line.
 type story struct {
 	instance aggregate.Instance
 	now      time.Time
@@ -18,7 +18,8 @@ type story struct {
 	lines    []string
 }
 
-// begin returns an aggregate without events. Its commands run at the beginning of 2026 unless another time is set.
+// begin returns a story of an aggregate without events. Its commands run at the beginning of 2026
+// unless another time is set.
 func begin(d aggregate.Type, id string) *story {
 	return &story{instance: d.New(id), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
@@ -27,7 +28,7 @@ func (s *story) tellf(word, format string, args ...any) {
 	s.lines = append(s.lines, strings.TrimRight(word+" "+fmt.Sprintf(format, args...), " "))
 }
 
-// given applies an event that is in the log already. Its sequence is the next one.
+// given applies an event that happened before. It gets the next sequence.
 func (s *story) given(r aggregate.Recorded) error {
 	s.tellf("given", "%s", eventLine(r))
 	r.Sequence = s.instance.Sequence() + 1
@@ -52,7 +53,7 @@ func (s *story) when(name string, body json.RawMessage) ([]aggregate.Decided, er
 	return decided, nil
 }
 
-// refused tells an error, in one line.
+// refused writes an error in one line.
 func (s *story) refused(err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", " ")
 	if _, ok := errors.AsType[*aggregate.Rejection](err); ok {
@@ -72,7 +73,7 @@ func (s *story) state() {
 
 func (s *story) String() string { return strings.Join(s.lines, "\n") }
 
-// eventLine is an event as "name body", or "name@version body" from the second version on.
+// eventLine returns an event as "name body", or as "name@version body" from the second version on.
 func eventLine(r aggregate.Recorded) string {
 	if r.Version > 1 {
 		return fmt.Sprintf("%s@%d %s", r.Type, r.Version, r.Body)
