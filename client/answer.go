@@ -13,8 +13,9 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// readOutcome reads the answer to a command. An outcome may come with the headers of a service
-// error, for clients that know no more than those; one that says "not now" is no outcome.
+// readOutcome reads the answer to a command. An outcome may also have the headers of a service
+// error, for clients that understand only those. An error that asks to try again later is no
+// outcome.
 func readOutcome(msg *nats.Msg) (o protocol.Outcome, err error) {
 	refused := refusal(msg)
 	if isRetryable(refused) {
@@ -30,7 +31,7 @@ func readOutcome(msg *nats.Msg) (o protocol.Outcome, err error) {
 	return protocol.Outcome{}, cmp.Or(refused, fmt.Errorf("the answer is no outcome: %.200q", msg.Data))
 }
 
-// capturedError says that a stream has taken a request and acknowledged it, before a worker could
+// capturedError says that a stream took a request and acknowledged it before a worker could
 // answer.
 type capturedError struct{ stream string }
 
@@ -39,22 +40,21 @@ func (e *capturedError) Error() string {
 		"take the subjects of requests out of it", e.stream)
 }
 
-// refusal is the error that an answer carries in the headers of NATS services, nil if it carries
-// none.
+// refusal returns the error in the headers of NATS services, or nil if the answer has none.
 func refusal(msg *nats.Msg) error {
 	status := msg.Header.Get(micro.ErrorCodeHeader)
 	if status == "" {
 		return nil
 	}
 	var body struct{ Error protocol.Error }
-	_ = json.Unmarshal(msg.Data, &body) // the headers alone do as well
+	_ = json.Unmarshal(msg.Data, &body) // the headers alone are enough
 	return &RefusedError{Status: status, Reason: protocol.Error{
 		Code:    cmp.Or(body.Error.Code, status),
 		Message: cmp.Or(body.Error.Message, msg.Header.Get(micro.ErrorHeader)),
 	}}
 }
 
-// isRetryable tells whether a worker asks to try again.
+// isRetryable tells whether a worker asks the client to try again.
 func isRetryable(err error) bool {
 	var refused *RefusedError
 	return errors.As(err, &refused) && (refused.Status == "503" || refused.Status == "504")

@@ -13,10 +13,10 @@ import (
 	"github.com/maestro-es/maestro/internal/fastbatch"
 )
 
-// batchPatience is how long the stream may take nothing before an import gives up.
+// batchPatience is how long an import waits while the stream takes nothing.
 const batchPatience = time.Minute
 
-// checkBatches tells whether the command stream takes fast batches.
+// checkBatches returns an error unless the command stream takes fast batches.
 func (c *Client) checkBatches(ctx context.Context) error {
 	stream, err := c.stream(ctx)
 	if err == nil && !stream.CachedInfo().Config.AllowBatchPublish {
@@ -26,16 +26,15 @@ func (c *Client) checkBatches(ctx context.Context) error {
 	return err
 }
 
-// publishInOrder stores messages so that, whatever fails on the way, the stream has their first occurrences in this order.
-// Stored says how many of them, from the first on, are known to be there.
-//
-// See package fastbatch.
+// publishInOrder stores messages in order. If something fails on the way, the stream may have some
+// of them twice, but their first occurrences are in this order. stored is how many of them, from
+// the first on, are known to be stored. See package fastbatch.
 func (c *Client) publishInOrder(ctx context.Context, msgs []*nats.Msg) (stored int, err error) {
 	for stored < len(msgs) && err == nil {
 		n, patience := 0, c.resend
 		err = patiently(ctx, func(ctx context.Context) (err error) {
 			n, err = c.publishBatch(ctx, msgs[stored:], patience)
-			patience = longer(patience) // a slow stream would get the same batch again and again
+			patience = longer(patience) // else a slow stream would get the same batch again and again
 			return err
 		})
 		stored += n
@@ -43,17 +42,17 @@ func (c *Client) publishInOrder(ctx context.Context, msgs []*nats.Msg) (stored i
 	return stored, err
 }
 
-// patiently retries for as long as an import waits for the stream.
+// patiently retries do for as long as an import waits for the stream.
 func patiently(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, batchPatience, fmt.Errorf("the stream took nothing for %s", batchPatience))
 	defer cancel()
 	return retry(ctx, func() error { return do(ctx) })
 }
 
-// batchBytes bounds a batch.
+// batchBytes bounds the size of a batch.
 const batchBytes = 4 << 20
 
-// publishBatch stores a prefix of the messages, of at least one.
+// publishBatch stores the first messages, at least one.
 func (c *Client) publishBatch(ctx context.Context, msgs []*nats.Msg, patience time.Duration) (stored int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, nats.ErrTimeout)
 	defer cancel()
@@ -72,7 +71,7 @@ func (c *Client) publishBatch(ctx context.Context, msgs []*nats.Msg, patience ti
 	return stored, err
 }
 
-// fit is the messages that make a batch.
+// fit returns the first messages, as many as make a batch.
 func fit(msgs []*nats.Msg) []*nats.Msg {
 	bytes := 0
 	for n, msg := range msgs {

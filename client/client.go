@@ -11,12 +11,13 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Options say whom a client talks to. The zero value is ready for use.
+// Options say which workers a client talks to. The zero value is ready for use.
 type Options struct {
-	// Namespace is that of the workers, by default "maestro".
+	// Namespace is the namespace of the workers. The default is "maestro".
 	Namespace string
-	// Resend is how long an answer may take before the command is sent again under its id, by default 5 s. Waiting
-	// for the outcome of a durable command, it doubles each time, up to a minute.
+	// Resend is how long the client waits for an answer before it sends the command again with the
+	// same id. The default is 5 s. When the client waits for the outcome of a durable command, the
+	// wait doubles each time, up to a minute.
 	Resend time.Duration
 }
 
@@ -28,7 +29,8 @@ type Client struct {
 	resend    time.Duration
 }
 
-// New returns a client on a connection that stays the caller's. It sends nothing yet.
+// New returns a client that uses the caller's connection. New sends nothing, and the caller closes
+// the connection.
 func New(nc *nats.Conn, o Options) (*Client, error) {
 	namespace := wire.Namespace(cmp.Or(o.Namespace, wire.DefaultNamespace))
 	if err := namespace.Check(); err != nil {

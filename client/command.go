@@ -16,44 +16,44 @@ import (
 
 // Command asks an aggregate for something. Its JSON is a line of an import.
 type Command struct {
-	// ID names the command, 1 to 256 printable bytes; empty stands for a new one. The same id on
-	// the same aggregate takes effect once.
+	// ID names the command: 1 to 256 printable bytes. Empty means a new id. The same id on the same
+	// aggregate takes effect once.
 	ID string `json:"id,omitempty"`
-	// Aggregate is the aggregate's type, AggregateID its id, Name the command's name.
+	// Aggregate is the aggregate's type, AggregateID its id, and Name the command's name.
 	Aggregate   string `json:"aggregate"`
 	AggregateID string `json:"aggregate_id"`
 	Name        string `json:"command"`
-	// Data is the payload: anything that encoding/json takes, or a json.RawMessage. Nil stands for
+	// Data is the payload: any value that encoding/json can encode, or a json.RawMessage. nil means
 	// {}.
 	Data any `json:"data,omitempty"`
-	// ExpectSequence, if not nil, has the command rejected unless it is the sequence of the
-	// aggregate's last event.
+	// ExpectSequence, if not nil, is the expected sequence of the aggregate's last event. If the
+	// sequence differs, the command is rejected.
 	ExpectSequence *int64 `json:"-"`
-	// Deadline, if not zero, is when the command fails instead of being handled.
+	// Deadline, if not zero, is the time from which the command fails instead of being handled.
 	Deadline time.Time `json:"-"`
-	// Return is what the outcome shall contain.
+	// Return says what the outcome contains in addition.
 	Return Return `json:"-"`
 	// CorrelationID and CausationID go into the events' metadata.
 	CorrelationID string `json:"-"`
 	CausationID   string `json:"-"`
 
-	line int // of an import, from 1
+	line int // line of an import, from 1
 }
 
-// Return is what an outcome contains apart from what became of the command.
+// Return says what an outcome contains in addition to the result of the command.
 type Return string
 
-// What [Command.Return] may be.
+// These are the values of [Command.Return].
 const (
 	ReturnNone   Return = ""
 	ReturnEvents Return = "events"
 	ReturnState  Return = "state"
 )
 
-// NewID returns a new command id: a UUID of version 7, so that ids sort by time.
+// NewID returns a new command id. It is a UUID of version 7, so ids sort by time.
 func NewID() string { return hlc.NewID() }
 
-// giveID names a command that has no name yet.
+// giveID gives a command an id if it has none.
 func (c *Command) giveID() {
 	if c.ID == "" {
 		c.ID = NewID()
@@ -83,7 +83,8 @@ func (c *Command) check() error {
 	return nil
 }
 
-// checkToken tells whether a header can carry a value unchanged. Empty is fine: it is not sent.
+// checkToken returns an error unless a header can carry the value unchanged. An empty value is
+// allowed, because it is not sent.
 func checkToken(what, value string) error {
 	ok := len(value) <= 256 && utf8.ValidString(value) && strings.TrimSpace(value) == value
 	for _, r := range value {
@@ -95,7 +96,7 @@ func checkToken(what, value string) error {
 	return nil
 }
 
-// body is the payload's JSON.
+// body returns the payload's JSON.
 func (c *Command) body() ([]byte, error) {
 	switch data := c.Data.(type) {
 	case nil:
@@ -108,7 +109,7 @@ func (c *Command) body() ([]byte, error) {
 	}
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // which would make a text up to six times as long
+	encoder.SetEscapeHTML(false) // escapes would make a text up to six times as long
 	if err := encoder.Encode(c.Data); err != nil {
 		return nil, invalid("data of %s %s: %w", c.Aggregate, c.Name, err)
 	}

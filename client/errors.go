@@ -7,15 +7,15 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// ErrInvalid says that what was asked for cannot be sent at all. Nothing was.
+// ErrInvalid says that the request cannot be sent. Nothing was sent.
 var ErrInvalid = errors.New("invalid")
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalid, fmt.Errorf(format, args...))
 }
 
-// UnknownOutcomeError says that a command was sent and no answer came: it may or may not have been
-// handled. Sending it again with the same id is safe and gives the outcome.
+// UnknownOutcomeError says that a command was sent and no answer came. The command may or may not
+// have been handled. Sending it again with the same id is safe and gives the outcome.
 type UnknownOutcomeError struct {
 	CommandID string
 	Err       error
@@ -50,8 +50,7 @@ func (e *NoWorkerError) Error() string {
 
 func (e *NoWorkerError) Unwrap() error { return e.Err }
 
-// RefusedError says that a worker answered a request with an error instead of an outcome or a
-// state.
+// RefusedError says that a worker answered with an error instead of an outcome or a state.
 type RefusedError struct {
 	// Status is the code of the NATS service error. With 503 and 504 another attempt may succeed.
 	Status string
@@ -71,7 +70,8 @@ type LineError struct {
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Err) }
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Err is nil for a committed command, and why it was not committed otherwise: a *[protocol.Error].
+// Err returns nil for a committed command. Otherwise it returns a *[protocol.Error] that says why
+// the command was not committed.
 func Err(o protocol.Outcome) error {
 	if o.Status == protocol.Committed {
 		return nil

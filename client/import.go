@@ -13,36 +13,39 @@ import (
 
 // ImportOptions say how [Client.Import] works.
 type ImportOptions struct {
-	// Wait waits for the outcome of each command. Without it Import returns when all are stored.
+	// Wait makes Import wait for the outcome of each command. Without Wait, Import returns when all
+	// commands are stored.
 	Wait bool
-	// Progress, if not nil, is called from time to time, never by two goroutines at once.
+	// Progress, if not nil, is called from time to time. It is never called by two goroutines at
+	// once.
 	Progress func(Progress)
 }
 
-// Progress is how far an import has come.
+// Progress says how far an import has come.
 type Progress struct {
-	// Stored commands are in the stream, Answered ones have an outcome.
+	// Stored counts the commands that are in the stream, Answered those that have an outcome.
 	Stored, Answered int
 	// Resent counts the commands that were sent again because no answer came for a while.
 	Resent int
 }
 
-// Summary is what became of an import.
+// Summary is the result of an import.
 type Summary struct {
-	// Commands is how many were stored in the stream. With Wait each is counted below, once.
+	// Commands is how many commands were stored in the stream. With Wait, the counts below have each
+	// of them once.
 	Commands  int `json:"commands"`
 	Committed int `json:"committed"`
 	Rejected  int `json:"rejected"`
-	// Duplicate commands were handled before, whatever became of them then.
+	// Duplicate counts the commands that had been handled before, whatever their first outcome.
 	Duplicate int `json:"duplicate"`
 	Failed    int `json:"failed"`
-	// Seconds is how long the import took, PerSecond the commands in one.
+	// Seconds is how long the import took. PerSecond is the number of commands per second.
 	Seconds   float64 `json:"seconds"`
 	PerSecond int     `json:"per_second"`
-	// NewIDs counts the commands that came without an id: to import them again would handle them
-	// again.
+	// NewIDs counts the commands that came without an id. Importing these commands again would handle
+	// them again.
 	NewIDs int `json:"-"`
-	// Refused are the first of the rejected and failed commands.
+	// Refused has the first of the rejected and failed commands.
 	Refused []protocol.Outcome `json:"-"`
 }
 
@@ -50,24 +53,25 @@ const (
 	// importBatch is how many commands are stored between two confirmations, and how many are read
 	// ahead.
 	importBatch = 1000
-	// maxInFlight and maxInFlightBytes bound the commands that are stored and not answered.
+	// maxInFlight and maxInFlightBytes bound the commands that are stored and not yet answered.
 	maxInFlight      = 20_000
 	maxInFlightBytes = 64 << 20
 	// maxRefused is how many rejected and failed commands a summary shows.
 	maxRefused = 10
 )
 
-// Import stores many commands in the durable stream, in their order, and keeps that order when the
-// way there breaks in the middle: it goes on with the first command that is not known to be stored.
-// To import the same commands again is safe where they have ids.
+// Import stores many commands in the durable stream, in order. It keeps the order when the
+// connection breaks, because it continues with the first command that is not known to be stored.
+// Importing the same commands again is safe if they have ids.
 //
-// With [ImportOptions.Wait] at most 20,000 commands or 64 MiB are in flight. After [Options.Resend]
-// without an answer those that lack one are stored again, so that a worker that died between commit
-// and answer delays an import and does not stop it.
+// With [ImportOptions.Wait] at most 20,000 commands or 64 MiB are in flight. After
+// [Options.Resend] without any answer, Import stores the unanswered commands again. A worker that
+// died between commit and answer therefore delays an import and does not stop it.
 //
-// The error is that of the commands' sequence or the first command that cannot be sent (a
-// *[LineError]), the context's, or the stream's when it took nothing for a minute. The summary
-// holds in each case. A read that blocks is left behind.
+// Import returns the error of the sequence commands, a *[LineError] for the first command that
+// cannot be sent, the error of the context, or the error of the stream after it took nothing for a
+// minute. The summary is valid in each case. If reading the next command blocks, Import returns
+// without waiting for it.
 func (c *Client) Import(ctx context.Context, commands iter.Seq2[Command, error], o ImportOptions) (s Summary, err error) {
 	ctx, span := c.traceImport(ctx)
 	defer func() {

@@ -11,19 +11,20 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// importing is an import under way: one goroutine reads and encodes, one stores, and NATS's calls with the answers.
+// importing is an import that is under way. One goroutine reads and encodes commands, and one
+// stores them. Goroutines of NATS call it with the answers.
 type importing struct {
 	c       *Client
 	o       ImportOptions
 	arrived chan arrival
 	flight  *inFlight
-	// readErr is why reading ended, nil at the end of the commands.
+	// readErr is the error that ended reading, or nil at the end of the commands.
 	readErr        error
 	stored, resent int
 	newIDs         int
 }
 
-// arrival is a command that was read, ready to be sent, or the error that ended reading.
+// arrival is a command that was read and is ready to be sent, or the error that ended reading.
 type arrival struct {
 	number uint64
 	msg    *nats.Msg
@@ -61,8 +62,9 @@ func (i *importing) read(ctx context.Context, commands iter.Seq2[Command, error]
 	}
 }
 
-// message is a command without Nats-Msg-Id: receipts tell what was handled before and answer it, where the stream's
-// own check would drop it without a word, and keep all ids in the server's memory.
+// message returns the message of a command. The message has no Nats-Msg-Id. Receipts recognise
+// commands that were handled before, and the worker answers them. With a Nats-Msg-Id, the stream
+// would silently drop such a command, and the server would keep all ids in memory.
 func (i *importing) message(ctx context.Context, number uint64, cmd *Command) (*nats.Msg, error) {
 	cmd.giveID()
 	msg, err := i.c.message(i.c.traceImported(ctx, cmd), i.c.namespace.Send, cmd)
@@ -82,7 +84,7 @@ func (i *importing) message(ctx context.Context, number uint64, cmd *Command) (*
 	}
 }
 
-// run ends when everything that could be read is stored and answered.
+// run returns when all commands that could be read are stored and answered.
 func (i *importing) run(ctx context.Context) error {
 	reading := true
 	patience := i.c.resend
@@ -117,7 +119,7 @@ func (i *importing) run(ctx context.Context) error {
 	return i.readErr
 }
 
-// store stores what has arrived, at most limit commands, and tells whether there may be more.
+// store stores arrived commands, at most limit. It tells whether there may be more.
 func (i *importing) store(ctx context.Context, first arrival, limit int) (more bool, err error) {
 	batch, more := i.take(first, limit)
 	msgs := make([]*nats.Msg, len(batch))
@@ -135,7 +137,8 @@ func (i *importing) store(ctx context.Context, first arrival, limit int) (more b
 	return more, err
 }
 
-// take collects what has arrived, at most limit commands, up to the error or end of reading, without waiting.
+// take collects arrived commands without waiting, at most limit, up to the end or the error of
+// reading.
 func (i *importing) take(first arrival, limit int) (batch []arrival, more bool) {
 	bytes := 0
 	for next, more := first, true; more; {
@@ -156,7 +159,7 @@ func (i *importing) take(first arrival, limit int) (batch []arrival, more bool) 
 	return batch, false
 }
 
-// resend stores again what has no answer, in its order.
+// resend stores the unanswered commands again, in their order.
 func (i *importing) resend(ctx context.Context) error {
 	waiting := i.flight.messages()
 	i.resent += len(waiting)

@@ -15,16 +15,17 @@ import (
 )
 
 // inFlight are the commands of an import that were sent and have no outcome yet. One subscription
-// gets the outcomes; the last token of its subject is the command's number in the import.
+// gets all outcomes. The last token of an outcome's subject is the number of its command in the
+// import.
 type inFlight struct {
 	inbox string
-	sub   *nats.Subscription // nil when nobody waits for outcomes
-	// answered is signalled after outcomes have come.
+	sub   *nats.Subscription // nil if the import does not wait for outcomes
+	// answered gets a signal after outcomes have come.
 	answered chan struct{}
 
 	mu      sync.Mutex
 	waiting map[uint64]*nats.Msg
-	bytes   int // of their data
+	bytes   int // of the waiting commands' data
 	counts  Summary
 }
 
@@ -32,8 +33,8 @@ func newInFlight() *inFlight {
 	return &inFlight{answered: make(chan struct{}, 1), waiting: map[uint64]*nats.Msg{}}
 }
 
-// subscribe opens the inbox. No answer is dropped for lack of room: there are never more than
-// commands in flight.
+// subscribe opens the inbox. Its limits are off, so that no answer is dropped. The answers waiting
+// in it are bounded by the commands in flight.
 func (f *inFlight) subscribe(nc *nats.Conn) (err error) {
 	f.inbox = nc.NewInbox()
 	if f.sub, err = nc.Subscribe(f.inbox+".*", f.answer); err != nil {
@@ -59,7 +60,7 @@ func (f *inFlight) add(number uint64, msg *nats.Msg) {
 	f.bytes += len(msg.Data)
 }
 
-// room is how many more commands may be in flight.
+// room returns how many more commands may be in flight.
 func (f *inFlight) room() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,7 +76,7 @@ func (f *inFlight) len() int {
 	return len(f.waiting)
 }
 
-// messages are the unanswered commands in the order of the import.
+// messages returns the unanswered commands in the order of the import.
 func (f *inFlight) messages() []*nats.Msg {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,8 +87,8 @@ func (f *inFlight) messages() []*nats.Msg {
 	return messages
 }
 
-// answer takes the outcome of a command. The first counts: a command that was sent again is
-// answered again.
+// answer takes the outcome of a command. Only the first one counts, because a command that was
+// sent again is answered again.
 func (f *inFlight) answer(msg *nats.Msg) {
 	number, err := strconv.ParseUint(msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:], 10, 64)
 	o, unreadable := readOutcome(msg)

@@ -11,15 +11,15 @@ import (
 	"iter"
 )
 
-// maxLine bounds a line of an import: the largest max_payload that a NATS server can have.
+// maxLine bounds a line of an import. It is the largest max_payload that a NATS server can have.
 const maxLine = 64 << 20
 
 // Commands reads the commands of an import, one JSON object a line:
 //
 //	{"id":"a-1","aggregate":"counter","aggregate_id":"42","command":"increment","data":{"by":1}}
 //
-// The id and the data may be left out, empty lines are skipped, and the whole may be compressed with gzip. The sequence
-// ends with the first error, a *[LineError].
+// The id and the data may be left out. Empty lines are skipped. The input may be compressed with
+// gzip. The sequence ends with the first error, a *[LineError].
 func Commands(r io.Reader) iter.Seq2[Command, error] {
 	return func(yield func(Command, error) bool) {
 		line := 0

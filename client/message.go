@@ -10,7 +10,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// message is the command, which has an id, as it is sent to the subject, [wire.Namespace.Send] or [wire.Namespace.Do].
+// message returns the message that carries a command to the subject, [wire.Namespace.Send] or
+// [wire.Namespace.Do]. The command must have an id.
 func (c *Client) message(ctx context.Context, subject func(typ, id, name string) string, cmd *Command) (*nats.Msg, error) {
 	if err := cmd.check(); err != nil {
 		return nil, err

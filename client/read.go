@@ -14,28 +14,27 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// State is an aggregate as it is, or was.
+// State is the state of an aggregate, now or at an earlier sequence.
 type State struct {
 	Aggregate string `json:"aggregate"`
 	ID        string `json:"id"`
-	// Sequence is that of the last event in the state, 0 before the first.
+	// Sequence is the sequence of the last event in the state, or 0 before the first event.
 	Sequence  int64 `json:"sequence"`
 	Partition int   `json:"partition"`
 	// State is the JSON of the state.
 	State json.RawMessage `json:"state"`
 }
 
-// GetOptions say which state [Client.Get] returns. The zero value wants the current one.
+// GetOptions say which state [Client.Get] returns. The zero value asks for the current state.
 type GetOptions struct {
-	// Sequence, if not 0, wants the state right after the event with this sequence.
+	// Sequence, if not 0, asks for the state right after the event with this sequence.
 	Sequence int64
-	// Cached is content with a state that may lag behind.
+	// Cached accepts a state that may lag behind.
 	Cached bool
 }
 
-// Get returns the state of an aggregate. It asks until the context ends; the errors are
-// [ErrInvalid], *[NoWorkerError],
-// *[RefusedError] and the context's.
+// Get returns the state of an aggregate. It asks again until the context ends. The error is
+// [ErrInvalid], a *[NoWorkerError], a *[RefusedError] or the context's error.
 func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state State, err error) {
 	header := nats.Header{}
 	if o.Sequence != 0 {
@@ -48,8 +47,9 @@ func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state S
 	return state, err
 }
 
-// History returns the events of an aggregate with sequences above after, in order. It reads page by
-// page while it is ranged over, and ends with the first error, one of those of [Client.Get].
+// History returns the events of an aggregate with sequences above after, in order. It reads page
+// by page as the caller ranges over it. It ends with the first error, which is one of those of
+// [Client.Get].
 func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[protocol.OutcomeEvent, error] {
 	return func(yield func(protocol.OutcomeEvent, error) bool) {
 		for more := true; more; {
@@ -73,17 +73,17 @@ func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.
 	}
 }
 
-// Snapshotted says which snapshot an aggregate has.
+// Snapshotted says which snapshot of an aggregate was stored.
 type Snapshotted struct {
 	Aggregate string `json:"aggregate"`
 	ID        string `json:"id"`
-	// Sequence is that of the last event in the snapshot. It is 0 where the aggregate has no
-	// events: nothing was stored.
+	// Sequence is the sequence of the last event in the snapshot. It is 0 if the aggregate has no
+	// events, and then no snapshot was stored.
 	Sequence int64 `json:"sequence"`
 }
 
-// Snapshot has a snapshot of an aggregate stored, so that later loads begin there. It changes
-// nothing else. The errors are those of [Client.Get].
+// Snapshot makes a worker store a snapshot of an aggregate, so that later loads begin there. It
+// changes nothing else. The errors are those of [Client.Get].
 func (c *Client) Snapshot(ctx context.Context, typ, id string) (done Snapshotted, err error) {
 	err = c.read(ctx, c.namespace.Snapshot, typ, id, nats.Header{}, &done)
 	return done, err

@@ -11,13 +11,12 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// Request has a worker handle a command now and returns the outcome. The command does not go
-// through JetStream: its commit is what makes it last.
+// Request makes a worker handle a command now, and returns the outcome. The command does not go
+// through JetStream. Only the worker's commit makes it durable.
 //
-// While no worker answers it asks again, with the same id, until the context ends. The error then
-// is a *[NoWorkerError] when there was none to ask, and an *[UnknownOutcomeError] when one may have
-// handled it; before that [ErrInvalid] or a
-// *[RefusedError].
+// While no worker answers, Request asks again with the same id until the context ends. Then the
+// error is a *[NoWorkerError] if no worker was there, or an *[UnknownOutcomeError] if a worker may
+// have handled the command. Before that, the error is [ErrInvalid] or a *[RefusedError].
 func (c *Client) Request(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationRequest, c.namespace.Do, &cmd)
@@ -43,8 +42,8 @@ func (c *Client) Request(ctx context.Context, cmd Command) (o protocol.Outcome, 
 	return o, err
 }
 
-// ask sends a request until read is satisfied by the answer. Asked says that a worker may have got
-// it.
+// ask sends a request again and again until read accepts the answer. asked says that a worker may
+// have received the request.
 func (c *Client) ask(ctx context.Context, msg *nats.Msg, read func(*nats.Msg) error) (asked bool, err error) {
 	err = retry(ctx, func() error {
 		attempt, cancel := context.WithTimeout(ctx, c.resend)
@@ -54,7 +53,7 @@ func (c *Client) ask(ctx context.Context, msg *nats.Msg, read func(*nats.Msg) er
 		if err == nil {
 			err = read(answer)
 		} else if !isClosed(err) {
-			return err // nobody there, or no answer in time
+			return err // no worker is there, or it did not answer in time
 		}
 		if isRetryable(err) {
 			return err
@@ -64,7 +63,7 @@ func (c *Client) ask(ctx context.Context, msg *nats.Msg, read func(*nats.Msg) er
 	return asked, err
 }
 
-// noWorker explains the error that there was nobody to ask.
+// noWorker turns the error that nobody responded into a *[NoWorkerError].
 func (c *Client) noWorker(err error) error {
 	if errors.Is(err, nats.ErrNoResponders) {
 		return &NoWorkerError{Namespace: string(c.namespace), Err: err}
@@ -72,12 +71,13 @@ func (c *Client) noWorker(err error) error {
 	return err
 }
 
-// isUnsent tells whether a request reached nobody.
+// isUnsent tells whether the request has reached nobody.
 func isUnsent(err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded) || isClosed(err)
 }
 
-// isClosed tells whether the caller has closed the connection, which no further attempt can mend.
+// isClosed tells whether the caller has closed the connection. No further attempt can succeed
+// then.
 func isClosed(err error) bool {
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// retry calls do until it succeeds, fails for good (backoff.Permanent) or the context ends. The error then is why the
-// context ended, and the last of do that is not merely the same.
+// retry calls do until it succeeds, fails for good (backoff.Permanent), or the context ends. If
+// the context ends, the error wraps the context's cause and the last other error of do.
 func retry(ctx context.Context, do func() error) error {
 	var last error
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
@@ -32,7 +32,7 @@ func retry(ctx context.Context, do func() error) error {
 	}
 }
 
-// longer is how long to wait for an answer when that long was not enough.
+// longer returns how long to wait for the next answer when patience was not enough.
 func longer(patience time.Duration) time.Duration {
 	return max(patience, min(2*patience, time.Minute))
 }

@@ -22,11 +22,12 @@ type Ack struct {
 	Duplicate bool `json:"duplicate,omitempty"`
 }
 
-// Send stores a command in the durable stream and returns when it is there. Commands for an aggregate that are sent one
-// after the other are handled in that order.
+// Send stores a command in the durable stream and returns when the command is there. Commands for
+// an aggregate that are sent one after the other are handled in that order.
 //
-// It goes on trying until the context ends. The error is [ErrInvalid], a *[NoStreamError], the stream's refusal (as when
-// it is full), or an *[UnknownOutcomeError] when the command may be stored all the same.
+// Send tries again until the context ends. The error is [ErrInvalid], a *[NoStreamError], the
+// stream's refusal (for example, because it is full), or an *[UnknownOutcomeError] if the command
+// may be stored all the same.
 func (c *Client) Send(ctx context.Context, cmd Command) (ack Ack, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationSend, c.namespace.Send, &cmd)
@@ -35,7 +36,8 @@ func (c *Client) Send(ctx context.Context, cmd Command) (ack Ack, err error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	// The stream drops messages by this header whatever their subject, so it names the aggregate too.
+	// The stream detects duplicates by this header whatever their subject, so the header names the
+	// aggregate too.
 	msg.Header.Set(wire.HeaderMsgID, cmd.Aggregate+"/"+cmd.AggregateID+"/"+cmd.ID)
 	stored, err := c.publish(ctx, msg, &cmd)
 	if err != nil {
@@ -61,7 +63,7 @@ func (c *Client) publish(ctx context.Context, msg *nats.Msg, cmd *Command) (stor
 	return stored, err
 }
 
-// publishError marks the errors that another attempt cannot mend.
+// publishError marks the errors after which no further attempt can succeed.
 func (c *Client) publishError(ctx context.Context, err error) error {
 	var refusal *jetstream.APIError
 	switch {

@@ -9,7 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// stream looks the command stream up. Its absence is an error for good: a worker makes it.
+// stream looks up the command stream. If the stream does not exist, the error is permanent,
+// because only a worker creates it.
 func (c *Client) stream(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, c.namespace.CommandStream())
 	switch {
@@ -28,7 +29,7 @@ const (
 	codeMessageTooLarge jetstream.ErrorCode = 10054
 )
 
-// refused says that the stream does not take a command.
+// refused returns the error for a command that the stream refused.
 func (c *Client) refused(by *jetstream.APIError) error {
 	hint := ""
 	if by.ErrorCode == codeStoreFailed {

@@ -10,7 +10,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// traceCommand starts the span of an operation on a command. Subject is where commands of its kind go.
+// traceCommand starts the span of an operation on a command. subject returns the subject of the
+// command.
 func (c *Client) traceCommand(ctx context.Context, operation string, subject func(typ, id, name string) string, cmd *Command,
 	more ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
@@ -28,7 +29,7 @@ func (c *Client) traceCommand(ctx context.Context, operation string, subject fun
 	return ctx, span
 }
 
-// traceRead starts the span of a question about an aggregate.
+// traceRead starts the span of a request that reads an aggregate.
 func (c *Client) traceRead(ctx context.Context, subject func(typ, id string) string, typ, id string) (context.Context, trace.Span) {
 	request := telemetry.NewOperation(telemetry.OperationRequest, subject(typ, telemetry.AnyID), trace.SpanKindClient)
 	ctx, span := request.Start(ctx)
@@ -46,12 +47,12 @@ func (c *Client) traceImport(ctx context.Context) (context.Context, trace.Span) 
 	return ctx, span
 }
 
-// traceImported gives each command of an import a trace of its own: in the import's, a million of them would be one trace. The
-// two are linked.
+// traceImported gives each command of an import a trace of its own, linked to the import's trace.
+// Otherwise a million commands would be one trace.
 func (c *Client) traceImported(ctx context.Context, cmd *Command) context.Context {
 	of := trace.SpanContextFromContext(ctx)
 	if !of.IsValid() {
-		return ctx // nobody records
+		return ctx // nobody records the import
 	}
 	ctx, span := c.traceCommand(ctx, telemetry.OperationCreate, c.namespace.Send, cmd, trace.WithNewRoot(),
 		trace.WithLinks(trace.Link{SpanContext: of}))
@@ -62,7 +63,7 @@ func (c *Client) traceImported(ctx context.Context, cmd *Command) context.Contex
 // endSpan ends a span with the error that the call returns.
 func endSpan(span trace.Span, err *error) { telemetry.End(span, *err) }
 
-// inject writes the trace that ctx is part of into headers.
+// inject writes the trace context of ctx into headers.
 func inject(ctx context.Context, header nats.Header) {
 	parent, state := telemetry.Inject(ctx)
 	if parent != "" {

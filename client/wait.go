@@ -13,18 +13,18 @@ import (
 	"github.com/maestro-es/maestro/protocol"
 )
 
-// SendAndWait stores a command in the durable stream and waits for its outcome. Unanswered for a
-// while, the command is stored again, which takes no effect twice: the outcome then says that it is
-// a duplicate.
+// SendAndWait stores a command in the durable stream and waits for its outcome. If no answer comes
+// for a while, it stores the command again. The command takes effect once, and the outcome may
+// then say that it is a duplicate.
 //
-// The errors are those of [Client.Send]; *[UnknownOutcomeError] when the context ends before the
-// outcome is there.
+// The errors are those of [Client.Send]. If the context ends before the outcome comes, the error
+// is an *[UnknownOutcomeError].
 func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o protocol.Outcome, err error) {
 	cmd.giveID()
 	ctx, span := c.traceCommand(ctx, telemetry.OperationSend, c.namespace.Send, &cmd)
 	defer endSpan(span, &err)
-	// No Nats-Msg-Id: what was sent before must pass the stream's check for duplicates, for a
-	// worker to answer it again.
+	// The message has no Nats-Msg-Id. A command that was sent before must pass the stream's check for
+	// duplicates, so that a worker answers it again.
 	msg, err := c.message(ctx, c.namespace.Send, &cmd)
 	if err != nil {
 		return o, err
@@ -53,7 +53,7 @@ func (c *Client) SendAndWait(ctx context.Context, cmd Command) (o protocol.Outco
 	}
 }
 
-// nextOutcome waits for an outcome; context.DeadlineExceeded says that none came in time.
+// nextOutcome waits for an outcome. The error is context.DeadlineExceeded if none came in time.
 func nextOutcome(ctx context.Context, answers *nats.Subscription, patience time.Duration) (protocol.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
