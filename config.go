@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// withDefaults sets the defaults of a worker; those of lanes are in [engine.Lanes].
+// withDefaults sets the defaults of a worker. [engine.Lanes] sets the defaults of lanes.
 func withDefaults(c Config) Config {
 	if c.Namespace == "" {
 		c.Namespace = wire.DefaultNamespace
@@ -23,7 +23,7 @@ func withDefaults(c Config) Config {
 		c.ReceiptRetention = 7 * 24 * time.Hour
 	}
 	if c.Node == "" {
-		host, _ := os.Hostname() // an empty name is as good
+		host, _ := os.Hostname() // an empty name does no harm
 		c.Node = host + "-" + hlc.NewID()
 	}
 	if c.Logger == nil {

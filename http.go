@@ -9,14 +9,14 @@ import (
 	"github.com/maestro-es/maestro/internal/release"
 )
 
-// Namespace is the worker's namespace, Partitions the number of its partitions.
+// Namespace returns the worker's namespace.
 func (w *Worker) Namespace() string { return w.config.Namespace }
 
-// Partitions is the number of partitions of the worker's namespace.
+// Partitions returns the number of partitions of the worker's namespace.
 func (w *Worker) Partitions() int { return w.store.Partitions() }
 
-// Handler answers probes: /healthz while the process runs, /readyz when it is at work (see [Worker.Ready]), and / with
-// what a person wants to know first.
+// Handler answers probes: /healthz succeeds while the process runs, /readyz while the worker is
+// ready (see [Worker.Ready]). / shows what a person wants to know first.
 func (w *Worker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(rw, "ok") })
@@ -41,7 +41,7 @@ func (w *Worker) index(rw http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprint(rw, "\n/healthz  /readyz\n")
 }
 
-// announce says when the worker is at work, and where.
+// announce logs when the worker is ready.
 func (w *Worker) announce(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

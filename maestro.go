@@ -26,52 +26,56 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Config is what a worker works with. NATS, Aggregates, and either Database or Store are required;
-// the zero value of everything else is its default.
+// Config is the configuration of a worker. NATS, Aggregates, and either Database or Store are
+// required. For all other fields the zero value means the default.
 type Config struct {
-	// NATS is the connection to use. Run leaves it open, and has it made anew when the server has
-	// not answered for some seconds. Connect with nats.MaxReconnects(-1) and
-	// nats.IgnoreAuthErrorAbort(): Run returns an error when the client gives the connection up.
+	// NATS is the connection to use. Run leaves it open. If the server has not answered for some
+	// seconds, Run makes the connection reconnect. Connect with nats.MaxReconnects(-1) and
+	// nats.IgnoreAuthErrorAbort(), because Run returns an error when the client gives the
+	// connection up.
 	NATS *nats.Conn
-	// Database is the Postgres to use, in a schema named like the namespace, beside whatever else
-	// is there. Migrations are applied at the start. The worker makes connections of its own like
-	// those of the pool, and as many; see store.Open. Run leaves the pool open.
+	// Database is the Postgres to use. The worker uses a schema named like the namespace, and
+	// leaves everything else in the database alone. It applies migrations at the start. The worker
+	// makes its own connections, configured like the pool's and as many; see store.Open. Run leaves
+	// the pool open.
 	Database *pgxpool.Pool
-	// Store stands in for Database, as store.NewMemory does for trials. In-transaction projections
-	// need a Database.
+	// Store is used in place of Database, for instance store.NewMemory for trials. In-transaction
+	// projections need a Database.
 	Store store.Store
-	// Namespace separates workers that share servers: it begins all subjects and streams. Default
-	// "maestro".
+	// Namespace separates workers that share servers. The names of all subjects and streams begin
+	// with it. Default "maestro".
 	Namespace string
-	// Partitions is fixed when a namespace is created. 0 takes the namespace's own, 64 for a new
-	// one.
+	// Partitions is the number of partitions. It is fixed when a namespace is created. 0 takes the
+	// namespace's own number, or 64 for a new namespace.
 	Partitions int
 	// Aggregates are the aggregate types, as aggregate.Define makes them.
 	Aggregates []aggregate.Type
 	// Projections are the read models that are kept in the committing transaction.
 	Projections []*projections.Projection
-	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate of
-	// what they take. Default 256 MiB.
+	// CacheBytes is the memory for aggregates kept for the next command, by an estimate of their
+	// size. Default 256 MiB.
 	CacheBytes int64
-	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its
-	// aggregate.WhenIdle says. Default 0: when the memory is needed.
+	// CacheIdle is the time after which an aggregate that nobody has asked for is dropped from
+	// memory, as its aggregate.WhenIdle says. With the default 0, aggregates are dropped only when
+	// the memory is needed.
 	CacheIdle time.Duration
-	// IntakeBytes bounds the commands that wait or are in hand, ReadBytes the histories that are
-	// read at a time and the snapshots that wait to be stored, by the size of bodies. Default 128
-	// MiB each; negative for no limit. A command or an event that is larger goes alone.
+	// IntakeBytes bounds the commands that wait or are in hand. ReadBytes bounds the histories that
+	// are read at a time and the snapshots that wait to be stored. Both count the size of bodies.
+	// Default 128 MiB each; negative for no limit. A command or an event larger than the limit is
+	// handled alone.
 	IntakeBytes, ReadBytes int64
 	// MaxBatch is the most commands in a transaction. Default 256.
 	MaxBatch int
 	// Node names this worker for people: as an owner in the log's tables, in Postgres's list of
-	// connections, to other workers. Nothing depends on it, so two workers may have the same.
-	// Default: the host's name and a random part.
+	// connections, and to other workers. Nothing depends on the name, so two workers may have the
+	// same. Default: the host's name and a random part.
 	Node string
-	// Commands and Events say how the two streams are kept.
+	// Commands and Events configure the two streams.
 	Commands consumer.StreamConfig
 	Events   eventstream.StreamConfig
-	// ReceiptRetention is how long the id of a command is remembered: within it, the same command
-	// takes effect once. What is still in the command stream is remembered for longer. Default 7
-	// days; negative for ever.
+	// ReceiptRetention is how long the id of a command is remembered. Within this time, the same
+	// command takes effect once. Commands that are still in the command stream are remembered for
+	// longer. Default 7 days; negative for ever.
 	ReceiptRetention time.Duration
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
@@ -88,9 +92,9 @@ type Worker struct {
 	readiness
 }
 
-// Run runs a worker until ctx ends, then finishes what is in hand and returns nil. Everything that
-// was answered is committed by then, and everything committed is published or will be by the next
-// owner.
+// Run runs a worker until ctx ends, then finishes the work in hand and returns nil. By then every
+// answered command is committed, and every committed event is published or will be published by the
+// next owner.
 func Run(ctx context.Context, c Config) error {
 	w, err := New(ctx, c)
 	if err != nil {
@@ -147,7 +151,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // as long as anything is published
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // lasts as long as events are published
 	defer stop()
 	working, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -157,16 +161,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	group.Go(func() { w.announce(working) })
 	err := w.consumer.Run(working)
 	if cause := context.Cause(working); errors.Is(cause, link.ErrClosed) {
-		return cause // whatever else failed, failed because of this
+		return cause // all other failures follow from this one
 	}
 	return err
 }
 
-// Close ends the connections to Postgres of a worker that is not run any more, or never. Run calls
-// it at its end.
+// Close ends the worker's connections to Postgres. Run calls it at its end. Call it for a worker
+// that is never run.
 func (w *Worker) Close() { closeStore(w.config, w.store) }
 
-// able is nil if the worker can do its work at this moment; the error says what is missing.
+// able returns nil if the worker can do its work at this moment. The error says what is missing.
 func (w *Worker) able(context.Context) error {
 	if err := w.link.Check(); err != nil {
 		return err
@@ -205,7 +209,7 @@ func closeStore(c Config, opened store.Store) {
 	}
 }
 
-// laneConfig is what all lanes have in common.
+// laneConfig returns the configuration that all lanes share.
 func laneConfig(c Config) lane.Config {
 	of := engine.Config{Aggregates: c.Aggregates, Projections: c.Projections, CacheBytes: c.CacheBytes, CacheIdle: c.CacheIdle,
 		IntakeBytes: c.IntakeBytes, ReadBytes: c.ReadBytes, MaxBatch: c.MaxBatch, Logger: c.Logger}
@@ -215,7 +219,7 @@ func laneConfig(c Config) lane.Config {
 	return engine.Lanes(of)
 }
 
-// warnOfOthers says which read models other workers keep and this one does not.
+// warnOfOthers logs which read models other workers keep and this one does not.
 func warnOfOthers(ctx context.Context, log *store.Postgres, c lane.Config) error {
 	others, err := engine.Missing(ctx, log, c)
 	if err != nil {

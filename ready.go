@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	// lookEvery is how often a worker finds out whether it is ready, lasting how long it must have
-	// been otherwise before that counts.
+	// lookEvery is how often a worker finds out whether it is ready. lasting is how long a change
+	// must last before it counts.
 	lookEvery = 100 * time.Millisecond
 	lasting   = 2 * time.Second
 )
 
-// readiness is whether a worker is ready, as it tells others. A change counts when it has lasted,
-// so that a moment's trouble, and a moment's relief, is not passed on. The first time counts at
-// once: a worker that starts has not been in trouble.
+// readiness is whether a worker is ready, as others see it. A change counts only when it has
+// lasted, so that brief trouble or brief relief is not reported. The first time that the worker is
+// found ready counts at once, because a starting worker has not been in trouble.
 type readiness struct {
 	mu      sync.Mutex
-	was     bool // ready, ever
+	was     bool // whether it has ever been ready
 	reason  error
-	changed time.Time // when what is found began to differ, zero if it does not
+	changed time.Time // when the found state began to differ from the reported one; zero if it does not
 }
 
-// errStarting is the reason before anything was found.
+// errStarting is the reason until the first look.
 var errStarting = errors.New("the worker is starting")
 
-// Ready is nil if the worker can do its work: it can commit and publish, and it owns its share of
-// the partitions, in which all moves. The error says what is missing. It is known from what was
-// found in the last seconds: Ready asks nobody, and does not block.
+// Ready returns nil if the worker can do its work: it can commit and publish, it owns its share of
+// the partitions, and work moves in all of them. The error says what is missing. Ready reports the
+// state found in the last seconds. It asks no server and does not block.
 func (w *Worker) Ready(context.Context) error { return w.readiness.get() }
 
 func (r *readiness) get() error {
@@ -41,17 +41,17 @@ func (r *readiness) get() error {
 	return r.reason
 }
 
-// errEnded is the reason when Run has returned.
+// errEnded is the reason after Run has returned.
 var errEnded = errors.New("the worker has ended")
 
-// end says that the worker does nothing any more.
+// end notes that the worker has ended.
 func (r *readiness) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reason = errEnded
 }
 
-// watch finds out how things stand until ctx ends.
+// watch calls find and notes the result, again and again until ctx ends.
 func (r *readiness) watch(ctx context.Context, find func(context.Context) error) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -69,7 +69,7 @@ func (r *readiness) watch(ctx context.Context, find func(context.Context) error)
 	}
 }
 
-// note takes in what was found at a moment.
+// note takes in the result of one look.
 func (r *readiness) note(now time.Time, found error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,13 +13,14 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Cursors are how far the partitions of a log have come.
+// Cursors reads the partition rows of a log, which hold the cursors.
 type Cursors interface {
 	Rows(ctx context.Context) ([]store.Partition, error)
 }
 
-// CloseStream shuts the command stream: publishers find nobody until [EnsureStream] opens it again. It empties the stream
-// if everything in it is handled; otherwise it returns how many commands are not. Nobody may be at work.
+// CloseStream shuts the command stream, so that publishers get no response until [EnsureStream]
+// opens it again. If everything in the stream is handled, it empties the stream. Otherwise it
+// returns how many commands are not handled. No worker may run.
 func CloseStream(
 	ctx context.Context, js jetstream.JetStream, ns wire.Namespace, log Cursors, logger *slog.Logger,
 ) (waiting uint64, err error) {
@@ -29,7 +30,7 @@ func CloseStream(
 	}
 	if err == nil {
 		config := stream.CachedInfo().Config
-		config.Subjects = []string{ns.CommandStream()} // on which nobody publishes
+		config.Subjects = []string{ns.CommandStream()} // a subject on which nobody publishes
 		stream, err = js.UpdateStream(ctx, config)
 	}
 	if err != nil {
@@ -51,14 +52,14 @@ func CloseStream(
 	if err != nil {
 		return 0, fmt.Errorf("look at the command stream: %w", err)
 	}
-	stranded, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Commands())) // which no partition sees
+	stranded, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Commands())) // commands that no partition sees
 	if err != nil {
 		return 0, fmt.Errorf("look at the command stream: %w", err)
 	}
 	for _, n := range stranded.State.Subjects {
 		waiting += n
 	}
-	waiting += now.State.LastSeq - end // they were on their way when the stream was shut
+	waiting += now.State.LastSeq - end // commands that arrived while the stream was being shut
 	if waiting > 0 {
 		return waiting, nil
 	}
@@ -68,7 +69,7 @@ func CloseStream(
 	return 0, nil
 }
 
-// unhandled counts the commands that a worker would begin with.
+// unhandled counts the commands of a partition that a worker would still handle.
 func unhandled(ctx context.Context, stream jetstream.Stream, ns wire.Namespace, at store.Partition, logger *slog.Logger) (uint64, error) {
 	f := &feed{Consumer: &Consumer{Config: Config{Logger: logger}}, partition: at.Number, cursor: at.Cursor}
 	if err := f.check(ctx, stream); err != nil {

@@ -34,12 +34,12 @@ type Config struct {
 	Namespace wire.Namespace
 	Stream    StreamConfig
 	Store     Store
-	// Lane is what all lanes have in common. Its Store, Snapshots, Waiting and Worked are set by
-	// New.
+	// Lane is the configuration that all lanes share. New sets its Store, Snapshots, Waiting and
+	// Worked.
 	Lane lane.Config
 	// Publisher makes the publisher of a partition that has just been acquired.
 	Publisher func(at store.Partition) ownership.Publisher
-	// ReceiptRetention is the age at which receipts are forgotten; 0 or less keeps them.
+	// ReceiptRetention is the age at which receipts are deleted; 0 or less keeps them.
 	ReceiptRetention time.Duration
 	// Worker names this worker as an owner.
 	Worker string
@@ -52,8 +52,8 @@ type Consumer struct {
 	owners       *ownership.Ownership
 	api          *api.API
 	misaddressed telemetry.Seldom
-	// differing and restoring are of the command stream's configuration and of commands stored
-	// again.
+	// differing limits log lines about the command stream's configuration, restoring those about
+	// commands that are stored again.
 	differing, restoring telemetry.Seldom
 	answers              *message.Answers
 	tracing              *message.Tracing
@@ -76,15 +76,15 @@ func New(c Config) *Consumer {
 	return &Consumer{Config: c, owners: owners, api: requests, answers: answers, tracing: tracing}
 }
 
-// Ready is nil when this worker owns its share of the partitions, and what it owns moves, at this
-// moment. The error tells what does not. It asks no server.
+// Ready returns nil if this worker owns its share of the partitions and work moves in all of them
+// at this moment. The error says what is missing or stands still. It asks no server.
 func (c *Consumer) Ready() error { return c.owners.Ready() }
 
-// Owned is the number of partitions that this worker owns.
+// Owned returns the number of partitions that this worker owns.
 func (c *Consumer) Owned() int { return c.owners.Owned() }
 
-// Run joins the workers of the namespace, handles the commands of its share of the partitions until
-// ctx ends, then finishes what is in hand, hands its partitions over and returns nil.
+// Run joins the workers of the namespace and handles the commands of its share of the partitions
+// until ctx ends. Then it finishes the work in hand, hands its partitions over and returns nil.
 func (c *Consumer) Run(ctx context.Context) error {
 	if err := EnsureStream(ctx, c.JetStream, c.Namespace, c.Store.Partitions(), c.Stream); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		c.api.Stop()
 		return err
 	}
-	_ = c.NATS.FlushTimeout(flushPatience) // whoever hears that it is ready can reach it
+	_ = c.NATS.FlushTimeout(flushPatience) // so that clients can reach the worker once it is ready
 	group.Go(func() { c.trim(working) })
 	group.Go(func() { c.prune(working) })
 	group.Go(func() { c.Lane.Snapshots.Run(working) })
@@ -131,28 +131,29 @@ func (c *Consumer) Run(ctx context.Context) error {
 // flushPatience bounds an exchange with the server that nothing depends on.
 const flushPatience = time.Second
 
-// catchUp returns when everything is handled that the server has sent to this connection until now.
+// catchUp returns when all messages that the server has sent to this connection until now are
+// handled, or after flushPatience.
 func (c *Consumer) catchUp() {
 	_ = c.NATS.FlushTimeout(flushPatience)
 	handled := make(chan struct{})
 	if err := c.NATS.Barrier(func() { close(handled) }); err == nil {
 		select {
 		case <-handled:
-		case <-time.After(flushPatience): // the connection is not ours alone
+		case <-time.After(flushPatience): // others use the connection too and may delay it
 		}
 	}
 }
 
 const (
-	// handOnPatience bounds how long the requests that are left wait for their next owners.
+	// handOnPatience bounds how long the remaining requests wait for their next owners.
 	handOnPatience = 5 * time.Second
-	// handOnEvery is how often they are looked at without being told that owners have changed.
+	// handOnEvery is how often these requests are reviewed if no change of owners is signalled.
 	handOnEvery = 50 * time.Millisecond
 )
 
-// handOn gives the requests that have come here to those who take over, who may not have said yet
-// that they own the partitions. What is sent on may come back, if its owner has just gone as well:
-// it is done when nothing has waited for two rounds.
+// handOn forwards the requests that have come here to the next owners, which may not have announced
+// yet that they own the partitions. A forwarded request may come back if its new owner has just
+// gone as well. So handOn returns only when nothing has waited for two rounds.
 func (c *Consumer) handOn() {
 	enough := time.After(handOnPatience)
 	for quiet := 0; quiet < 2 && c.owners.Others(); quiet++ {

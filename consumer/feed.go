@@ -22,25 +22,29 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// feedMessages is how many messages the server sends ahead to one partition. They are more than a lane takes at once: the client asks for
-// more when it hands over a message, but not while the request before is still being sent (nats.go 1.55). If it could hand over all that
-// it has in the meantime, it would never ask again, and the feed would stand still until heartbeats are missed.
+// feedMessages is how many messages the server sends ahead to one partition. It must exceed the
+// lane's queue. nats.go 1.55 requests more only when it delivers a message and no request is being
+// sent. If the buffer drained completely meanwhile, the client would never ask again, and the feed
+// would stand still until heartbeats are missed.
 const feedMessages = 2000
 
-// aheadBytes is what the server sends ahead to all partitions: less than it keeps for a connection (64 MiB by default), which it closes
-// when there is more.
+// aheadBytes is how much the server sends ahead to all partitions together. It must be less than
+// the server's limit of pending bytes for a connection (64 MiB by default), because the server
+// closes a connection that exceeds the limit.
 const aheadBytes = 32 << 20
 
-// feedBytes is what the server sends ahead to one partition. A message that does not fit would never come.
+// feedBytes returns how much the server sends ahead to one partition. The largest message must fit,
+// because a message that does not fit would never come.
 func (c *Consumer) feedBytes() int {
-	const subjects = 64 << 10 // is more than the subject of a message and of its acknowledgement take
+	const subjects = 64 << 10 // more than the subjects of a message and its acknowledgement take
 	return max(aheadBytes/c.Store.Partitions(), int(c.NATS.MaxPayload())+subjects)
 }
 
-// heartbeat is how often the server tells an idle feed that it is there. After two without, the feed reads anew.
+// heartbeat is how often the server sends a heartbeat to an idle feed. After two missed heartbeats,
+// the feed reads again from its cursor.
 const heartbeat = 500 * time.Millisecond
 
-// inactiveAfter is when the server removes a consumer that nobody reads from.
+// inactiveAfter is the time after which the server removes a consumer that nobody reads from.
 const inactiveAfter = 30 * time.Second
 
 // feed reads one partition's commands from the stream into its lane.
@@ -49,10 +53,10 @@ type feed struct {
 	lane      *lane.Lane
 	partition int
 	cursor    store.Cursor // of the last message that went to the lane
-	taken     atomic.Int64 // how many messages the JetStream consumer had sent with it
+	taken     atomic.Int64 // how many messages the JetStream consumer had sent up to that message
 }
 
-// feeding is the duty of reading a partition's durable commands into its lane, in the order of the
+// feeding is the duty that reads a partition's durable commands into its lane, in the order of the
 // stream.
 type feeding struct{ *Consumer }
 
@@ -63,7 +67,7 @@ func (d feeding) Run(ctx context.Context, t *ownership.Tenure) error {
 	return nil
 }
 
-// read consumes from the cursor until something interrupts it, which is an error.
+// read consumes from the cursor until something interrupts it, and returns the reason as an error.
 func (f *feed) read(ctx context.Context) error {
 	reading, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
@@ -86,12 +90,13 @@ func (f *feed) read(ctx context.Context) error {
 	return err
 }
 
-// errReconnected: the stream on the other side of a new connection may be another one, and the answer to what was asked
-// over the former one does not come any more.
+// errReconnected interrupts reading after a reconnect. The new server may have another stream, and
+// replies sent to the old connection are lost.
 var errReconnected = errors.New("connected anew")
 
-// consume hands message after message to the lane until ctx ends. It ends it itself when something fails: no message may
-// come to the lane after one that did not, for it would move the cursor past that.
+// consume hands message after message to the lane until ctx ends. If something fails, consume ends
+// ctx itself. After a message that did not reach the lane, no other message may reach it, because
+// that message would move the cursor past the lost one.
 func (f *feed) consume(ctx context.Context, interrupt context.CancelCauseFunc) error {
 	stream, err := f.JetStream.Stream(ctx, f.Namespace.CommandStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -108,7 +113,8 @@ func (f *feed) consume(ctx context.Context, interrupt context.CancelCauseFunc) e
 		FilterSubjects: []string{f.Namespace.CommandsOf(f.partition)},
 		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:    f.cursor.Sequence + 1,
-		// A killed worker leaves its consumers behind; NATS's own five minutes would let them pile up.
+		// A killed worker leaves its consumers behind. They would pile up with the five minutes of
+		// NATS's default.
 		InactiveThreshold: inactiveAfter,
 	})
 	if err != nil {
@@ -133,8 +139,9 @@ func (f *feed) consume(ctx context.Context, interrupt context.CancelCauseFunc) e
 	return context.Cause(ctx)
 }
 
-// check makes sure that the cursor speaks of this stream as it is. A stream that was made anew, or that lost its tail in a
-// crash and has used the numbers again, is read from its beginning: receipts make that safe.
+// check makes sure that the cursor fits the stream. A stream that was created again, or that lost
+// its tail in a crash and may have reused sequences, is read from its beginning. Receipts make that
+// safe.
 func (f *feed) check(ctx context.Context, stream jetstream.Stream) error {
 	cursor, err := known(ctx, stream, f.cursor)
 	if err != nil {
@@ -168,13 +175,14 @@ func (f *feed) take(ctx context.Context, m jetstream.Msg) error {
 	return nil
 }
 
-// command makes a command of a message of the stream.
+// command makes a command from a message of the stream.
 func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	number, address, _ := strings.Cut(strings.TrimPrefix(m.Subject(), string(f.Namespace)+".cmd."), ".")
 	c := message.Parse(address, m.Headers(), m.Data())
 	c.Cursor, c.Subject = cursor, m.Subject()
 	if c.ID == "" {
-		// Derived from the place in the stream, so that reading it again gives the same.
+		// Derived from the place in the stream, so that reading the message again gives the same
+		// id.
 		c.ID = placeID(cursor.Sequence, cursor.Time)
 	}
 	if c.Refusal == nil && strconv.Itoa(wire.Partition(c.Key.Type, c.Key.ID, f.Store.Partitions())) != number {
@@ -190,12 +198,13 @@ func (f *feed) command(m jetstream.Msg, cursor store.Cursor) *lane.Command {
 	return c
 }
 
-// placeID names a command by its place in the stream.
+// placeID returns a command id made from the command's place in the stream.
 func placeID(sequence uint64, at time.Time) string {
 	return "stream-" + strconv.FormatUint(sequence, 10) + "-" + strconv.FormatInt(at.UnixMicro(), 36)
 }
 
-// answered has the command's outcome sent to a subject, if that is one.
+// answered lets the command's outcome be sent to the subject reply. If reply is not a valid reply
+// subject, the command is refused.
 func (f *feed) answered(c *lane.Command, reply string) {
 	if reply == "" {
 		return
@@ -209,8 +218,8 @@ func (f *feed) answered(c *lane.Command, reply string) {
 	c.Done = func(r lane.Result) { f.answers.Outcome(reply, r.Answer()) }
 }
 
-// watch keeps the lane's count of the commands that wait behind it true while nothing moves, until
-// ctx ends. Otherwise it comes with every message that the server sends.
+// watch updates the lane's count of the commands that wait in the stream, until ctx ends. It
+// matters while nothing moves; otherwise every message from the server brings the count.
 func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
 	const every = 2 * time.Second
 	tick := time.NewTicker(every)
@@ -227,14 +236,14 @@ func (f *feed) watch(ctx context.Context, consumer jetstream.Consumer) {
 	}
 }
 
-// countBehind asks the server how many commands come after the last that went to the lane: those
-// that it has not sent and those that it sent ahead.
+// countBehind asks the server how many commands come after the last one that went to the lane: the
+// unsent ones and the ones sent ahead.
 func (f *feed) countBehind(ctx context.Context, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	info, err := consumer.Info(ctx)
 	if err != nil {
-		return // next time
+		return // the next call tries again
 	}
 	sentAhead := int64(info.Delivered.Consumer) - f.taken.Load()
 	f.lane.SetBehind(max(0, int64(info.NumPending)+sentAhead))

@@ -15,7 +15,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// observe exports how many commands are in the stream, until stop is called.
+// observe exports the number of commands in the stream until stop is called.
 func (c *Consumer) observe() (stop func(), err error) {
 	meter := telemetry.Meter()
 	gauge, err := meter.Int64ObservableGauge("maestro.stream.commands", metric.WithUnit("{command}"),
@@ -25,7 +25,7 @@ func (c *Consumer) observe() (stop func(), err error) {
 	}
 	namespace := metric.WithAttributeSet(attribute.NewSet(telemetry.NamespaceKey.String(string(c.Namespace))))
 	registered, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		if commands, err := c.inStream(ctx); err == nil { // a server that is away has its own alarms
+		if commands, err := c.inStream(ctx); err == nil { // other metrics report a server that is away
 			o.ObserveInt64(gauge, commands, namespace)
 		}
 		return nil
@@ -36,8 +36,8 @@ func (c *Consumer) observe() (stop func(), err error) {
 	return func() { _ = registered.Unregister() }, nil
 }
 
-// inStream is the number of commands in the stream: those that wait and those that were handled in
-// the last seconds, without the one that is kept as a mark; see trimOnce.
+// inStream returns the number of commands in the stream: the waiting ones and the ones handled in
+// the last seconds. It does not count the command that is kept as a mark; see trimOnce.
 func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	if !c.NATS.IsConnected() {
 		return 0, errors.New("not connected")
@@ -55,8 +55,8 @@ func (c *Consumer) inStream(ctx context.Context) (int64, error) {
 	return commands, nil
 }
 
-// hasMark tells whether the stream holds the message of a committed cursor. Before its first
-// command is handled it has none.
+// hasMark tells whether the stream holds the message of a committed cursor. There is none before
+// the first command is handled.
 func (c *Consumer) hasMark(stream *jetstream.StreamInfo) bool {
 	return slices.ContainsFunc(c.owners.Rows(), func(row store.Partition) bool {
 		at := row.Cursor.Sequence

@@ -12,8 +12,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// answerMisaddressed answers commands whose subject has too few or too many parts, an aggregate id with a dot among them.
-// The stream does not take those; without an answer they would be lost in silence.
+// answerMisaddressed answers commands whose subject has too few or too many parts, for instance
+// because the aggregate id has a dot. The stream does not take such commands, so without an answer
+// they would be lost silently.
 func (c *Consumer) answerMisaddressed(ctx context.Context) error {
 	cmd := string(c.Namespace) + ".cmd"
 	for _, subject := range []string{cmd, cmd + ".*", cmd + ".*.*", cmd + ".*.*.*.*", cmd + ".*.*.*.*.>"} {
@@ -26,8 +27,8 @@ func (c *Consumer) answerMisaddressed(ctx context.Context) error {
 	return nil
 }
 
-// handleMisaddressed answers in the form of a JetStream publication that was refused, which is what the publisher of a
-// durable command reads.
+// handleMisaddressed answers like JetStream refusing a publication, because the publisher of a
+// durable command expects this form.
 func (c *Consumer) handleMisaddressed(m *nats.Msg) {
 	problem := fmt.Sprintf("subject %q: expected %s.cmd.<aggregate type>.<aggregate id>.<command>, an id has no dots",
 		message.Clip(m.Subject), c.Namespace)

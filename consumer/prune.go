@@ -5,26 +5,28 @@ import (
 	"time"
 )
 
-// pruner is a store that can forget old receipts: about limit of those that are older than an age
-// by its own clock, if that does not differ much from wall. Fewer than limit were all.
+// pruner is a store that can delete old receipts. Prune deletes about limit receipts that are older
+// than age by the store's clock, if that clock does not differ much from wall. It returns how many
+// were deleted; fewer than limit means that none are left.
 type pruner interface {
 	Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (int, error)
 }
 
 const (
-	// pruneEvery is how often old receipts are looked for, pruneLimit how many are forgotten at a
-	// time: few, so that the statement is over in a few milliseconds.
+	// pruneEvery is how often old receipts are looked for. pruneLimit is how many are deleted at a
+	// time; it is small so that the statement takes only a few milliseconds.
 	pruneEvery = 5 * time.Second
 	pruneLimit = 1000
-	// prunePause leaves the database to the commits while there are more.
+	// prunePause is the pause while more receipts are left, so that commits get the database.
 	prunePause = 10 * time.Millisecond
-	// streamMargin is how much longer than a command is in the stream its receipt is kept:
-	// nats-server's clock says how long that is, and it may have been set meanwhile.
+	// streamMargin is how much longer a receipt is kept than its command is in the stream. The
+	// margin is needed because nats-server's clock tells the command's age, and that clock may have
+	// been set meanwhile.
 	streamMargin = time.Hour
 )
 
-// prune forgets receipts that are older than the retention. The owner of partition 0 does it for
-// all.
+// prune deletes receipts that are older than the retention. The owner of partition 0 does it for
+// all partitions.
 func (c *Consumer) prune(ctx context.Context) {
 	s, able := c.Store.(pruner)
 	if !able || c.ReceiptRetention <= 0 {
@@ -49,9 +51,9 @@ func (c *Consumer) prune(ctx context.Context) {
 	}
 }
 
-// pruneOnce keeps the receipt of every command that is still in the stream, such as that of the
-// last one, which stays there as a mark however old it is: if the stream must be read from its
-// beginning one day, it is not to take effect again.
+// pruneOnce deletes old receipts once. It keeps the receipt of every command that is still in the
+// stream, so that no command takes effect again if the stream must be read from its beginning. The
+// last command stays in the stream as a mark, however old it is.
 func (c *Consumer) pruneOnce(ctx context.Context, s pruner) (int, error) {
 	age := c.ReceiptRetention
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())

@@ -14,9 +14,9 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// mendStream puts back what others have changed of the command stream and what commands depend on.
-// A tool that writes a stream's configuration back without its transform is enough for acknowledged
-// commands to be stored where nobody looks.
+// mendStream restores the parts of the command stream's configuration on which commands depend, if
+// others have changed them. For example, a tool may write the configuration back without its
+// subject transform. Then acknowledged commands are stored under subjects that no partition reads.
 func (c *Consumer) mendStream(ctx context.Context, found jetstream.Stream) error {
 	has, needed := found.CachedInfo().Config, neededStream(c.Namespace, c.Store.Partitions())
 	if differs := c.Stream.limits().Differ(has); differs != "" {
@@ -36,9 +36,10 @@ func (c *Consumer) mendStream(ctx context.Context, found jetstream.Stream) error
 // strandedAtOnce bounds the stranded commands that are stored again in one go.
 const strandedAtOnce = 1000
 
-// restoreStranded stores again what no partition's consumer sees, under the subject that it was
-// published on, and deletes it then. It looks above a place, and returns the place up to which nothing
-// is stranded any more; last is the stream's end.
+// restoreStranded finds commands that no partition's consumer sees. It stores each again under the
+// subject on which it was published, and then deletes the original. It searches above the sequence
+// above, and returns the sequence up to which nothing is stranded any more. last is the stream's
+// end.
 func (c *Consumer) restoreStranded(ctx context.Context, s jetstream.Stream, above, last uint64) (upTo uint64, err error) {
 	for range strandedAtOnce {
 		m, err := s.GetMsg(ctx, above+1, jetstream.WithGetMsgSubject(c.Namespace.Commands()))
@@ -53,12 +54,13 @@ func (c *Consumer) restoreStranded(ctx context.Context, s jetstream.Stream, abov
 		}
 		above = m.Sequence
 	}
-	return min(above, last), nil // more at the next look
+	return min(above, last), nil // the next look goes on from here
 }
 
-// restore stores a command again and deletes it where it was. It keeps its id, which is made of its
-// first place if it has none, so that it takes effect once if this is cut short and done again. It
-// gets another message id: under its own the stream may take it for a repetition and not store it.
+// restore stores a command again and deletes the original. The command keeps its id; if it has
+// none, its id is made from its first place in the stream. So it takes effect once even if restore
+// is interrupted and repeated. The command gets another message id, because under its own the
+// stream may take it for a repetition and not store it.
 func (c *Consumer) restore(ctx context.Context, s jetstream.Stream, m *jetstream.RawStreamMsg) error {
 	h := nats.Header{}
 	for name, values := range m.Header {
@@ -90,7 +92,8 @@ func (c *Consumer) restore(ctx context.Context, s jetstream.Stream, m *jetstream
 	return nil
 }
 
-// published is the subject that a command was published on: without the partition, if it has one.
+// published returns the subject on which a command was published: the given subject without the
+// partition, if it has one.
 func (c *Consumer) published(subject string) string {
 	prefix := string(c.Namespace) + ".cmd."
 	tokens := strings.Split(strings.TrimPrefix(subject, prefix), ".")
@@ -100,5 +103,6 @@ func (c *Consumer) published(subject string) string {
 	return prefix + strings.Join(tokens, ".")
 }
 
-// isNote tells whether nats.go takes a message for a note of the server's, and not for a command.
+// isNote tells whether nats.go takes a message for a status message of the server instead of a
+// command.
 func isNote(h nats.Header, body []byte) bool { return len(body) == 0 && h.Get("Status") != "" }

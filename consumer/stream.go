@@ -11,12 +11,14 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// StreamConfig is how a namespace's command stream is kept.
+// StreamConfig is the configuration of a namespace's command stream.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream; 0 leaves what the stream has, 1 for a new one.
+	// Replicas is the number of servers that hold the stream. 0 keeps the stream's present value,
+	// which is 1 for a new stream.
 	Replicas int
-	// MaxBytes is where the stream refuses more commands with an error; 0 leaves what the stream has,
-	// below 0 it is without a limit of its own, as a new one is.
+	// MaxBytes is the size at which the stream refuses more commands with an error. 0 keeps the
+	// stream's present value. A negative value means no limit, which is also the value of a new
+	// stream.
 	MaxBytes int64
 }
 
@@ -24,12 +26,14 @@ func (c StreamConfig) limits() stream.Limits {
 	return stream.Limits{Replicas: c.Replicas, MaxBytes: c.MaxBytes, MaxAge: -1} // a command is never too old
 }
 
-// duplicateWindow is how long the server remembers message ids. It spares the worker most of what impatient clients send
-// twice; receipts do the rest. The server keeps every id of the window in memory.
+// duplicateWindow is how long the server remembers message ids. It spares the worker most of the
+// commands that impatient clients send twice; receipts catch the rest. It is short because the
+// server keeps every id of the window in memory.
 const duplicateWindow = 30 * time.Second
 
-// maxConsumers is in place of nats-server's 1,000: each partition has a consumer, and those of killed workers stay for a while.
-// When the limit is reached, partitions that change owner get no more commands.
+// maxConsumers replaces nats-server's 1,000. Each partition has a consumer, and the consumers of
+// killed workers stay for a while. If the limit is reached, partitions that change owner get no
+// more commands.
 const maxConsumers = 100_000
 
 // EnsureStream creates the namespace's command stream, or brings its configuration up to date.
@@ -41,7 +45,7 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, ns wire.Namespace
 	return nil
 }
 
-// neededStream is what the command stream must be.
+// neededStream returns the configuration that the command stream must have.
 func neededStream(ns wire.Namespace, partitions int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        ns.CommandStream(),

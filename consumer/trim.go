@@ -11,10 +11,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// trimEvery is how often the command stream is relieved of what has been handled.
+// trimEvery is how often handled commands are removed from the command stream.
 const trimEvery = 2 * time.Second
 
-// trim removes handled commands from the stream, so that its size follows the backlog. The owner of partition 0 does it.
+// trim removes handled commands from the stream, so that the stream's size follows the backlog. The
+// owner of partition 0 does it.
 func (c *Consumer) trim(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
@@ -34,20 +35,23 @@ func (c *Consumer) trim(ctx context.Context) {
 	}
 }
 
-// survey is what a look at the stream has shown: where it ended, and the partitions that nothing waited for.
+// survey is the result of one look at the stream: the stream's end, and the partitions for which no
+// command waited.
 type survey struct {
 	stream     time.Time
 	last       uint64
 	partitions map[int]bool
-	// clear is the place up to which no stranded commands are; turn counts the partitions trimmed apart.
+	// clear is the sequence up to which there are no stranded commands. turn counts the partitions
+	// that were trimmed apart.
 	clear uint64
 	turn  int
 }
 
-// everyPartition stands for a look at all messages.
+// everyPartition stands for all messages, in place of one partition.
 const everyPartition = -1
 
-// clearOf is the place up to which a look at the same stream has found no stranded commands.
+// clearOf returns the sequence up to which an earlier look found no stranded commands; 0 if it
+// looked at another stream.
 func (l *survey) clearOf(stream jetstream.Stream) uint64 {
 	if l.stream.Equal(stream.CachedInfo().Created) {
 		return l.clear
@@ -55,9 +59,10 @@ func (l *survey) clearOf(stream jetstream.Stream) uint64 {
 	return 0
 }
 
-// upTo is the sequence up to which nothing waits for a partition that has just been found idle. A replicated stream may be read from
-// a server that does not know yet that it leads no more and lacks the newest messages. It finds that out at once, so two looks with a pause
-// between them are not both mistaken, and what counts is the end of the stream at the first.
+// upTo returns the sequence up to which nothing waits for a partition that has just been found
+// idle. In a replicated stream, a deposed leader may answer without the newest messages, but only
+// briefly. So "nothing waits" is trusted only when two looks, trimEvery apart, agree, and only up
+// to the stream's end at the first look.
 func (l *survey) upTo(partition int, stream jetstream.Stream, last, cursor uint64) uint64 {
 	info := stream.CachedInfo()
 	switch {
@@ -70,8 +75,10 @@ func (l *survey) upTo(partition int, stream jetstream.Stream, last, cursor uint6
 	}
 }
 
-// trimOnce removes what every partition has handled, but keeps the message with the highest committed cursor: by that a lost
-// tail of the stream is noticed. Seen is what it saw the last time. What no partition sees is stored again first.
+// trimOnce removes the commands that all partitions have handled. It keeps the message of the
+// highest committed cursor as a mark, because the mark shows when the stream has lost its tail.
+// seen is the survey of the last look, and becomes that of this one. Before it removes anything,
+// trimOnce stores stranded commands again.
 func (c *Consumer) trimOnce(ctx context.Context, seen *survey) error {
 	stream, err := c.JetStream.Stream(ctx, c.Namespace.CommandStream())
 	if err != nil {
@@ -91,7 +98,7 @@ func (c *Consumer) trimOnce(ctx context.Context, seen *survey) error {
 	if err != nil {
 		return err
 	}
-	info, err := stream.Info(ctx) // cursors may have gone beyond what was last a moment before
+	info, err := stream.Info(ctx) // cursors may be beyond last by now
 	if err != nil {
 		return err
 	}
@@ -121,16 +128,16 @@ func (c *Consumer) trimOnce(ctx context.Context, seen *survey) error {
 	return c.trimApart(ctx, stream, cursors, keep, seen)
 }
 
-// A partition that stands still holds the common trimming up. Others are then trimmed apart, as soon as so
-// many messages may be handled ones, so many partitions at a look: each purge by subject costs the server
-// some milliseconds.
+// A partition that stands still blocks the common trimming. The other partitions are then trimmed
+// apart, as soon as the stream has apartAbove messages or half of its MaxBytes. Each look trims at
+// most apartAtOnce partitions, because each purge by subject costs the server some milliseconds.
 const (
 	apartAbove  = 10_000
 	apartAtOnce = 8
 )
 
-// trimApart removes what single partitions have handled beyond what all have, some partitions in turn.
-// The last handled message of each stays.
+// trimApart removes the commands that single partitions have handled after the commonly handled
+// ones. Each call trims a few partitions in turn. The last handled message of each partition stays.
 func (c *Consumer) trimApart(ctx context.Context, stream jetstream.Stream, cursors []uint64, keep uint64, seen *survey) error {
 	info, err := stream.Info(ctx)
 	if err != nil {
@@ -154,8 +161,9 @@ func (c *Consumer) trimApart(ctx context.Context, stream jetstream.Stream, curso
 	return nil
 }
 
-// handled is the sequence up to which a partition has handled the stream: its cursor, or more where nothing of its own comes
-// next. Waits is false where nothing of its own comes after the cursor at all. Last is the stream's end at a moment before.
+// handled returns the sequence up to which a partition has handled the stream. It is the cursor, or
+// more if the partition's next message comes later. waits is false if no message of the partition
+// comes after the cursor. last is the stream's end a moment before.
 func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partition int, cursor, last uint64) (
 	upTo uint64, waits bool, err error,
 ) {
@@ -177,8 +185,9 @@ func (c *Consumer) handled(ctx context.Context, stream jetstream.Stream, partiti
 	return min(next.Sequence-1, last), true, nil
 }
 
-// known is the cursor, or one before the first message where the cursor speaks of another stream, or of a message that the
-// stream has lost in a crash: its number may be in use again. The owner reads such a stream from its beginning.
+// known returns the cursor if it fits the stream. It returns a cursor before the first message if
+// the cursor belongs to another stream, or to a message that the stream has lost in a crash,
+// because that sequence may be in use again. The owner then reads the stream from its beginning.
 func known(ctx context.Context, stream jetstream.Stream, cursor store.Cursor) (store.Cursor, error) {
 	info := stream.CachedInfo()
 	start := store.Cursor{StreamCreated: created(info)}
@@ -200,7 +209,8 @@ func known(ctx context.Context, stream jetstream.Stream, cursor store.Cursor) (s
 	return cursor, nil
 }
 
-// created identifies a stream: one that was deleted and made anew has another time.
+// created returns the stream's creation time, which identifies it: a stream that was deleted and
+// created again has another time.
 func created(info *jetstream.StreamInfo) time.Time {
 	return info.Created.UTC().Truncate(time.Microsecond)
 }
