@@ -19,33 +19,33 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Config says on which servers an order is carried out. NATS and Database are required.
+// Config says on which servers to carry out an order. NATS and Database are required.
 type Config struct {
-	// NATS is the connection to use, which is left open.
+	// NATS is the connection to use. It is left open.
 	NATS *nats.Conn
 	// Database is the Postgres that holds the namespace. The pool is left open.
 	Database *pgxpool.Pool
 	// Namespace is the namespace to work on. Default "maestro".
 	Namespace string
-	// Partitions, if not 0, is how many partitions Republish must find: it refuses where there is
-	// another number. Repartition does not look at it.
+	// Partitions, if not 0, is the number of partitions that Republish must find. Republish refuses
+	// if the namespace has another number. Repartition ignores this field.
 	Partitions int
-	// Commands and Events say how the two streams are kept from now on. What they leave open stays
-	// as the streams have it.
+	// Commands and Events configure the two streams from now on. Settings that they leave open stay
+	// as they are.
 	Commands consumer.StreamConfig
 	Events   eventstream.StreamConfig
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// order is a configuration with its defaults, and what an order works with in NATS.
+// order is a configuration with its defaults, and the parts of NATS that an order uses.
 type order struct {
 	Config
 	namespace wire.Namespace
 	js        jetstream.JetStream
 }
 
-// newOrder reports all that is wrong with a configuration at once, with what else is wrong.
+// newOrder reports all mistakes of a configuration at once, together with the error wrong.
 func newOrder(c Config, wrong error) (o order, err error) {
 	c.Namespace = cmp.Or(c.Namespace, wire.DefaultNamespace)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
@@ -60,7 +60,7 @@ func newOrder(c Config, wrong error) (o order, err error) {
 	if err := errors.Join(append(errs, wrong)...); err != nil {
 		return o, err
 	}
-	// An order is not tried again by itself, so a busy server may take its time.
+	// Nothing repeats an order automatically, so a busy server gets more time than usual.
 	if o.js, err = jetstream.New(c.NATS, jetstream.WithDefaultTimeout(30*time.Second)); err != nil {
 		return o, fmt.Errorf("use JetStream: %w", err)
 	}
@@ -86,8 +86,8 @@ func (o order) nobodyWorks(ctx context.Context) error {
 	}
 }
 
-// publish empties the event stream and publishes the whole log. Nothing of the log may count as
-// published. It returns the number of events.
+// publish empties the event stream, publishes the whole log and returns the number of events.
+// Before the call, nothing of the log may be marked as published.
 func (o order) publish(ctx context.Context, log *store.Postgres, rows []store.Partition) (events int64, err error) {
 	stream, err := eventstream.Ensure(ctx, o.js, o.namespace, o.Events)
 	if err != nil {

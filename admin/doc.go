@@ -1,9 +1,9 @@
-// Package admin is what an operator does to a whole namespace while no worker runs.
+// Package admin has the orders that an operator gives to a whole namespace while no worker runs.
 //
-// An order comes in: [Republish] builds the event stream anew from the log, [Repartition] changes
-// the number of partitions. While one of them is under way, a mark in the settings of the namespace
-// keeps workers out. When it was interrupted the mark stays, and the same order, given again,
-// finishes what was begun.
+// [Republish] rebuilds the event stream from the log. [Repartition] changes the number of
+// partitions. While an order is under way, a mark in the settings of the namespace keeps workers
+// out. If the order is interrupted, the mark stays. Give the same order again to finish it.
 //
-// The package never works beside a worker: it asks first whether one answers, and refuses.
+// The package never works beside a worker. It first asks whether a worker answers, and refuses if
+// one does.
 package admin

@@ -10,17 +10,18 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Repartition changes the number of partitions of a namespace, and returns how many events were
-// published anew: each event has a new place, so the event stream is built again. See
-// [store.Repartition] for what becomes of the log.
+// Repartition changes the number of partitions of a namespace. Each event gets a new place, so
+// Repartition rebuilds the event stream, and returns how many events it published. See
+// [store.Repartition] for the changes to the log.
 //
-// It refuses while workers run, and while the command stream holds commands that are not handled:
-// publishers are to stop first, then the workers. From then on the command stream takes no
-// commands, and publishers find nobody there (client.Send tries again for as long as its context
-// lasts). The stream opens again when the log has moved, or when a worker starts after all.
+// It refuses while workers run, and while the command stream holds unhandled commands. So stop the
+// publishers first, then the workers. Once Repartition has begun, the command stream takes no
+// commands, and publishers get no response (client.Send tries again for as long as its context
+// lasts). The stream opens again when the log has moved, or if a worker starts before that.
 //
-// When it is interrupted before the log has moved, nothing has happened. After that, a mark in the
-// settings keeps workers out: no worker starts until Repartition was called again and has finished.
+// If Repartition is interrupted before the log has moved, nothing has changed. After that, a mark
+// in the settings keeps workers out: no worker starts until Repartition is called again and has
+// finished.
 func Repartition(ctx context.Context, c Config, partitions int) (events int64, err error) {
 	var wrong error
 	if partitions < 1 || partitions > wire.MaxPartitions {
@@ -38,7 +39,7 @@ func Repartition(ctx context.Context, c Config, partitions int) (events int64, e
 	return events, err
 }
 
-// drain closes the command stream, if nobody works and everything in it is handled.
+// drain closes the command stream. It fails if a worker runs or the stream has unhandled commands.
 func (o order) drain(ctx context.Context, log *store.Postgres) error {
 	if err := o.nobodyWorks(ctx); err != nil {
 		return err

@@ -13,18 +13,18 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Aggregate is the history of one aggregate that a test tells step by step, each step through the
-// worker. Make one with [On].
+// Aggregate tells the history of one aggregate step by step, each step through the worker. Make one
+// with [On].
 type Aggregate[S any] struct {
 	t          testing.TB
 	worker     *Worker
 	definition *aggregate.Definition[S]
 	id         string
 	outcome    store.Outcome
-	asked      bool // the outcome is that of a command that nothing was said of yet
+	asked      bool // the test has not yet said what it expects of the last outcome
 }
 
-// On begins with the aggregate of an id as it is.
+// On begins a history with the aggregate of the given id, in its present state.
 //
 //	maestrotest.On(worker, account.Definition, "42").
 //		Given(account.Open{}).
@@ -36,7 +36,7 @@ func On[S any](w *Worker, d *aggregate.Definition[S], id string) *Aggregate[S] {
 	return &Aggregate[S]{t: w.t, worker: w, definition: d, id: id}
 }
 
-// Given has the worker handle commands that must succeed.
+// Given sends commands to the worker. All of them must succeed.
 func (a *Aggregate[S]) Given(commands ...aggregate.Command[S]) *Aggregate[S] {
 	a.t.Helper()
 	for _, c := range commands {
@@ -45,8 +45,8 @@ func (a *Aggregate[S]) Given(commands ...aggregate.Command[S]) *Aggregate[S] {
 	return a
 }
 
-// When has the worker handle a command. Then, ThenRejected, ThenFailed and ThenState say what must
-// have come of it.
+// When sends a command to the worker. Then, ThenRejected, ThenFailed and ThenState say what its
+// outcome must be.
 func (a *Aggregate[S]) When(c aggregate.Command[S]) *Aggregate[S] {
 	a.t.Helper()
 	if a.asked {
@@ -68,7 +68,7 @@ func (a *Aggregate[S]) When(c aggregate.Command[S]) *Aggregate[S] {
 }
 
 // Then expects that the command was committed with exactly these events, in this order. Without
-// any, it expects that nothing happened.
+// arguments, it expects that the command was committed without events.
 func (a *Aggregate[S]) Then(events ...aggregate.Event[S]) *Aggregate[S] {
 	a.t.Helper()
 	a.mustBe(store.Committed)
@@ -89,15 +89,14 @@ func (a *Aggregate[S]) Then(events ...aggregate.Event[S]) *Aggregate[S] {
 	return a
 }
 
-// ThenRejected expects that a rule refused the command, with this code: one of the aggregate, or of
-// a read model that is kept in the transaction.
+// ThenRejected expects that a rule refused the command with this code. The rule may belong to the
+// aggregate, or to a read model that is kept in the transaction.
 func (a *Aggregate[S]) ThenRejected(code string) *Aggregate[S] {
 	a.t.Helper()
 	return a.refused(store.Rejected, code)
 }
 
-// ThenFailed expects that the command could not be handled, with this code, such as
-// "projection_failed".
+// ThenFailed expects that the command failed with this code, such as "projection_failed".
 func (a *Aggregate[S]) ThenFailed(code string) *Aggregate[S] {
 	a.t.Helper()
 	return a.refused(store.Failed, code)
@@ -133,7 +132,7 @@ func (a *Aggregate[S]) ThenState(want S) *Aggregate[S] {
 	return a
 }
 
-// mustBe fails the test where the last command has another outcome.
+// mustBe fails the test if the last command has another status.
 func (a *Aggregate[S]) mustBe(status store.Status) {
 	a.t.Helper()
 	if !a.asked && a.outcome.Status == "" {

@@ -8,9 +8,9 @@
 //     are then queried with plain SQL on [Worker.Database].
 //   - [Postgres] and [NATS] give a test the servers alone.
 //
-// A test needs no server that runs already. The programs of PostgreSQL 14 or later must be
-// installed, and all tests of a test binary share one cluster, with a database for each test.
-// Package aggregatetest tests aggregates without any server.
+// A test needs no running server. The programs of PostgreSQL 14 or later must be installed. All
+// tests of a test binary share one cluster, and each test has its own database. Package
+// aggregatetest tests aggregates without any server.
 package maestrotest
 
 import (
@@ -52,16 +52,15 @@ type Worker struct {
 	namespace string
 }
 
-// patience bounds each wait of a test, so that a test which cannot succeed fails and says why.
+// patience bounds each wait of a test, so that a test that cannot succeed fails and says why.
 const patience = 30 * time.Second
 
-// partitions is what a test's namespace is divided into where its configuration does not say.
+// partitions is the number of partitions if the test's configuration gives none.
 const partitions = 4
 
-// Run starts a worker and returns when it takes commands. After the test the worker stops in order,
-// and the test fails if that is an error. Config.Aggregates is required. Where Config.Database or
-// Config.NATS is nil, the worker gets servers of its own. What the worker logs is shown with the
-// test.
+// Run starts a worker and returns when it takes commands. After the test the worker stops in order;
+// if it returns an error, the test fails. Config.Aggregates is required. If Config.Database or
+// Config.NATS is nil, the worker gets its own servers. The worker's log is shown with the test.
 func Run(t testing.TB, c maestro.Config) *Worker {
 	t.Helper()
 	if c.Database == nil {
@@ -98,8 +97,8 @@ func Run(t testing.TB, c maestro.Config) *Worker {
 	return w
 }
 
-// wait asks until there is no error any more, and fails the test with the last one when its
-// patience ends.
+// wait calls ask until it returns no error. When patience ends, it fails the test with the last
+// error.
 func (w *Worker) wait(what string, ask func(context.Context) error) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

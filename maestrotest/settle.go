@@ -12,8 +12,9 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Settle returns when every durable command that was stored before the call has its outcome, and every event that was
-// committed by then is in the event stream. It fails the test when that takes more than 30 s.
+// Settle waits until every durable command that was stored before the call has its outcome, and
+// every event committed by then is in the event stream. It fails the test if that takes more than
+// 30 s.
 func (w *Worker) Settle() {
 	w.t.Helper()
 	js, err := jetstream.New(w.NATS)
@@ -33,7 +34,7 @@ func (w *Worker) Settle() {
 		return w.compare(ctx, js, ns.EventStream(), ns.EventsOf, func(p progress, last *jetstream.RawStreamMsg) error {
 			published := int64(0)
 			if last != nil {
-				published, _ = strconv.ParseInt(last.Header.Get(wire.HeaderEventPosition), 10, 64) // 0 is as good
+				published, _ = strconv.ParseInt(last.Header.Get(wire.HeaderEventPosition), 10, 64) // 0 if broken
 			}
 			if published < p.position {
 				return fmt.Errorf("partition %d has published %d of %d", p.partition, published, p.position)
@@ -49,7 +50,8 @@ type progress struct {
 	cursor, position int64
 }
 
-// compare holds how far each partition has come against the partition's last message in a stream, nil for none.
+// compare calls check for each partition with its progress and its last message in a stream, or nil
+// if there is none.
 func (w *Worker) compare(ctx context.Context, js jetstream.JetStream, name string, of func(partition int) string,
 	check func(progress, *jetstream.RawStreamMsg) error,
 ) error {
@@ -75,7 +77,7 @@ func (w *Worker) compare(ctx context.Context, js jetstream.JetStream, name strin
 
 func (w *Worker) progress(ctx context.Context) ([]progress, error) {
 	rows, _ := w.Database.Query(ctx, "select partition, command_cursor, position from "+
-		pgx.Identifier{w.namespace, "partitions"}.Sanitize()) // its error is that of the rows
+		pgx.Identifier{w.namespace, "partitions"}.Sanitize()) // the error shows when the rows are read
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p progress, err error) {
 		return p, row.Scan(&p.partition, &p.cursor, &p.position)
 	})

@@ -8,12 +8,13 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// ProjectionsError says that others keep read models in the transactions of their commits, and that
-// a repository was not given these. Its events would be missing there.
+// ProjectionsError says that workers keep read models in the transactions of their commits, and
+// that the repository was not given these read models. The repository's events would be missing
+// there.
 type ProjectionsError struct {
 	// Missing are the read models, each in its newest version.
 	Missing []store.ReadModel
-	// Namespace is where they are kept.
+	// Namespace is the namespace that keeps them.
 	Namespace string
 }
 
@@ -23,9 +24,9 @@ func (e *ProjectionsError) Error() string {
 		"%[1]s.projections", e.Namespace, engine.Names(e.Missing))
 }
 
-// checkKept refuses to work beside read models that the repository was not given. An owner sets its
-// own up before it acquires a partition, which ends the repository's lane there; the next lane
-// begins with this check, so it misses none.
+// checkKept returns an error if the database has read models that the repository was not given. It
+// misses none: an owner sets up its read models before it acquires a partition, acquiring ends the
+// repository's lane there, and the next lane begins with this check.
 func (r *Repository[S]) checkKept(ctx context.Context) error {
 	log, is := r.store.(*store.Postgres)
 	if !is {

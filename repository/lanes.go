@@ -19,8 +19,8 @@ func (r *Repository[S]) partition(id string) int {
 	return wire.Partition(r.definition.Name(), id, r.store.Partitions())
 }
 
-// inTurn does something with the lane of an aggregate, and again with another lane if that one
-// stops.
+// inTurn calls do with the lane of an aggregate. If that lane stops, it calls do again with another
+// lane.
 func (r *Repository[S]) inTurn(ctx context.Context, id string, do func(*lane.Lane) error) error {
 	return r.retry(ctx, func() error {
 		l, err := r.lane(ctx, r.partition(id))
@@ -31,12 +31,12 @@ func (r *Repository[S]) inTurn(ctx context.Context, id string, do func(*lane.Lan
 	})
 }
 
-// retry calls work again after conflicts, changes of owner and faults of the moment, until ctx or
-// the repository ends.
+// retry calls work again after conflicts, changes of owner and passing faults, until ctx or the
+// repository ends.
 func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-	var last error // what went wrong, other than that ctx has ended
+	var last error // the last error other than the end of ctx
 	err := backoff.Retry(func() error {
 		err := work()
 		if err != nil && (last == nil || ctx.Err() == nil) {
@@ -55,8 +55,8 @@ func (r *Repository[S]) retry(ctx context.Context, work func() error) error {
 	return err
 }
 
-// lane returns the partition's lane. It stands where the log stands, under the epoch of whoever
-// owns the partition; when that changes it stops and the next call makes another.
+// lane returns the partition's lane. The lane works under the epoch of the partition's present
+// owner. When the epoch changes, the lane stops, and the next call makes another.
 func (r *Repository[S]) lane(ctx context.Context, partition int) (*lane.Lane, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, fmt.Errorf("the repository has ended: %w", err)
@@ -76,8 +76,8 @@ func (r *Repository[S]) lane(ctx context.Context, partition int) (*lane.Lane, er
 	return r.running(partition, &at), nil
 }
 
-// running is the partition's lane. If there is none, one that stands at the given place is started;
-// without a place it is nil.
+// running returns the partition's lane. If there is none, it starts one at the given row, or
+// returns nil if at is nil.
 func (r *Repository[S]) running(partition int, at *store.Partition) *lane.Lane {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,18 +21,18 @@ type Event[S any] struct {
 	// Partition and Position are the event's place in the log.
 	Partition int
 	Position  int64
-	// Metadata tells of the command that led to the event.
+	// Metadata describes the command that caused the event.
 	Metadata store.Metadata
-	// RecordedAt is the time of the decision, in UTC. It rises with Sequence.
+	// RecordedAt is when the event was decided, in UTC. It rises with Sequence.
 	RecordedAt time.Time
 }
 
 // page is how many events are read at a time.
 const page = 1000
 
-// History ranges over the events of an aggregate with sequences above the given one, in their
-// order. It reads page by page, and ends at the end of the log. It ends early with an error: of the
-// store, or an *aggregate.EventError.
+// History ranges over the events of an aggregate with sequences above the given one, in order. It
+// reads page by page, and ends at the end of the log. It ends early after an error, which comes
+// from the store or is an *aggregate.EventError.
 func (r *Repository[S]) History(ctx context.Context, id string, above int64) iter.Seq2[Event[S], error] {
 	return func(yield func(Event[S], error) bool) {
 		if err := aggregate.CheckID(id); err != nil {
@@ -50,13 +50,13 @@ func (r *Repository[S]) History(ctx context.Context, id string, above int64) ite
 	}
 }
 
-// Log ranges over the events of all aggregates of the repository's type that are in the log when it
-// begins. The events of an aggregate come in their order; events of different aggregates come in
-// any order. Log ends early with an error, as History does.
+// Log ranges over the events of all aggregates of the repository's type that are in the log when
+// Log begins. The events of an aggregate come in order; events of different aggregates come in any
+// order. Log ends early after an error, like History.
 //
-// The argument says where to go on: after[p] is the position of the last event of partition p that
-// is not wanted any more. Nil begins at the beginning. A caller that notes
-// after[e.Partition] = e.Position for each event can go on later with what has come since.
+// after says where to begin: only events of partition p with a position above after[p] are
+// returned. Nil begins at the beginning. A caller that sets after[e.Partition] = e.Position for
+// each event can go on later with the newer events.
 func (r *Repository[S]) Log(ctx context.Context, after map[int]int64) iter.Seq2[Event[S], error] {
 	return func(yield func(Event[S], error) bool) {
 		rows, err := r.store.Rows(ctx)
@@ -83,8 +83,8 @@ func (r *Repository[S]) Log(ctx context.Context, after map[int]int64) iter.Seq2[
 	}
 }
 
-// pages yields the events of one page after the other up to an empty one, and leaves out those of
-// other aggregate types. It is false when no more are wanted, or after an error.
+// pages yields the events of page after page, up to an empty page. It leaves out events of other
+// aggregate types. It returns false if the caller wants no more, or after an error.
 func (r *Repository[S]) pages(yield func(Event[S], error) bool, next func() ([]store.Event, error)) bool {
 	for {
 		events, err := next()

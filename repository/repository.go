@@ -20,9 +20,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Repository evaluates commands of one aggregate type on a store, as a plain library: no NATS, no
-// worker. Any number of repositories and workers may use the same store: whoever finds that another
-// has written decides anew. It is safe for concurrent use.
+// Repository evaluates commands of one aggregate type on a store, as a plain library without NATS
+// and without a worker. Any number of repositories and workers may use the same store. If one finds
+// that another has written, it decides again. A Repository is safe for concurrent use.
 type Repository[S any] struct {
 	definition *aggregate.Definition[S]
 	store      store.Store
@@ -34,34 +34,35 @@ type Repository[S any] struct {
 	lanes map[int]*lane.Lane
 }
 
-// Config is what a repository works with. The zero value is the default.
+// Config is the configuration of a repository. The zero value has all defaults.
 type Config struct {
 	// Node names this program in its logs. Two may have the same. Default: no name.
 	Node string
-	// CacheBytes is the memory for aggregates that are kept for the next command, by an estimate.
-	// Default 256 MiB.
+	// CacheBytes is the memory for aggregates kept for the next command, by an estimate of their
+	// size. Default 256 MiB.
 	CacheBytes int64
-	// CacheIdle is the time after which an aggregate that nobody has asked for is let go, as its
-	// aggregate.WhenIdle says. Default 0: when the memory is needed.
+	// CacheIdle is the time after which an aggregate that nobody has asked for is dropped from
+	// memory, as its aggregate.WhenIdle says. With the default 0, aggregates are dropped only when
+	// the memory is needed.
 	CacheIdle time.Duration
 	// Projections are read models that are kept in the transactions of the repository's commits.
-	// Give those that workers keep of the aggregate type: the repository refuses to work without
-	// them. They need a store in Postgres.
+	// Give all read models that workers keep of the aggregate type, because the repository refuses
+	// to work without them. Projections need a store in Postgres.
 	Projections []*projections.Projection
 	// Logger gets what an operator must know. Default slog.Default().
 	Logger *slog.Logger
 	// Patience is how long a call whose context has no deadline waits for a database that is away
-	// or not as it should be. Default 30 s; negative for ever.
+	// or broken. Default 30 s; negative for ever.
 	Patience time.Duration
 }
 
-// UnknownError says that nobody knows what became of a command: it may have taken effect, or may
-// yet. Evaluate it again with the same id to find out.
+// UnknownError says that the outcome of a command is unknown. The command may have taken effect, or
+// may still take effect. Evaluate it again with the same id to find out.
 type UnknownError struct {
-	// CommandID is the command's id, which the repository chose where the caller gave none.
+	// CommandID is the command's id. The repository chose it if the caller gave none.
 	CommandID string
-	// Err is why the outcome is unknown: what the database said last, and that ctx has ended where
-	// that is so.
+	// Err is why the outcome is unknown: the database's last error and, if ctx has ended, ctx's
+	// error.
 	Err error
 }
 
@@ -71,19 +72,19 @@ func (e *UnknownError) Error() string {
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// New returns the repository of an aggregate type. It works until ctx ends; calls then
+// New returns the repository of an aggregate type. It works until ctx ends. After that, calls
 // return an error.
 //
-// Where workers keep read models of the aggregate type in the transactions of their commits, and
-// the repository was not given them, it refuses with a [*ProjectionsError]: at the start, or at a
-// call when such a worker has come later.
+// If workers keep read models of the aggregate type in the transactions of their commits, and the
+// repository was not given them, it refuses with a [*ProjectionsError]. New returns this error, or
+// a later call if such a worker has started since.
 func New[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store, c Config) (*Repository[S], error) {
 	if err := of.Err(); err != nil {
 		return nil, err
 	}
 	logger := cmp.Or(c.Logger, slog.Default())
 	config := engine.Lanes(engine.Config{Aggregates: []aggregate.Type{of}, CacheBytes: c.CacheBytes, CacheIdle: c.CacheIdle, Logger: logger,
-		IntakeBytes: -1, Projections: c.Projections}) // callers hold their commands anyway
+		IntakeBytes: -1, Projections: c.Projections}) // no limit, because callers hold their commands anyway
 	config.Store, config.Snapshots = on, lane.NewSnapshots(on, logger).Within(config.Memory)
 	if c.Node != "" {
 		config.Logger = logger.With("node", c.Node)
@@ -104,16 +105,16 @@ func New[S any](ctx context.Context, of *aggregate.Definition[S], on store.Store
 	return r, nil
 }
 
-// Evaluation says how a command is to be evaluated. The zero value gives it a fresh id.
+// Evaluation says how to evaluate a command. The zero value gives the command a fresh id.
 type Evaluation struct {
-	// CommandID names the command: the same id on the same aggregate takes effect once. Default: a
-	// fresh one.
+	// CommandID is the command's id. The same id on the same aggregate takes effect once. Default:
+	// a fresh one.
 	CommandID string
 	// ExpectSequence, if not nil, rejects the command when the aggregate is at another sequence.
 	ExpectSequence *int64
 	// CorrelationID and CausationID are kept with the events.
 	CorrelationID, CausationID string
-	// Return says what the result is to hold beside the outcome.
+	// Return says what the result holds besides the outcome.
 	Return Return
 }
 
@@ -127,7 +128,7 @@ func (e Evaluation) check() error {
 	return nil
 }
 
-// Return says what the result of an evaluation holds beside the outcome.
+// Return says what the result of an evaluation holds besides the outcome.
 type Return uint8
 
 // What a result can hold.
@@ -137,27 +138,27 @@ const (
 	ReturnState  = Return(lane.ReturnState)
 )
 
-// Result is what an evaluated command led to.
+// Result is the result of an evaluated command.
 type Result[S any] struct {
 	// Outcome tells the status, the sequence and the place in the log.
 	Outcome store.Outcome
-	// Events are the command's, in their order, as they read back from the log, where they were
-	// asked for.
+	// Events are the command's events in order, as they read back from the log. They are set only
+	// for ReturnEvents.
 	Events []aggregate.Event[S]
-	// Root is the aggregate right after the command, where its state was asked for.
+	// Root is the aggregate right after the command. It is set only for ReturnState.
 	Root aggregate.Root[S]
 }
 
 // New returns a fresh aggregate id: a UUID of version 7.
 func (r *Repository[S]) New() string { return hlc.NewID() }
 
-// Evaluate decides a command on an aggregate's current state and commits what it leads to. On a
-// conflict with another writer it decides anew.
+// Evaluate decides a command on an aggregate's current state and commits its events. On a conflict
+// with another writer it decides again.
 //
-// A refused command gives an error: an *aggregate.Rejection or another error of package aggregate,
-// or a *store.Error when the first outcome of a known command id is given again. A *UnknownError
-// means that the outcome is unknown: try again with the same command id, which it holds. After any
-// other error nothing has happened.
+// For a refused command it returns an *aggregate.Rejection or another error of package aggregate.
+// If the command id is known, it returns the first outcome again; a refusal is then a *store.Error.
+// A *UnknownError means that the outcome is unknown: try again with the command id in the error.
+// After any other error nothing has happened.
 func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggregate.Command[S], e Evaluation) (Result[S], error) {
 	name, body, err := r.definition.Encode(command)
 	if err != nil {
@@ -199,7 +200,7 @@ func (r *Repository[S]) Evaluate(ctx context.Context, id string, command aggrega
 	return r.typed(result)
 }
 
-// stoppedOnly keeps the error that asks for another lane.
+// stoppedOnly returns err if it asks for another lane, and otherwise nil.
 func stoppedOnly(err error) error {
 	if errors.Is(err, lane.ErrStopped) {
 		return err
@@ -207,7 +208,7 @@ func stoppedOnly(err error) error {
 	return nil
 }
 
-// typed gives a result the user's types.
+// typed converts a result to the user's types.
 func (r *Repository[S]) typed(from lane.Result) (Result[S], error) {
 	result := Result[S]{Outcome: from.Outcome}
 	for _, e := range from.Events {
@@ -241,9 +242,9 @@ func (r *Repository[S]) read(ctx context.Context, id string, current bool) (root
 	return root, err
 }
 
-// Call runs a function on the current aggregate in the aggregate's turn: no command is decided
-// meanwhile in this repository. It must only read, and may run more than once. Its error is
-// returned, its panic as an *aggregate.PanicError.
+// Call runs look on the current aggregate in the aggregate's turn, so no command on it is decided
+// meanwhile in this repository. look must only read, and may run more than once. Call returns
+// look's error, or an *aggregate.PanicError if look panics.
 func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate.Root[S]) error) error {
 	return r.turn(ctx, id, true, func(i aggregate.Instance) (err error) {
 		defer func() {
@@ -255,7 +256,7 @@ func (r *Repository[S]) Call(ctx context.Context, id string, look func(aggregate
 	})
 }
 
-// turn has an aggregate looked at in its turn, as it is now or as it was last known.
+// turn calls look with an aggregate in its turn, as it is now or as it was last known.
 func (r *Repository[S]) turn(ctx context.Context, id string, current bool, look func(aggregate.Instance) error) error {
 	if err := aggregate.CheckID(id); err != nil {
 		return err
@@ -280,7 +281,7 @@ func (r *Repository[S]) turn(ctx context.Context, id string, current bool, look 
 // defaultPatience is how long a call without a deadline waits.
 const defaultPatience = 30 * time.Second
 
-// patient gives a call without a deadline one.
+// patient gives a call without a deadline the repository's patience as its deadline.
 func (r *Repository[S]) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, bounded := ctx.Deadline(); bounded || r.patience < 0 {
 		return ctx, func() {}
@@ -288,7 +289,8 @@ func (r *Repository[S]) patient(ctx context.Context) (context.Context, context.C
 	return context.WithTimeout(ctx, r.patience)
 }
 
-// lastWords says that a call has ended before its turn came, and what stands in the lane's way.
+// lastWords returns the error of a call that ended before its turn came, with the problem of the
+// lane.
 func lastWords(ctx context.Context, l *lane.Lane) error {
 	if problem := l.Stats().Doing.Problem; problem != "" {
 		return fmt.Errorf("%w: %s", ctx.Err(), problem)
@@ -296,8 +298,8 @@ func lastWords(ctx context.Context, l *lane.Lane) error {
 	return ctx.Err()
 }
 
-// Replay returns an aggregate as it was at a sequence. It is an error if the aggregate has not come
-// that far.
+// Replay returns an aggregate as it was at a sequence. It returns an error if the aggregate has not
+// reached that sequence.
 func (r *Repository[S]) Replay(ctx context.Context, id string, sequence int64) (aggregate.Root[S], error) {
 	if sequence <= 0 {
 		return r.definition.New(id).Root().(aggregate.Root[S]), nil

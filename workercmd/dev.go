@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// startDev starts the servers of --dev: a nats-server inside the process and, where no database is
-// given, a Postgres beside it. Without a data folder all that they keep ends with the process.
+// startDev starts the servers of --dev: a nats-server inside the process and, if no database is
+// given, a Postgres beside it. Without a data folder, their data is removed when the process ends.
 func (r *runCommand) startDev(ctx context.Context, logger *slog.Logger) (stop func(), err error) {
 	if r.NATS.URL != "" {
 		return nil, errors.New("--dev brings its own NATS: leave --nats-url (NATS_URL) out, or --dev")
@@ -43,19 +43,19 @@ func (r *runCommand) startDev(ctx context.Context, logger *slog.Logger) (stop fu
 	return func() { stopDatabase(); broker.Stop(); removeDir() }, nil
 }
 
-// startNATS starts a nats-server inside the process, on NATS's own port where that is free.
+// startNATS starts a nats-server inside the process, on NATS's default port if it is free.
 func startNATS(dir string, logger *slog.Logger) (*localnats.Server, error) {
 	if l, err := net.Listen("tcp", "127.0.0.1:4222"); err == nil {
 		_ = l.Close()
 		if server, err := localnats.Start(localnats.Options{Dir: dir, Port: 4222, Logger: logger}); err == nil {
-			return server, nil // else somebody has taken the port a moment ago
+			return server, nil // otherwise somebody has just taken the port
 		}
 	}
 	return localnats.Start(localnats.Options{Dir: dir, Logger: logger})
 }
 
-// startPostgres starts a Postgres of the programs on this machine. Where there are none the log is
-// in memory, and a warning says what that leaves out.
+// startPostgres starts a Postgres from the programs on this machine. If there are none, the log is
+// in memory, and a warning says what is then missing.
 func startPostgres(ctx context.Context, dataDir string, logger *slog.Logger) (url string, stop func(), err error) {
 	options := localpg.Options{Unsafe: dataDir == ""}
 	if dataDir != "" {

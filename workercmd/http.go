@@ -16,7 +16,7 @@ import (
 	"github.com/maestro-es/maestro"
 )
 
-// serveHTTP answers probes and shows what the worker is doing.
+// serveHTTP serves the console, metrics and probes until stop is called.
 func serveHTTP(address string, profiles bool, w *maestro.Worker, logger *slog.Logger) (stop func(), err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -24,7 +24,7 @@ func serveHTTP(address string, profiles bool, w *maestro.Worker, logger *slog.Lo
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", w.Handler())
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.DefaultGatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})) // with examples
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.DefaultGatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})) // for exemplars
 	if profiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -1,6 +1,6 @@
-// Package workercmd is the worker program: give it your aggregates and projections, and it is a
-// whole worker with commands, flags, environment variables, --dev, metrics, probes, tracing and a
-// clean stop.
+// Package workercmd is the worker program. Give it your aggregates and projections, and you have a
+// complete worker with commands, flags, environment variables, --dev, metrics, probes, tracing and
+// a clean stop.
 //
 //	func main() {
 //		workercmd.Main(workercmd.Program{
@@ -36,18 +36,18 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Program is what a worker program is made of. Only Aggregates is required.
+// Program configures a worker program. Only Aggregates is required.
 type Program struct {
-	// Name is the name that the program gives itself in its help and its errors. The default is the
-	// name of the executable file.
+	// Name is the program's name in its help and its errors. The default is the name of the
+	// executable file.
 	Name string
 	// Aggregates are the aggregate types whose commands the worker handles.
 	Aggregates []aggregate.Type
 	// Projections are the read models that the worker keeps.
 	Projections []*projections.Projection
-	// Settings adds flags to the program: a pointer to a struct with the field tags of package
-	// github.com/alecthomas/kong, such as `env:"PRICE_LIST" help:"..."`. The fields have their
-	// values when Configure is called.
+	// Settings adds flags to the program. It is a pointer to a struct with the field tags of
+	// package github.com/alecthomas/kong, such as `env:"PRICE_LIST" help:"..."`. The fields have
+	// their values when Configure is called.
 	Settings any
 	// Configure changes the worker's configuration after the flags were read and before the worker
 	// starts. An error ends the program.
@@ -58,7 +58,7 @@ type Program struct {
 
 // Command is a command that a program adds to those of every worker.
 type Command struct {
-	// Name is what is typed, Help one line about the command.
+	// Name is the word that the user types, Help one line about the command.
 	Name, Help string
 	// Run is a pointer to a struct with a method Run that returns an error. Its fields are the
 	// command's flags and arguments, with the tags of package github.com/alecthomas/kong. The
@@ -74,18 +74,18 @@ type commandLine struct {
 	Version     kong.VersionFlag   `help:"Print the version."`
 }
 
-// Main runs the program with the arguments of the process and ends the process: with status 0 when
-// the work is done, 1 when it failed, 2 for wrong usage. SIGINT and SIGTERM stop the program in
-// order, a second signal at once.
+// Main runs the program with the arguments of the process, and then ends the process. The exit
+// status is 0 when the work is done, 1 when it failed, 2 for wrong usage. SIGINT and SIGTERM stop
+// the program in order. A second signal stops it at once.
 //
 // Call Main first in your main function, because on Linux it executes the program once more, under
 // the same process id, to give all its threads a larger timer slack.
 func Main(p Program) {
-	timerslack.Raise(time.Millisecond) // nothing here waits for so short a time
+	timerslack.Raise(time.Millisecond) // no timer here needs to be more exact
 	os.Exit(p.run(os.Args))
 }
 
-// run is Main with an exit status.
+// run does the work of Main and returns the exit status.
 func (p Program) run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -112,7 +112,7 @@ func (p Program) run(args []string) int {
 	return 0
 }
 
-// own are the flags and commands that the program adds.
+// own returns the flags and commands that the program adds.
 func (p Program) own() (options []kong.Option) {
 	if p.Settings != nil {
 		options = append(options, kong.Embed(p.Settings))

@@ -9,16 +9,15 @@ import (
 	"github.com/maestro-es/maestro/admin"
 )
 
-// order is what the commands of an operator have in common that work on both servers while no
-// worker runs.
+// order has the flags of the operator's commands that work on both servers while no worker runs.
 type order struct {
 	database
 	broker
 	Replicas int `env:"MAESTRO_REPLICAS" placeholder:"N" help:"Servers that hold each stream. Default: as many as do."`
 }
 
-// give connects to both servers and has the order carried out. Where that was interrupted, the
-// error says so, and how it goes on.
+// give connects to both servers and calls carryOut. If that is interrupted, the error says so, and
+// how to go on.
 func (o order) give(ctx context.Context, carryOut func(context.Context, admin.Config) error, interrupted string) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	nc, err := o.broker.connect(logger)

@@ -24,8 +24,8 @@ func startRecording(ctx context.Context, logger *slog.Logger) (*recording.Record
 	return recording.Setup(ctx, recording.Program{Name: "maestro-worker", Version: release.Version(), Getenv: os.Getenv})
 }
 
-// traceQueries records what the pool's connections do as spans below those of the batches. Without
-// traces it is left out: it costs something for each query even then.
+// traceQueries records the queries of the pool's connections as children of the batches' spans. Do
+// not call it without traces, because it costs something for each query even then.
 func traceQueries(c *pgxpool.Config) {
 	c.ConnConfig.Tracer = otelpgx.NewTracer(
 		otelpgx.WithDisableConnectionDetailsInAttributes(), // it would copy the connection's configuration for each query

@@ -51,7 +51,7 @@ Then, from another terminal:
   publisher request counter 42 increment '{"by": 1}' --return state`
 }
 
-// Run runs the worker until a signal comes, then finishes what is in hand.
+// Run runs the worker until a signal comes, then finishes the work in hand.
 func (r *runCommand) Run(ctx context.Context, p *Program) error {
 	if err := r.run(ctx, p); !errors.Is(err, context.Canceled) {
 		return err
@@ -59,9 +59,10 @@ func (r *runCommand) Run(ctx context.Context, p *Program) error {
 	return nil // the signal came while the worker was starting
 }
 
-// maxReserve bounds the memory that garbage may take before it is collected; with a small cache,
-// that bounds it. The collector then runs every 10,000 commands or so. Four times as much saves no
-// processor time, and new memory costs more than memory that is used again.
+// maxReserve bounds the heap reserve, and so the garbage that builds up before the collector runs.
+// If the cache is smaller, the cache's size is the bound. With maxReserve the collector runs about
+// every 10,000 commands. Four times as much saves no processor time, because new memory costs more
+// than reused memory.
 const maxReserve = 64 << 20
 
 func (r *runCommand) run(ctx context.Context, p *Program) error {
@@ -113,7 +114,7 @@ func (r *runCommand) run(ctx context.Context, p *Program) error {
 	return nil
 }
 
-// config is the worker's configuration, as the flags and the program say.
+// config returns the worker's configuration from the flags and the program.
 func (r *runCommand) config(ctx context.Context, p *Program, nc *nats.Conn, logger *slog.Logger, traces bool,
 ) (c maestro.Config, done func(), err error) {
 	c = maestro.Config{

@@ -17,19 +17,19 @@ import (
 // memoryURL stands for the in-memory store.
 const memoryURL = "memory:"
 
-// database says which event log to use. It is part of several commands.
+// database has the flags that say which event log to use. Several commands embed it.
 type database struct {
 	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"Postgres, as postgres://user:password@host:5432/name; or memory: for a log that ends with the process."`
 	Namespace   string `env:"MAESTRO_NAMESPACE" default:"maestro" help:"Begins all subjects and streams, and names the schema."`
 	Partitions  int    `env:"MAESTRO_PARTITIONS" placeholder:"N" help:"Number of partitions of a new namespace. Default: 64, or what the namespace has."`
 }
 
-// connect opens the pool of connections and makes sure that somebody answers.
+// connect opens the pool of connections and makes sure that Postgres answers.
 func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	if d.DatabaseURL == "" {
 		return nil, errors.New("no database: set --database-url or DATABASE_URL to a Postgres, or try --dev, which brings its own")
 	}
-	config, err := pgxpool.ParseConfig(strings.TrimSpace(d.DatabaseURL)) // a file that it comes from ends with a line break
+	config, err := pgxpool.ParseConfig(strings.TrimSpace(d.DatabaseURL)) // a URL from a file ends with a line break
 	if err != nil {
 		return nil, fmt.Errorf("--database-url: %w: expected postgres://user:password@host:5432/name", err)
 	}
@@ -50,19 +50,19 @@ func (d database) connect(ctx context.Context, tune ...func(*pgxpool.Config)) (*
 	return pool, nil
 }
 
-// defaultConnections is the size of the pool where the URL has no pool_max_conns.
+// defaultConnections is the size of the pool if the URL has no pool_max_conns.
 const defaultConnections = 8
 
 func (d database) options() store.Options {
 	return store.Options{Namespace: d.Namespace, Partitions: d.Partitions}
 }
 
-// broker says which NATS to use.
+// broker has the flags that say which NATS to use.
 type broker struct {
 	NATS connect.NATS `embed:"" prefix:"nats-" envprefix:"NATS_" group:"NATS:"`
 }
 
-// connect connects for good: a server that goes away later is waited for.
+// connect connects to NATS. If the server goes away later, the client waits for it without a limit.
 func (b broker) connect(logger *slog.Logger) (*nats.Conn, error) {
 	return b.NATS.Connect("maestro worker",
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -74,8 +74,8 @@ func (b broker) connect(logger *slog.Logger) (*nats.Conn, error) {
 		nats.ErrorHandler(reporter(logger)))
 }
 
-// reporter passes on what the server complains about. A user who lacks a permission would otherwise
-// wait without a word.
+// reporter logs the server's complaints. Otherwise a user that lacks a permission would wait
+// without a message.
 func reporter(logger *slog.Logger) nats.ErrHandler {
 	return func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if errors.Is(err, nats.ErrPermissionViolation) {

@@ -46,10 +46,10 @@ Examples:
   publisher bench counter increment '{"by":{{random 9}}}' --aggregates 100000 --hot 0.5 --ids "trial-7-" --json`
 }
 
-// Validate finds what makes no sense, before anything is sent.
+// Validate checks the flags before anything is sent.
 func (c *benchCommand) Validate() error {
 	if c.Command == "" {
-		return nil // that it is missing is told elsewhere
+		return nil // the parser reports the missing argument
 	}
 	_, dataErr := openloop.ParseData(c.Data)
 	errs := []error{c.plan().Check(), c.load(openloop.Data{}).Check(), dataErr}
@@ -108,7 +108,8 @@ func (c *benchCommand) Run(ctx context.Context, s *shared) error {
 	return benchFailure(report, c.MaxInFlight)
 }
 
-// probe reads an aggregate. It shows, before anything is written, whether a worker answers and knows the aggregates.
+// probe reads an aggregate, to find out before anything is written whether a worker answers and
+// knows the aggregate type.
 func (c *benchCommand) probe(ctx context.Context, maestro *client.Client) error {
 	_, err := maestro.Get(ctx, c.Type, c.IDs+"0", client.GetOptions{Cached: true})
 	return err

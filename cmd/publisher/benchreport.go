@@ -15,7 +15,8 @@ import (
 	"github.com/maestro-es/maestro/internal/openloop"
 )
 
-// benchLive shows on a terminal how a load goes: a bar that follows the time, with the last second's figures before it.
+// benchLive shows the progress of a load on a terminal: the last second's figures, and a bar that
+// follows the time.
 type benchLive struct {
 	bar *progressbar.ProgressBar // nil without a terminal
 }
@@ -43,7 +44,7 @@ func (l benchLive) finish() {
 	}
 }
 
-// benchInWords is the report as a table.
+// benchInWords returns the report as text with a table.
 func benchInWords(r openloop.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d commands in %.1f s: %.0f a second, asked for %g", r.Commands, r.Seconds, r.PerSecond, r.Asked)
@@ -77,7 +78,7 @@ func benchInWords(r openloop.Report) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// lateEnough is the lateness, in milliseconds, from which it is worth a word.
+// lateEnough is the lateness, in milliseconds, from which the report mentions it.
 const lateEnough = 1
 
 func inMillis(ms float64) string {
@@ -91,7 +92,7 @@ func inMillis(ms float64) string {
 	}
 }
 
-// benchFailure is the error of a load that did not go well.
+// benchFailure returns an error if commands failed, were not answered or could not be sent.
 func benchFailure(r openloop.Report, maxInFlight int) error {
 	switch {
 	case r.Failed+r.Unanswered > 0:

@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// command is the command that send and request take from their arguments.
+// command has the arguments and flags with which send and request describe a command.
 type command struct {
 	Type    string `arg:"" help:"The aggregate's type, such as counter."`
 	ID      string `arg:"" name:"id" help:"The aggregate's id."`
@@ -25,7 +25,7 @@ type command struct {
 	CausationID    string        `env:"MAESTRO_CAUSATION_ID" placeholder:"ID" help:"Id of what led to the command, for the events' metadata."`
 }
 
-// read makes the command.
+// read makes the command from the arguments.
 func (c *command) read() (client.Command, error) {
 	cmd := client.Command{ID: c.CommandID, Aggregate: c.Type, AggregateID: c.ID, Name: c.Command, ExpectSequence: c.ExpectSequence,
 		CorrelationID: c.CorrelationID, CausationID: c.CausationID, Data: json.RawMessage(c.Data)}

@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// shared are the flags of all commands.
+// shared has the flags of all commands.
 type shared struct {
 	NATS      connect.NATS  `embed:"" prefix:"nats-" envprefix:"NATS_" group:"NATS:"`
 	Namespace string        `env:"MAESTRO_NAMESPACE" default:"maestro" placeholder:"NAME" help:"The workers' namespace (default ${default})."`
@@ -22,7 +22,7 @@ type shared struct {
 	JSON      bool          `name:"json" env:"MAESTRO_JSON" help:"Print JSON instead of words."`
 }
 
-// connect connects to NATS, for good: a server that goes away later is waited for.
+// connect connects to NATS. If the server goes away later, the client waits for it without a limit.
 func (s *shared) connect() (*nats.Conn, error) {
 	if err := wire.Namespace(s.Namespace).Check(); err != nil {
 		return nil, fmt.Errorf("%w: --namespace: %w", client.ErrInvalid, err)
@@ -30,14 +30,15 @@ func (s *shared) connect() (*nats.Conn, error) {
 	return s.NATS.Connect("maestro publisher", nats.ErrorHandler(complain))
 }
 
-// complain tells of a permission that is lacking, for which there would be no answer but silence.
+// complain prints that a permission is missing, because otherwise the user would only see that no
+// answer comes.
 func complain(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		fmt.Fprintln(os.Stderr, "publisher:", err)
 	}
 }
 
-// withClient connects and calls do, which may take --timeout.
+// withClient connects and calls do with a context that ends after --timeout.
 func (s *shared) withClient(ctx context.Context, do func(context.Context, *client.Client) error) error {
 	if s.Timeout <= 0 {
 		return fmt.Errorf("%w: --timeout %s: expected a time above 0, such as 10s", client.ErrInvalid, s.Timeout)
@@ -49,7 +50,7 @@ func (s *shared) withClient(ctx context.Context, do func(context.Context, *clien
 	})
 }
 
-// withoutTimeout connects and calls do.
+// withoutTimeout connects and calls do without a time limit.
 func (s *shared) withoutTimeout(do func(*client.Client) error) error {
 	nc, err := s.connect()
 	if err != nil {

@@ -25,7 +25,7 @@ Examples:
   publisher generate | publisher import - --wait`
 }
 
-// Validate tells whether the number makes sense.
+// Validate checks the number of commands.
 func (c *generateCommand) Validate() error {
 	if c.Commands < 0 {
 		return fmt.Errorf("--commands %d: expected a number from 0", c.Commands)

@@ -47,7 +47,7 @@ func (c *importCommand) Run(ctx context.Context, s *shared) error {
 	})
 }
 
-// report prints the summary, and to people what was refused.
+// report prints the refused commands to standard error, and then the summary.
 func (c *importCommand) report(s *shared, sum client.Summary) error {
 	for _, o := range sum.Refused {
 		fmt.Fprintln(os.Stderr, inWords(o))

@@ -3,7 +3,7 @@
 //
 //	publisher request counter 42 increment '{"by": 1}'
 //
-// It knows NATS alone, as every client does. Exit status: 0 done, 1 rejected or failed, 2 wrong
+// Like every client, it connects only to NATS. Exit status: 0 done, 1 rejected or failed, 2 wrong
 // usage.
 package main
 
@@ -42,7 +42,7 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// run is main with an exit status.
+// run does the work of main and returns the exit status.
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -69,7 +69,7 @@ func run(args []string) int {
 	return fail(parsed.Run())
 }
 
-// selected is the part of the command line that was understood.
+// selected returns the command that the parser recognised before the error.
 func selected(err error) string {
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
@@ -78,7 +78,7 @@ func selected(err error) string {
 	return "publisher"
 }
 
-// errNotCommitted says that an outcome, which is printed already, is not the one that was wanted.
+// errNotCommitted says that a command was not committed. Its outcome is printed already.
 var errNotCommitted = errors.New("not committed")
 
 // fail reports an error and returns the exit status.

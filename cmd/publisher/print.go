@@ -11,7 +11,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// print prints a value as a line of JSON, or in words, as the user likes.
+// print prints a value as a line of JSON or in words, depending on --json.
 func (s *shared) print(w io.Writer, value any, words func() string) error {
 	if s.JSON {
 		return json.NewEncoder(w).Encode(value)
@@ -20,7 +20,8 @@ func (s *shared) print(w io.Writer, value any, words func() string) error {
 	return err
 }
 
-// printOutcome prints what became of a command. The error is errNotCommitted where that is not what was asked for.
+// printOutcome prints a command's outcome. It returns errNotCommitted if the command was rejected
+// or failed.
 func (s *shared) printOutcome(w io.Writer, o store.Outcome) error {
 	if err := s.print(w, o, func() string { return inWords(o) }); err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// progress shows how far an import has come: on a terminal a bar, which follows the bytes read from the file, with the
-// number of commands before it.
+// progress shows on a terminal how far an import has come: the number of commands, and a bar that
+// follows the bytes read from the file.
 type progress struct {
 	file   *os.File
 	read   atomic.Int64

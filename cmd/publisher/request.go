@@ -23,7 +23,7 @@ Examples:
   publisher request counter 42 increment '{"by": 1}' --id order-7 --timeout 30s`
 }
 
-// Run has the command handled.
+// Run sends the command and prints its outcome.
 func (c *requestCommand) Run(ctx context.Context, s *shared) error {
 	cmd, err := c.read()
 	if err != nil {

@@ -36,7 +36,7 @@ Examples:
   publisher watch --event payment_handled --json | jq .data.amount_cents`
 }
 
-// filter is the subject of the events that are wanted.
+// filter returns the subject of the wanted events.
 func (c *watchCommand) filter(ns wire.Namespace) (string, error) {
 	var err error
 	if c.Aggregate != "" {

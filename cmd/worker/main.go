@@ -3,8 +3,8 @@
 //
 //	go run ./cmd/worker --dev
 //
-// is a whole system in one process, for trials. A worker of your own is such a program, with your
-// aggregates in place of the examples: see package workercmd.
+// is a whole system in one process, for trials. Your own worker is a program like this one, with
+// your aggregates in place of the examples; see package workercmd.
 package main
 
 import (
