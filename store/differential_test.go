@@ -15,10 +15,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The same random calls lead to the same answers, whichever store is behind them.
+// The same random calls must get the same answers from both stores.
 func TestMemoryDoesWhatPostgresDoes(t *testing.T) {
 	t.Parallel()
-	const partitions = 1000 // each example has one of its own
+	const partitions = 1000 // one for each example
 	postgres := open(t, newPool(t), store.Options{Partitions: partitions})
 	memory := store.NewMemory(partitions)
 	var used atomic.Int64
@@ -40,7 +40,7 @@ type pair struct {
 	stores    [2]store.Store
 }
 
-// same calls both stores and compares what they return.
+// same makes the same call to both stores and compares the results.
 func same[V any](p *pair, call func(store.Store) (V, error)) V {
 	left, leftErr := call(p.stores[0])
 	right, rightErr := call(p.stores[1])
@@ -63,7 +63,7 @@ func (p *pair) acquire(rt *rapid.T) {
 	})
 }
 
-// timeless leaves the clock out, which the stores do not have in common.
+// timeless removes the clock, which differs between the stores.
 func timeless(row store.Partition, err error) (store.Partition, error) {
 	row.Clock = time.Time{}
 	return row, err
@@ -119,7 +119,7 @@ func (p *pair) snapshot(rt *rapid.T) {
 
 var commandIDs = rapid.StringMatching(`[a-z]`)
 
-// outcomeOf is the class of an error, which both stores must agree on.
+// outcomeOf returns the class of an error. Both stores must agree on it.
 func outcomeOf(err error) string {
 	for _, known := range []error{store.ErrFenced, store.ErrConflict, store.ErrDuplicate} {
 		if errors.Is(err, known) {
@@ -171,7 +171,7 @@ func (p *pair) drawCommit(rt *rapid.T) *store.Commit {
 			Recorded:   aggregate.Recorded{Sequence: sequence, Type: kind, Version: 1, Body: json.RawMessage(body)},
 			Metadata:   store.Metadata{CommandID: commandIDs.Draw(rt, "cause")},
 			RecordedAt: at.Add(time.Duration(i) * time.Microsecond)})
-		if fault == "" { // a receipt may be a duplicate, which would be a second fault
+		if fault == "" { // a duplicate receipt would be a second fault
 			c.Receipts = append(c.Receipts, store.Receipt{Aggregate: key, CommandID: commandIDs.Draw(rt, "command"),
 				Status: store.Committed, Sequence: sequence, Position: c.Position + int64(i) + 1, Events: 1, At: at})
 		}

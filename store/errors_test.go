@@ -17,7 +17,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// What was not returned by the store is somebody's own, whatever is in it.
+// An error that the store did not return is the caller's own, whatever it wraps.
 func TestErrorsOfOthersRefuse(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -29,7 +29,8 @@ func TestErrorsOfOthersRefuse(t *testing.T) {
 	}
 }
 
-// An origin counts, and not what else is in an error: a projection may return what it got from a store of its own.
+// The origin decides, not the other errors in the chain. A projection may return an error that it
+// got from a store of its own.
 func TestTheOriginOfAnErrorDecides(t *testing.T) {
 	t.Parallel()
 	of := func(from store.Origin, err error) error {

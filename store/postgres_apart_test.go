@@ -8,7 +8,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// After a statement was refused, those of its partition undo nobody else's commits for a while.
+// After a statement was refused, the statements of its partition undo nobody else's commits for a
+// while.
 func TestAPartitionWhoseStatementsAreRefusedGoesApart(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)

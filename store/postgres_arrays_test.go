@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Written by hand, metadata is what encoding/json would have written.
+// The hand-written encoding of metadata equals that of encoding/json.
 func TestMetadataIsItsJSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

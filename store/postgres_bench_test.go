@@ -15,7 +15,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// durable is a store in a cluster that keeps what it says.
+// durable returns a store in a cluster that flushes every commit to disk.
 func durable(b *testing.B) (*store.Postgres, *pgxpool.Pool) {
 	server, err := localpg.Start(b.Context(), localpg.Options{})
 	require.NoError(b, err)
@@ -26,7 +26,8 @@ func durable(b *testing.B) (*store.Postgres, *pgxpool.Pool) {
 	return open(b, pool, store.Options{}), pool
 }
 
-// batchOf is a commit of n commands on n aggregates, or on one, each with one event and a receipt.
+// batchOf returns a commit of n commands, each with one event and a receipt. id chooses the
+// aggregate of each.
 func batchOf(position int64, n int, id func(i int64) string) *store.Commit {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	c := &store.Commit{Position: position, Known: true}

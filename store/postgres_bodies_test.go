@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// bodyForm is a type in which Postgres can keep bodies, with the casts on the way there and to a value that SQL can look into.
+// bodyForm is a type in which Postgres can keep bodies. It has the casts for writing a body and
+// for reading it in SQL.
 type bodyForm struct{ name, sent, value string }
 
 var bodyForms = []bodyForm{
@@ -23,7 +24,8 @@ var bodyForms = []bodyForm{
 	{"bytea", "unnest($8::bytea[])", "case when codec = 1 then convert_from(body, 'UTF8')::jsonb end"},
 }
 
-// BenchmarkBodies compares these forms, which take turns: the medians of a commit's events, of a replay, and of SQL over all events.
+// BenchmarkBodies compares the forms in turns. It reports the medians of writing a commit's
+// events, of a replay, and of SQL over all events.
 func BenchmarkBodies(b *testing.B) {
 	server, err := localpg.Start(b.Context(), localpg.Options{})
 	require.NoError(b, err)
@@ -60,7 +62,7 @@ func takeTurns(b *testing.B, name string, work func(bodyForm) error) {
 				took[f.name] = append(took[f.name], time.Since(start))
 			}
 		}
-		b.ReportMetric(0, "ns/op") // which would be that of all forms
+		b.ReportMetric(0, "ns/op") // it would be that of all forms together
 		for _, f := range bodyForms {
 			slices.Sort(took[f.name])
 			b.ReportMetric(took[f.name][len(took[f.name])/2].Seconds()*1000, f.name+"-ms")
@@ -92,7 +94,7 @@ func newBodyWriter(b *testing.B, pool *pgxpool.Pool, f bodyForm, size int) *body
 				unnest($6::text[]), unnest($7::integer[]), ` + f.sent + `, unnest($9::text[])::jsonb, unnest($10::timestamptz[])`}
 }
 
-// bodyOf is an event with some fields and, if it is to be large, many lines.
+// bodyOf returns an event with some fields. A large one has many lines as well.
 func bodyOf(size int) []byte {
 	body := `{"by":12,"customer":"0198c1f0-7b1e-7000-8000-00000000002a","lines":[`
 	for n := 0; len(body) < size-60; n++ {

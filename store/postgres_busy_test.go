@@ -13,15 +13,15 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Read models may have all connections of a small pool. Ownership and health have connections of
-// their own: Postgres is not taken for lost, and partitions can be acquired, looked at, and given
-// up.
+// Read models may use all connections of a small pool. Ownership and health have connections of
+// their own. Postgres is therefore not taken for lost, and partitions can be acquired, looked at,
+// and given up.
 func TestReadModelsThatHaveAllConnectionsDoNotTouchOwnership(t *testing.T) {
 	t.Parallel()
 	s := open(t, newPool(t, func(c *pgxpool.Config) { c.MaxConns = 4 }), store.Options{Partitions: 8})
 	inside, release, ended := make(chan struct{}, 4), make(chan struct{}), make(chan error, 4)
 	letGo := sync.OnceFunc(func() { close(release) })
-	t.Cleanup(letGo) // before the store is closed, which waits for them
+	t.Cleanup(letGo) // before the store closes, because Close waits for them
 	for p := range 4 {
 		at, err := s.Acquire(t.Context(), p, "owner")
 		require.NoError(t, err)

@@ -19,7 +19,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// counts is a read model whose few rows all partitions write.
+// counts is a read model with few rows, which all partitions write.
 func counts(setup ...string) *store.ReadModel {
 	return model("counts", `create table if not exists counts (k int primary key, n bigint not null);`+strings.Join(setup, ""))
 }
@@ -44,7 +44,8 @@ func (l *lines) count(part string) int {
 	return strings.Count(l.b.String(), part)
 }
 
-// Sixteen writers in three processes write ten of twenty rows each in any order: the worst that a read model can do.
+// Sixteen writers in three processes each write ten of twenty rows in any order. Nothing worse can
+// happen to a read model.
 func TestRowsThatAllPartitionsWrite(t *testing.T) {
 	const stores, writers, commits, rows = 3, 16, 20, 20
 	for name, add := range map[string]func(c *store.Commit, m *store.ReadModel, keys []int){
@@ -106,7 +107,7 @@ func TestRowsThatAllPartitionsWrite(t *testing.T) {
 	}
 }
 
-// persist tries a commit again after faults of the moment, as a lane does.
+// persist repeats a commit after faults of the moment, as a lane does.
 func persist(ctx context.Context, commit func() error) error {
 	for {
 		err := commit()
@@ -116,7 +117,8 @@ func persist(ctx context.Context, commit func() error) error {
 	}
 }
 
-// A conflict makes commits with that read model go one at a time, and says so once; the others go on beside them.
+// After a conflict, the commits with that read model go one at a time. The store logs this once.
+// Other commits go on beside them.
 func TestAConflictIsRemembered(t *testing.T) {
 	t.Parallel()
 	var log lines
@@ -151,7 +153,7 @@ func TestAConflictIsRemembered(t *testing.T) {
 	require.Equal(t, 1, log.count("projection=counts"))
 }
 
-// A commit whose turn has not come in another process waits for that, and not for 100 ms.
+// A commit waits until another process has had its turn, even if that takes longer than 100 ms.
 func TestATurnIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 8 })
@@ -173,7 +175,7 @@ func TestATurnIsWaitedFor(t *testing.T) {
 	c.Statements = of(m, &pgx.QueuedQuery{SQL: countUp, Arguments: []any{1}})
 	waiting := make(chan error, 1)
 	go func() { waiting <- s.Commit(t.Context(), c) }()
-	var began []string // one transaction waits all the time, for longer than a lock on a row
+	var began []string // one transaction waits throughout, longer than the limit for a row lock
 	waits := `select xact_start::text from pg_stat_activity where datname = current_database() and wait_event = 'advisory'
 		and now() - xact_start > '300ms'`
 	require.Eventually(t, func() bool { began = names(t, pool, waits); return len(began) == 1 }, patience, tick)
@@ -183,7 +185,7 @@ func TestATurnIsWaitedFor(t *testing.T) {
 	require.NoError(t, <-waiting)
 }
 
-// Whatever order events come in, their rows are locked in the order of the keys.
+// Rows are locked in the order of the keys, whatever the order of the events.
 func TestQueuedSQLIsSortedByItsKeys(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {

@@ -19,7 +19,7 @@ func TestWhatWasCommittedOutlivesACrash(t *testing.T) {
 	s := open(t, pool, store.Options{})
 
 	const before = 20
-	var committed int64 // what the writer was told
+	var committed int64 // as acknowledged to the writer
 	running, stopped := make(chan struct{}), make(chan error, 1)
 	write := func(position int64) error {
 		return s.Commit(t.Context(), batchOf(position, 3, func(i int64) string { return fmt.Sprint(i) }))

@@ -16,8 +16,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A role may have an encoding and a style of dates that are not ours: whatever texts and times
-// there are come back as they were.
+// A role may have another encoding and date style than ours. All texts and times must come back
+// unchanged.
 func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pgx.QueryExecMode{"statements are prepared": pgx.QueryExecModeCacheStatement,
@@ -67,7 +67,7 @@ func TestARolesEncodingAndStyleOfDatesDoNotMatter(t *testing.T) {
 	}
 }
 
-// A database that cannot hold every text is refused at the start, with what to do.
+// A database that cannot hold every text is refused at the start. The error says what to do.
 func TestADatabaseOfAnotherEncodingIsRefused(t *testing.T) {
 	t.Parallel()
 	admin := newPool(t)

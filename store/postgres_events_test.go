@@ -30,7 +30,7 @@ var shown = []struct{ body, want string }{
 	{"", `""`},
 }
 
-// What people read is JSON where jsonb can hold it, and never an error, also in plans whose parts run at the same time.
+// The view shows a body as JSON if jsonb can hold it. It never fails, not even in parallel plans.
 func TestTheViewOfTheEventsShowsEveryBody(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// BenchmarkForms compares forms in which events can be sent; statements.events is the first.
+// BenchmarkForms compares forms in which events can be sent. The first is statements.events.
 func BenchmarkForms(b *testing.B) {
 	server, err := localpg.Start(b.Context(), localpg.Options{})
 	require.NoError(b, err)

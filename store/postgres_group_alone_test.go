@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What cannot even be sent, for a reason that Postgres never hears of, does not hold up those that are in a group with it.
+// A commit that cannot even be sent does not hold up the others in its group, although Postgres
+// never hears of it.
 func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 	t.Parallel()
 	odd := errors.New("odd")
@@ -49,7 +50,8 @@ func TestWhatCannotBeSentIsFoundOutAlone(t *testing.T) {
 	}
 }
 
-// held is a groups whose transactions tell of how many commits they are, and end when they may.
+// held returns groups whose transactions report on begun how many commits they have, and wait for
+// end.
 func held(limit int, patience time.Duration) (g *groups, begun <-chan int, end chan<- struct{}) {
 	begins, ends := make(chan int, 100), make(chan struct{})
 	return &groups{limit: limit, patience: patience, commit: func(_ context.Context, group []*Commit) (now time.Time, err error) {
@@ -67,7 +69,7 @@ func (g *groups) begin(t *testing.T, rows int) <-chan outcome {
 	return m.outcome
 }
 
-// Transactions go on beside each other only where there is enough for both.
+// Two transactions run at the same time only if enough commits wait for both.
 func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
 	t.Parallel()
 	g, begun, end := held(2, time.Hour)
@@ -88,7 +90,7 @@ func TestAnotherTransactionBeginsWhenEnoughWaits(t *testing.T) {
 	require.Zero(t, g.rows)
 }
 
-// A transaction that stands still is not waited for.
+// A transaction that stands still does not hold up other commits.
 func TestATransactionThatStandsStillHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	g, begun, end := held(1, 10*time.Millisecond)

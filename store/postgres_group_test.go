@@ -14,16 +14,17 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// patience bounds the wait for what happens soon, tick is how often it is looked for.
+// patience bounds the wait for an event that happens soon. tick is how often the test checks for
+// it.
 const patience, tick = 30 * time.Second, time.Millisecond
 
-// crowd is a store that makes one transaction at a time, while somebody else can hold one up.
+// crowd is a store that makes one transaction at a time. The test can hold a transaction up.
 type crowd struct {
 	*testing.T
 	pool    *pgxpool.Pool
 	store   *store.Postgres
 	blocker pgx.Tx
-	// outcomes are those of the commits of partitions 0, 1 ..., of which the first is under way.
+	// outcomes has the results of the commits of partitions 0, 1 ... The first of them is under way.
 	outcomes []chan error
 }
 
@@ -32,14 +33,15 @@ func newCrowd(t *testing.T) *crowd {
 	return &crowd{T: t, pool: pool, store: open(t, pool, store.Options{Partitions: 8}).Patient()}
 }
 
-// in is the first commit of a partition.
+// in returns the first commit of a partition.
 func in(partition int) *store.Commit {
 	c := commitOf()
 	c.Partition = partition
 	return c
 }
 
-// gather begins commits, the first of which cannot end before release, and waits until the others wait for it.
+// gather begins commits and waits until all but the first wait. The first cannot end before
+// release.
 func (c *crowd) gather(ctx context.Context, commits ...*store.Commit) {
 	var err error
 	c.blocker, err = c.pool.Begin(c.Context())
@@ -57,7 +59,7 @@ func (c *crowd) begin(ctx context.Context, commit *store.Commit) {
 	go func() { outcome <- c.store.Commit(ctx, commit) }()
 }
 
-// join begins commits and waits until they wait.
+// join begins commits and waits until they wait for a transaction.
 func (c *crowd) join(ctx context.Context, commits ...*store.Commit) {
 	for _, commit := range commits {
 		before := c.store.Waiting()
@@ -76,7 +78,7 @@ func (c *crowd) awaitBlocked() {
 
 func (c *crowd) release() { require.NoError(c, c.blocker.Rollback(c.Context())) }
 
-// transactions counts those that have written events of the partitions.
+// transactions counts the transactions that have written events of the partitions.
 func (c *crowd) transactions(partitions ...int) (n int) {
 	require.NoError(c, c.pool.QueryRow(c.Context(), `select count(distinct xmin::text) from maestro.log where partition = any ($1)`,
 		partitions).Scan(&n))
@@ -108,7 +110,7 @@ func TestCommitsThatComeTogetherShareATransaction(t *testing.T) {
 	require.Equal(t, []int{6, 6}, []int{receipts, letters})
 }
 
-// Whatever is wrong with a commit is wrong with it alone.
+// An error of one commit does not affect the other commits of its group.
 func TestARefusedCommitLeavesItsCompanyAlone(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -139,7 +141,8 @@ func TestARefusedCommitLeavesItsCompanyAlone(t *testing.T) {
 	require.Equal(t, 3, c.transactions(0, 1, 2, 3, 5, 6))
 }
 
-// Two commits for the same place are in one group: one of them is refused, as if they had come one after the other.
+// Two commits for the same place are in one group. One of them is refused, as if they had come one
+// after the other.
 func TestCommitsForTheSamePlaceInOneGroup(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -175,7 +178,8 @@ func TestACommitIsNotMadeWhoseCallerGaveUpBefore(t *testing.T) {
 	require.Equal(t, 2, c.transactions(0, 3))
 }
 
-// Nobody knows whether a commit under way is made whose caller gives up, but its caller and the others need not wait for that.
+// When a caller gives up, nobody knows whether its commit under way will happen. Neither the
+// caller nor the others need to wait to find out.
 func TestACallerMayGiveUpItsTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -197,7 +201,7 @@ func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {
 	c := newCrowd(t)
 	require.NoError(t, c.store.Commit(t.Context(), in(7)))
 	c.gather(t.Context(), in(0), in(1), in(2))
-	for range 2 { // the session of the first; then that of the two others
+	for range 2 { // first the session of the first commit, then that of the two others
 		var ended int
 		c.awaitBlocked()
 		require.NoError(t, c.blocker.QueryRow(t.Context(), `select count(pg_terminate_backend(pid, 60000)) from pg_locks
@@ -211,7 +215,7 @@ func TestAGroupWhoseConnectionIsLostLeavesNothing(t *testing.T) {
 	require.Equal(t, 0, c.transactions(0, 1, 2))
 }
 
-// Many writers on all partitions of one store, each of which commits one event after the other.
+// Many writers on all partitions of one store each commit one event after the other.
 func TestGroupsUnderLoad(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -241,7 +245,7 @@ func TestGroupsUnderLoad(t *testing.T) {
 	require.Less(t, c.transactions(0, 1, 2, 3, 4, 5, 6, 7), 8*each)
 }
 
-// A commit that has to wait for somebody holds up its own partition, and no other.
+// A commit that has to wait for a lock holds up its own partition only.
 func TestACommitThatHasToWaitHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 4 }) // one transaction at a time

@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A projection that does something to its transaction is refused with nothing kept, also if it says
-// that all is well.
+// A commit whose projection tampers with its transaction is refused and leaves nothing, even if
+// the projection returns no error.
 func TestATransactionInHandIsTheOneThatIsCommitted(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -65,7 +65,7 @@ func TestATransactionInHandIsTheOneThatIsCommitted(t *testing.T) {
 	require.Equal(t, []int{1}, totals(t, pool))
 }
 
-// The methods of the transaction do not end it, and a savepoint may be begun and ended at will.
+// The methods of the transaction do not end it. A projection may begin and end savepoints at will.
 func TestAProjectionMayUseSavepoints(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -73,7 +73,7 @@ func TestAProjectionMayUseSavepoints(t *testing.T) {
 	newTotals(t, s, pool)
 	c := commitOf()
 	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
-		defer func() { require.Error(t, tx.Rollback(ctx)) }() // as one does with a transaction of one's own
+		defer func() { require.Error(t, tx.Rollback(ctx)) }() // usual for a transaction of one's own
 		for _, n := range []int{1, -2, 3} {
 			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
 				_, err := tx.Exec(ctx, insertTotal, n)
@@ -94,7 +94,7 @@ func TestRowsLeftOpenAreTheProjectionsFault(t *testing.T) {
 	s := open(t, pool, store.Options{})
 	c := commitOf()
 	c.Handlers = handling(func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Query(ctx, `select generate_series(1, 100000)`) //nolint:sqlclosecheck // what is tried
+		_, err := tx.Query(ctx, `select generate_series(1, 100000)`) //nolint:sqlclosecheck // that is the mistake
 		return err
 	})
 	err := s.Commit(t.Context(), c)
@@ -104,7 +104,8 @@ func TestRowsLeftOpenAreTheProjectionsFault(t *testing.T) {
 	require.NoError(t, s.Commit(t.Context(), c))
 }
 
-// What SQL of a projection leaves in a session is gone before anybody else uses it.
+// Everything that a projection's SQL leaves in a session is gone before anybody else uses the
+// session.
 func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
 	t.Parallel()
 	hooked := 0
@@ -150,8 +151,8 @@ func TestASessionThatAProjectionHadIsAsAFreshOne(t *testing.T) {
 	require.Positive(t, hooked)
 }
 
-// So is what queued SQL leaves there. It goes along with commits of others only where it leaves
-// nothing.
+// Queued SQL leaves nothing in a session either. It shares a transaction with others only if it
+// leaves nothing.
 func TestQueuedSQLLeavesNothingInTheSession(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
@@ -177,7 +178,7 @@ func TestQueuedSQLLeavesNothingInTheSession(t *testing.T) {
 	}
 }
 
-// moved is the commit of one event at a position, and nothing else.
+// moved returns a commit with only one event at a position.
 func moved(position int) *store.Commit {
 	c := commitOf()
 	c.Position, c.Receipts, c.DeadLetters = int64(position), nil, nil
@@ -189,7 +190,7 @@ func moved(position int) *store.Commit {
 	return c
 }
 
-// levels are how durable commits were, in their order.
+// levels returns how durable the commits were, in their order.
 func levels(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `select level from public.durability order by n`)
@@ -199,7 +200,7 @@ func levels(t *testing.T, pool *pgxpool.Pool) []string {
 	return all
 }
 
-// noteLevels writes down how durable commits are, at their end.
+// noteLevels records at the end of each commit how durable it is.
 func noteLevels(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `create table public.durability (n serial, level text);
@@ -209,8 +210,8 @@ func noteLevels(t *testing.T, pool *pgxpool.Pool) {
 	require.NoError(t, err)
 }
 
-// A function that a queued statement calls may change the session, which nobody sees from here.
-// Neither that commit nor those that come after it in the session are less durable.
+// A queued statement may call a function that changes the session, which the store cannot see.
+// Neither that commit nor later commits in the session are less durable.
 func TestAFunctionCannotMakeCommitsLessDurable(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) {
@@ -234,7 +235,7 @@ func TestAFunctionCannotMakeCommitsLessDurable(t *testing.T) {
 	require.Equal(t, []string{"local", "local", "local"}, levels(t, pool))
 }
 
-// Who makes the database more durable need not restart its workers.
+// A person who makes the database more durable need not restart the workers.
 func TestDurabilityIsThatOfAFreshSessionOfNow(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -252,8 +253,7 @@ func TestDurabilityIsThatOfAFreshSessionOfNow(t *testing.T) {
 	}, 10*time.Second, 50*time.Millisecond)
 }
 
-// A commit is flushed as a fresh session flushes, whatever a projection has set for its
-// transaction.
+// A commit is as durable as in a fresh session, whatever a projection has set for its transaction.
 func TestAProjectionCannotMakeACommitLessDurable(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "on" })

@@ -76,7 +76,7 @@ func TestThePrintedSQLIsTheMigration(t *testing.T) {
 		want := open(t, byOpen, o).Partitions()
 		require.Equal(t, describe(t, byOpen), describe(t, byHand))
 
-		// Opening it changes nothing and needs no right to create anything.
+		// Opening the namespace changes nothing and needs no privilege to create anything.
 		_, err = byHand.Exec(t.Context(), `set default_transaction_read_only = on`)
 		require.NoError(t, err)
 		require.Equal(t, want, open(t, byHand, o).Partitions())
@@ -85,7 +85,7 @@ func TestThePrintedSQLIsTheMigration(t *testing.T) {
 	require.Error(t, err)
 }
 
-// describe lists the columns and constraints of the schemas that are not Postgres's own.
+// describe lists the columns and constraints of all schemas except those of Postgres.
 func describe(t *testing.T, pool *pgxpool.Pool) (lines []string) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(t.Context(), `select array_agg(line order by line) from (

@@ -15,13 +15,14 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// scriptedPooler passes everything on between clients and a server, until it is told to say something else.
+// scriptedPooler passes all messages on between clients and a server, until the test tells it to
+// answer something else.
 type scriptedPooler struct {
 	listener net.Listener
 	server   string
 
 	mu     sync.Mutex
-	answer []pgproto3.BackendMessage // in place of what comes next
+	answer []pgproto3.BackendMessage // replaces the next answer
 }
 
 func newScriptedPooler(t *testing.T, server string) *scriptedPooler {
@@ -44,7 +45,8 @@ func newScriptedPooler(t *testing.T, server string) *scriptedPooler {
 	return p
 }
 
-// say has the next exchange answered so. An answer that does not end with ReadyForQuery is the connection's last.
+// say sets the answer to the next exchange. If the answer does not end with ReadyForQuery, the
+// connection ends after it.
 func (p *scriptedPooler) say(answer ...pgproto3.BackendMessage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +80,7 @@ func (p *scriptedPooler) pass(client net.Conn) {
 	back.Wait()
 }
 
-// copy passes on what a client sends, or tells it what there is to say instead.
+// copy passes on the client's messages, or sends the answer that is set.
 func (p *scriptedPooler) copy(server io.Writer, client net.Conn) {
 	buffer := make([]byte, 1<<20)
 	for {
@@ -104,7 +106,8 @@ func said(severity, state, text string) *pgproto3.ErrorResponse {
 	return &pgproto3.ErrorResponse{Severity: severity, SeverityUnlocalized: severity, Code: state, Message: text}
 }
 
-// What a pooler says, and a server that ends a session, is a fault of the moment: nobody's data is bad.
+// Errors of a pooler, or of a server that ends a session, are faults of the moment. They do not
+// mean that somebody's data is bad.
 func TestWhatAPoolerSaysPasses(t *testing.T) {
 	t.Parallel()
 	direct := localpg.Database(t)
@@ -126,7 +129,7 @@ func TestWhatAPoolerSaysPasses(t *testing.T) {
 		"the database is dropped": {said("FATAL", "57P04", "the database was dropped")},
 		"a warning, then nothing": {&pgproto3.NoticeResponse{Severity: "WARNING", Message: "going"}},
 	} {
-		require.NoError(t, s.Commit(t.Context(), &store.Commit{}), "a connection that is made") // moves nothing
+		require.NoError(t, s.Commit(t.Context(), &store.Commit{}), "a connection that is made") // it moves nothing
 		p.say(answer...)
 		err := s.Commit(t.Context(), commitOf())
 		require.Error(t, err, name)
@@ -136,7 +139,8 @@ func TestWhatAPoolerSaysPasses(t *testing.T) {
 	}
 }
 
-// A connection that takes no writes, or that has forgotten its prepared statements, is closed, and the next try has another.
+// A connection that takes no writes, or that has forgotten its prepared statements, is closed. The
+// next try uses another one.
 func TestAConnectionWithSomethingWrongIsClosed(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })

@@ -13,7 +13,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// handling are the handlers of the read model numbers.
+// handling returns handlers of the read model numbers.
 func handling(run func(context.Context, pgx.Tx) error) []store.Handler {
 	return []store.Handler{{Model: numbers, Run: run}}
 }

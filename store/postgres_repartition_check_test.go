@@ -44,7 +44,7 @@ func (r *repartitioned) length(key store.Key) int64 {
 	return list[int64](r, `select count(*) from maestro.events where aggregate_type = $1 and aggregate_id = $2`, key.Type, key.ID)[0]
 }
 
-// contents are all rows of all tables of data without their place, in an order of their own.
+// contents returns all rows of all data tables without partition and position, in a fixed order.
 func (r *repartitioned) contents() []string {
 	r.Helper()
 	var tables []string
@@ -63,7 +63,7 @@ type placed struct {
 	Position  int64
 }
 
-// order is the log, partition by partition.
+// order returns the log, partition by partition.
 func (r *repartitioned) order(partitions int) (log [][]placed) {
 	r.Helper()
 	rows, err := r.pool.Query(r.Context(), strings.ReplaceAll(`select aggregate_type, aggregate_id, sequence, recorded_at, partition, position
@@ -79,7 +79,7 @@ func (r *repartitioned) order(partitions int) (log [][]placed) {
 	return log
 }
 
-// sorted is where the events of a log are to be among n partitions.
+// sorted returns the expected places of a log's events among n partitions.
 func (r *repartitioned) sorted(from [][]placed, n int) (log [][]placed) {
 	all := slices.Concat(from...)
 	slices.SortFunc(all, func(a, b placed) int {
@@ -94,7 +94,8 @@ func (r *repartitioned) sorted(from [][]placed, n int) (log [][]placed) {
 	return log
 }
 
-// checkPositions: events are in the partition of their aggregate, without a gap, and sequences rise.
+// checkPositions checks that events are in the partition of their aggregate, that positions have
+// no gap, and that sequences rise.
 func (r *repartitioned) checkPositions(n int) {
 	r.Helper()
 	sequences := map[store.Key]int64{}
@@ -110,7 +111,7 @@ func (r *repartitioned) checkPositions(n int) {
 	require.NotEmpty(r, sequences)
 }
 
-// checkPlaces holds the rows of all tables to what n partitions ask for.
+// checkPlaces checks that the rows of all tables are where n partitions require them to be.
 func (r *repartitioned) checkPlaces(n int) {
 	r.Helper()
 	r.checkPositions(n)
@@ -148,7 +149,7 @@ func (r *repartitioned) checkPlaces(n int) {
 	}
 }
 
-// killer cancels a context when a certain number of statements has begun, or a moment later.
+// killer cancels a context when a given number of statements has begun, or a moment later.
 type killer struct {
 	delay  time.Duration
 	mu     sync.Mutex
@@ -162,7 +163,7 @@ func (k *killer) arm(statements int, cancel context.CancelFunc) {
 	k.left, k.cancel = statements, cancel
 }
 
-// disarm tells whether it has come to it.
+// disarm tells whether the killer has cancelled the context.
 func (k *killer) disarm() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -76,7 +76,7 @@ func TestWorkGoesOnAfterRepartition(t *testing.T) {
 		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: at.Epoch, Position: at.Position, Time: at.Time, Events: []store.Event{last}}))
 	}
 
-	// Whoever had opened the namespace before it was changed does no harm.
+	// A process that opened the namespace before the change does no harm.
 	var mismatch *store.PartitionsError
 	require.ErrorIs(t, former.Commit(t.Context(), &store.Commit{Epoch: first.Epoch, Position: first.Position, Time: first.Time}), store.ErrFenced)
 	_, err = former.Partition(t.Context(), 0)
@@ -88,8 +88,8 @@ func TestWorkGoesOnAfterRepartition(t *testing.T) {
 	require.ErrorContains(t, err, `namespace "maestro" has 2 partitions, not 4`)
 }
 
-// Each call is ended one statement later than the one before it, in front of the statement or in
-// the middle of it.
+// Each call is killed one statement later than the call before it, in front of the statement or in
+// its middle.
 func TestRepartitionMayBeKilledAtEveryStatement(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{0, time.Millisecond} {
@@ -251,7 +251,7 @@ func TestAFrozenOwnerDoesNotHoldRepartitionUp(t *testing.T) {
 	require.Equal(t, nothing, rowCounts(t, r.pool))
 }
 
-// More than go through the program at a time.
+// There are more aggregates than the program handles at a time.
 func TestRepartitionOfManyAggregates(t *testing.T) {
 	t.Parallel()
 	r := newRepartitioned(t, newPool(t), store.Options{})
@@ -263,7 +263,7 @@ func TestRepartitionOfManyAggregates(t *testing.T) {
 	require.Len(t, slices.Concat(r.order(7)...), many)
 }
 
-// Times that go back, as no worker writes them, must not turn an aggregate's events round.
+// Times that go back, which no worker writes, must not change the order of an aggregate's events.
 func TestRepartitionKeepsTheOrderOfAnOddHistory(t *testing.T) {
 	t.Parallel()
 	r := newRepartitioned(t, newPool(t), store.Options{})
@@ -279,8 +279,9 @@ func TestRepartitionKeepsTheOrderOfAnOddHistory(t *testing.T) {
 	r.checkPositions(3)
 }
 
-// A time from the future is none: what comes after it in its old partition is not put behind
-// everything that the others will ever have, and the new partition does not go on from there.
+// A time from the future does not count. The events after it in its old partition are not put
+// behind all later events of the other partitions, and the new partition does not continue from
+// that time.
 func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
 	t.Parallel()
 	r := newRepartitioned(t, newPool(t), store.Options{})
@@ -299,7 +300,7 @@ func TestRepartitionLeavesTheFutureBehind(t *testing.T) {
 		require.NoError(t, s.Commit(t.Context(), &store.Commit{Partition: p, Epoch: row.Epoch, Position: row.Position, Time: row.Time,
 			Events: []store.Event{{Position: row.Position + 1, Aggregate: key, RecordedAt: at, Metadata: store.Metadata{CommandID: command},
 				Recorded: aggregate.Recorded{Sequence: i/10 + 1, Type: "incremented", Version: 1, Body: []byte(`{}`)}}},
-			Receipts: []store.Receipt{ // whose time is of another clock
+			Receipts: []store.Receipt{ // its time is from another clock
 				{Aggregate: key, CommandID: command, Status: store.Committed, Sequence: i/10 + 1, Position: row.Position + 1, Events: 1,
 					At: at.Add(time.Duration(i-20) * 24 * time.Hour)},
 				{Aggregate: key, CommandID: "none-" + command, Status: store.Rejected, Sequence: i/10 + 1, Position: row.Position + 1,
@@ -352,9 +353,9 @@ func (r *repartitioned) exec(sql string, args ...any) {
 
 var someTime = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// fill commits what can happen to 60 aggregates: commands with several events, with none, rejected
-// ones, snapshots and dead letters. In each round all aggregates have the same times, whatever
-// their partition.
+// fill commits every kind of outcome for 60 aggregates: commands with several events, with none,
+// rejected ones, snapshots and dead letters. In each round all aggregates have the same times,
+// whatever their partition.
 func (r *repartitioned) fill(s *store.Postgres) {
 	r.Helper()
 	for round := range int64(4) {

@@ -19,8 +19,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// expand is a migration as a later release would have it: what the older program uses stays, the
-// newer one's stands beside it.
+// expand is a migration of a later release. It keeps everything that the older program uses, and
+// adds what the newer one needs.
 const expand = `-- least program: 1
 alter table {{.schema}}.partitions add column moved_by text not null default 'advance';
 create function {{.schema}}.advance_2(
@@ -42,7 +42,7 @@ begin
 end $$;
 `
 
-// contract is the migration of the release after that: it removes what only the older program used.
+// contract is a migration of the release after that. It removes what only the older program used.
 const contract = `-- least program: 2
 drop function {{.schema}}.advance;
 `
@@ -55,13 +55,13 @@ func knowing(steps ...string) store.Options {
 	return store.Options{Partitions: 2}.Knowing(files)
 }
 
-// program is a worker's store, as far as a rollout concerns it.
+// program is the part of a worker that matters in a rollout: its store.
 type program struct {
 	*store.Postgres
 	t *testing.T
 }
 
-// take has the program acquire a partition and commit an event there.
+// take makes the program acquire a partition and commit an event there.
 func (p program) take(partition int) {
 	p.t.Helper()
 	_, err := p.Acquire(p.t.Context(), partition, "test")
@@ -116,7 +116,7 @@ func TestAnOldProgramRestartsAndCommitsInTheMiddleOfARollout(t *testing.T) {
 	require.ErrorAs(t, store.Migrate(t.Context(), pool, store.Options{}), &schema)
 }
 
-// A commit that waits behind a migration's lock would wait for as long as the migration does.
+// A commit behind a migration's lock would wait as long as the migration waits for its own lock.
 func TestAMigrationGivesWayToCommits(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -163,8 +163,8 @@ func TestAMigrationEndsWithItsContext(t *testing.T) {
 	require.NoError(t, reader.Rollback(t.Context()))
 }
 
-// A pooler in transaction mode gives each transaction the session that is free: a lock of the
-// session stays behind in it.
+// A pooler in transaction mode runs each transaction in any free session. A lock of the session
+// would stay behind there.
 func TestManyOpenAnEmptyDatabaseAtOnceBehindAPooler(t *testing.T) {
 	t.Parallel()
 	direct, err := url.Parse(localpg.Database(t))

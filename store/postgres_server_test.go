@@ -16,7 +16,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// failover is a primary with a standby, and a store that reaches them by a service.
+// failover is a primary with a standby, and a store that reaches them by the name of a service.
 type failover struct {
 	*testing.T
 	primary, standby *localpg.Server
@@ -44,7 +44,7 @@ func newFailover(t *testing.T) *failover {
 	return p
 }
 
-// commit adds an event.
+// commit commits an event.
 func (p *failover) commit(ctx context.Context) error {
 	c := batchOf(p.position, 1, func(i int64) string { return fmt.Sprint(i) })
 	c.Epoch = p.epoch
@@ -55,7 +55,7 @@ func (p *failover) commit(ctx context.Context) error {
 	return err
 }
 
-// commits goes on when commits do. No error on the way may be for good.
+// commits waits until commits work. No error on the way may be permanent.
 func (p *failover) commits() {
 	p.Helper()
 	start := time.Now()
@@ -79,7 +79,7 @@ func (p *failover) caughtUp() {
 	require.Eventually(p, func() bool {
 		var position int64
 		err := conn.QueryRow(p.Context(), `select position from maestro.partitions`).Scan(&position)
-		return err == nil && position == p.position // the table itself may be on its way
+		return err == nil && position == p.position // the table itself may still be on its way
 	}, patience, time.Millisecond)
 }
 
@@ -126,7 +126,7 @@ func TestAServiceThatPointsToTheDemotedPrimary(t *testing.T) {
 	}
 }
 
-// The former primary takes commits, which are lost, as long as somebody is connected to it.
+// As long as somebody is connected to the former primary, it takes commits, and these are lost.
 func TestAPrimaryThatDoesNotKnowThatItWasReplaced(t *testing.T) {
 	p := newFailover(t)
 	p.caughtUp()
@@ -140,7 +140,7 @@ func TestAPrimaryThatDoesNotKnowThatItWasReplaced(t *testing.T) {
 	before := written()
 	require.Eventually(t, func() bool {
 		err := p.commit(t.Context())
-		if errors.Is(err, store.ErrConflict) { // the log is where the standby left it
+		if errors.Is(err, store.ErrConflict) { // the log is where the standby has left it
 			p.position = written()
 		}
 		return written() > before

@@ -17,12 +17,12 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// model is a read model of version 1.
+// model returns a read model of version 1.
 func model(name, setup string) *store.ReadModel {
 	return &store.ReadModel{Name: name, Version: 1, Setup: setup}
 }
 
-// names are those that a query lists.
+// names returns the names that a query lists.
 func names(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), sql, args...)
@@ -57,7 +57,7 @@ func TestSetupMakesTablesInASchemaOfTheirOwn(t *testing.T) {
 		names(t, pool, `select obj_description(oid, 'pg_namespace') from pg_namespace where starts_with(nspname, 'maestro_') order by nspname desc`))
 }
 
-// Without Using, the search path is the model's own schema, and Postgres's.
+// Without Using, the search path is the model's own schema and that of Postgres.
 func TestAReadModelFindsItsOwnTablesOnly(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -74,7 +74,7 @@ func TestAReadModelFindsItsOwnTablesOnly(t *testing.T) {
 	require.ErrorContains(t, s.Setup(t.Context(), own), `projections.Using("maestro"): that is the schema of the log`)
 }
 
-// A table of a read model may be called like one of the log, which it cannot touch.
+// A table of a read model may have the name of a table of the log. It does not touch the log.
 func TestAReadModelCalledEventsLeavesTheLogAlone(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeSimpleProtocol} {
@@ -99,7 +99,7 @@ func TestAReadModelCalledEventsLeavesTheLogAlone(t *testing.T) {
 	}
 }
 
-// What is not ours is neither adopted nor dropped.
+// A schema that is not ours is neither adopted nor dropped.
 func TestASchemaThatIsNotTheReadModelsOwnIsRefused(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -135,7 +135,7 @@ func TestTwoReadModelsMayNotHaveTablesOfOneName(t *testing.T) {
 	require.ErrorContains(t, s.Setup(t.Context(), model("b", `create table t (n int)`)), `view "maestro_read.t" shows a table of schema "maestro_a_1"`)
 }
 
-// The view and what was granted on it stay; it shows the tables of the version that was set up
+// The view and the grants on it stay. The view shows the tables of the version that was set up
 // last.
 func TestReadersKeepTheirViewOverVersions(t *testing.T) {
 	t.Parallel()
@@ -171,7 +171,7 @@ func TestAViewThatIsRightIsNotMadeAgain(t *testing.T) {
 	require.NoError(t, reader.Rollback(t.Context()))
 }
 
-// The error says what somebody has to do, and that is enough.
+// The error says what somebody has to do. Doing exactly that is enough.
 func TestARoleThatMayNotCreateSchemasSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	database := localpg.Database(t)
@@ -196,8 +196,8 @@ func TestARoleThatMayNotCreateSchemasSaysWhatToDo(t *testing.T) {
 	require.NoError(t, s.Setup(t.Context(), m))
 }
 
-// "create table if not exists" fails when two do it at the same moment; workers start at the same
-// moment.
+// "create table if not exists" fails when two sessions run it at the same moment, and workers may
+// start at the same moment.
 func TestManySetUpAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 16 })
@@ -226,7 +226,7 @@ func TestASetupThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	require.Empty(t, names(t, pool, relations, "maestro"))
 }
 
-// A session that is not in the middle of a commit is not ours to end.
+// Setup must not end a session that is not in the middle of a commit.
 func TestASetupThatIsInTheWayOfSomebodySaysSo(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -241,7 +241,7 @@ func TestASetupThatIsInTheWayOfSomebodySaysSo(t *testing.T) {
 	tries := map[time.Time]bool{}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for len(tries) < 2 { // those in the middle of a commit are ended between the first and the second
+	for len(tries) < 2 { // sessions in a commit are ended between the two tries
 		rows, err := pool.Query(ctx, `select xact_start from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and xact_start is not null`)
 		require.NoError(t, err)
 		waiting, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])

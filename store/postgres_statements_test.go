@@ -18,7 +18,7 @@ const insertTotal = `insert into totals values ($1)`
 // numbers is the read model with the table totals.
 var numbers = &store.ReadModel{Name: "numbers", Version: 1, Setup: `create table if not exists totals (n int check (n > 0))`}
 
-// of are statements of a read model.
+// of returns statements of a read model.
 func of(m *store.ReadModel, queries ...*pgx.QueuedQuery) (all []store.Statement) {
 	for _, q := range queries {
 		all = append(all, store.Statement{Model: m, Query: q})
@@ -26,7 +26,7 @@ func of(m *store.ReadModel, queries ...*pgx.QueuedQuery) (all []store.Statement)
 	return all
 }
 
-// stating is a commit with statements that put numbers into the table totals.
+// stating adds to a commit statements that insert numbers into the table totals.
 func stating(c *store.Commit, values ...int) *store.Commit {
 	for _, n := range values {
 		c.Statements = append(c.Statements, of(numbers, &pgx.QueuedQuery{SQL: insertTotal, Arguments: []any{n}})...)
@@ -34,7 +34,8 @@ func stating(c *store.Commit, values ...int) *store.Commit {
 	return c
 }
 
-// newTotals makes the table, and one of the same name where the session would look for it.
+// newTotals creates the table, and one of the same name where the session itself would look for
+// it.
 func newTotals(t *testing.T, s *store.Postgres, pool *pgxpool.Pool) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `create table public.totals (n int); create table maestro.totals (n int)`)
@@ -42,7 +43,7 @@ func newTotals(t *testing.T, s *store.Postgres, pool *pgxpool.Pool) {
 	require.NoError(t, s.Setup(t.Context(), numbers))
 }
 
-// totals are the numbers in the table, in their order.
+// totals returns the numbers in the table, in their order.
 func totals(t *testing.T, pool *pgxpool.Pool) []int {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `select n from maestro_read.totals order by n`)
@@ -95,14 +96,14 @@ func TestAStatementThatFailsIsFoundOut(t *testing.T) {
 	}
 }
 
-// rewriting is SQL that comes when a statement is sent.
+// rewriting is SQL that becomes known only when the statement is sent.
 type rewriting string
 
 func (r rewriting) RewriteQuery(context.Context, *pgx.Conn, string, []any) (sql string, arguments []any, err error) {
 	return string(r), nil, nil
 }
 
-// The transaction is not a statement's to end: others share it.
+// A statement must not end the transaction, because others share it.
 func TestAStatementCannotEndTheTransaction(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{"", `commit`, ` -- one
@@ -137,7 +138,8 @@ func TestAStatementCannotEndTheTransaction(t *testing.T) {
 	}
 }
 
-// What goes along leaves nothing in the session, and is what read models mostly are made of.
+// Statements that share a transaction leave nothing in the session. Read models consist mostly of
+// such statements.
 func TestWhatGoesAlongWithCommitsOfOthers(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{insertTotal, `INSERT into a (b) values ($1) on conflict (b) do update set n = a.n + 1`, `update a set b = $1`,
@@ -155,7 +157,7 @@ func TestWhatGoesAlongWithCommitsOfOthers(t *testing.T) {
 	}
 }
 
-// A lock that somebody holds on a read model is waited for by those alone that write to it.
+// Only commits that write to a locked read model wait for the lock.
 func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -175,7 +177,7 @@ func TestALockOnAReadModelHoldsUpNobodyElse(t *testing.T) {
 	require.Equal(t, []int{1}, totals(t, c.pool))
 }
 
-// A violation in a statement is not taken for one of ours, and a refused commit says why although
+// A violation in a statement is not mistaken for one of ours. A refused commit says why, even if
 // it has statements.
 func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	t.Parallel()
@@ -195,8 +197,8 @@ func TestWhatIsNotTheStatementsIsNotPutOnThem(t *testing.T) {
 	require.Equal(t, nothing, rowCounts(t, pool))
 }
 
-// Whatever the pool does with statements, they find the read model's tables, and the session's
-// search path stays as it was.
+// However the pool runs statements, they find the read model's tables, and the session's search
+// path does not change.
 func TestStatementsFindTheirReadModel(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
@@ -229,7 +231,8 @@ func TestStatementsFindTheirReadModel(t *testing.T) {
 	}
 }
 
-// Each finds its own tables, whichever was prepared first and in whatever order they come.
+// Each statement finds the tables of its own read model, whichever was prepared first and in
+// whatever order they come.
 func TestOneTextOfTwoReadModelsIsTwoStatements(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {
@@ -257,7 +260,7 @@ func TestOneTextOfTwoReadModelsIsTwoStatements(t *testing.T) {
 	}
 }
 
-// A projection that puts values into its SQL is slow, and not more than that.
+// A projection that puts values into its SQL is slow, but has no other effect.
 func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
@@ -273,7 +276,7 @@ func TestAConnectionKeepsOnlySoManyStatements(t *testing.T) {
 		require.NoError(t, s.Commit(t.Context(), c))
 	}
 	require.Equal(t, want, totals(t, pool))
-	var kept int // by us; pgx's own cache gives other names
+	var kept int // only those of the store, because pgx's own cache uses other names
 	require.NoError(t, s.Work().QueryRow(t.Context(), `select count(*) from pg_prepared_statements where name like 'maestro\_%'`).Scan(&kept))
 	require.Equal(t, 256, kept)
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// strangers are functions of another user that fit calls of Postgres's own better than Postgres's
-// own do, because those take any type, have defaults, or take a type that a literal is not
-// preferred for. Each leaves a trace that outlives its transaction, and fails.
+// strangers are functions of another user that fit calls of Postgres's functions better than
+// Postgres's own do, because Postgres's own take any type, have defaults, or take a type that a
+// literal is not preferred for. Each stranger leaves a trace that outlives its transaction, and
+// fails.
 var strangers = map[string]string{
 	"unnest(smallint[])":          "setof smallint",
 	"unnest(integer[])":           "setof integer",
@@ -35,7 +36,8 @@ var strangers = map[string]string{
 	"array_agg(text)":             "text[]",
 }
 
-// invite creates strangers in a database, as a role that may create things in its schema public.
+// invite creates the strangers in a database, as a role that may create objects in its schema
+// public.
 func invite(t *testing.T, pool *pgxpool.Pool) (ran func() bool) {
 	t.Helper()
 	exec := func(sql string) {
@@ -57,7 +59,8 @@ func invite(t *testing.T, pool *pgxpool.Pool) (ran func() bool) {
 	}
 }
 
-// Until version 15 of Postgres everybody may create functions in schema public of a new database.
+// Before version 15 of Postgres, everybody may create functions in schema public of a new
+// database.
 func TestFunctionsOfStrangersDoNotRun(t *testing.T) {
 	t.Parallel()
 	pool := localpg.Pool(t, localpg.Database(t))
@@ -100,7 +103,7 @@ func TestFunctionsOfStrangersDoNotRun(t *testing.T) {
 	require.False(t, ran())
 }
 
-// evictedBySuccessor has a partition taken over while a session stands still in the middle of a
+// evictedBySuccessor takes over a partition while a session stands still in the middle of a
 // commit.
 func evictedBySuccessor(t *testing.T, s *store.Postgres, pool *pgxpool.Pool) {
 	t.Helper()

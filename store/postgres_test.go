@@ -18,7 +18,7 @@ import (
 	"github.com/maestro-es/maestro/store/storetest"
 )
 
-// newPool is a pool on a database of the test's own.
+// newPool returns a pool on a database of the test's own.
 func newPool(t testing.TB, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	return localpg.Pool(t, localpg.Database(t), change...)
@@ -50,7 +50,8 @@ func TestPostgresWithEventPartitionsConforms(t *testing.T) {
 	conform(t, store.Options{Namespace: "ns_", EventPartitions: 3})
 }
 
-// A pooler such as PgBouncer in transaction mode may not know named prepared statements. These modes have none.
+// A pooler in transaction mode, such as PgBouncer, may not know named prepared statements. These
+// modes use none.
 func TestPostgresConformsWithoutPreparedStatements(t *testing.T) {
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec,
 		pgx.QueryExecModeCacheDescribe} {
@@ -71,7 +72,7 @@ var key = store.Key{Type: "counter", ID: "1"}
 // committedAt is the time of every event of commitOf.
 var committedAt = time.Now().UTC().Truncate(time.Microsecond)
 
-// commitOf is a commit of one event with a receipt and a dead letter at the first position.
+// commitOf returns a commit of one event with a receipt and a dead letter at the first position.
 func commitOf() *store.Commit {
 	body := json.RawMessage(`{"by": 1}`)
 	return &store.Commit{
@@ -84,7 +85,7 @@ func commitOf() *store.Commit {
 	}
 }
 
-// rowCounts tells how many rows of a commit are in the tables.
+// rowCounts returns how many rows of a commit are in the tables.
 func rowCounts(t *testing.T, pool *pgxpool.Pool) string {
 	t.Helper()
 	var counts string
@@ -117,7 +118,8 @@ func TestDeadLettersAreKept(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// Whoever changes which projections are in a partition's commits raises its layout: commits that assume the former one are refused.
+// A change of the projections that are kept in a partition's commits raises its layout. Commits
+// that assume the former layout are refused.
 func TestALayoutThatWasRaisedRefusesTheFormer(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
@@ -134,7 +136,8 @@ func TestALayoutThatWasRaisedRefusesTheFormer(t *testing.T) {
 	require.Equal(t, everything, rowCounts(t, pool))
 }
 
-// A worker's clock may be wrong. Postgres's is what its commits tell, alone, in a group and step by step.
+// A worker's clock may be wrong. A commit returns Postgres's clock: alone, in a group and step by
+// step.
 func TestACommitTellsPostgressClock(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)

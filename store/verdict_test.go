@@ -7,8 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// classes are all classes of SQLSTATE that Postgres knows (its documentation, appendix A), and
-// ours.
+// classes are all classes of SQLSTATE in Postgres's documentation, appendix A, and our own class.
 const classes = "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX ME"
 
 func TestEveryClassOfSQLSTATEHasAVerdict(t *testing.T) {

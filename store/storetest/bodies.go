@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// oddBodies are texts that jsonb would change or refuse, and some that are no JSON.
+// oddBodies are texts that jsonb would change or refuse, and texts that are no JSON.
 var oddBodies = []string{
 	`{}`, `[]`, `null`, `true`, `0`, `""`, ` { "b" : [1, 2.50, -3e10, 123456789012345678901234567890] , "a" : { } } `,
 	`"quotes \" \\ and \n controls, ü 😀 \ud83d\ude00 \u0001"`, `{"text": "{\"a\",NULL}"}`, `{"unlike a NUL": "\\u0000"}`,
@@ -22,7 +22,7 @@ var oddBodies = []string{
 	`{`, ``, "\x00\xff", "\"\xff\"", `\xdeadbeef`, "<&>\u2028", strings.Repeat("<", 180_000),
 }
 
-// bodies are stored, and come back, byte for byte.
+// bodies checks that bodies come back byte for byte as they were stored.
 func bodies(s *suite) {
 	key := counter("1")
 	for i, body := range oddBodies {

@@ -77,7 +77,7 @@ func commitReadsBack(s *suite) {
 		Events: []store.Event{event(first, 1, 1), event(second, 1, 2), event(first, 2, 3)},
 	}
 	c.Events[1].Metadata, c.Events[1].Version, c.Events[1].Type = metadata, 7, "opened"
-	// Any time zone goes in, UTC comes out.
+	// A time may have any time zone when it is written. It is read in UTC.
 	c.Events[2].RecordedAt = c.Events[2].RecordedAt.In(time.FixedZone("east", 3600))
 	s.commit(c)
 
@@ -117,8 +117,8 @@ func clock(s *suite) {
 	require.Zero(s, c.Clock)
 }
 
-// The next owner goes on from the time in the row, so a time from the future would last until it
-// has come.
+// future checks that a time from the future does not stay in the row. The next owner would go on
+// from that time until the clock reaches it.
 func future(s *suite) {
 	c := s.next(counter("1"))
 	c.Events[0].RecordedAt = epochTime.AddDate(64, 0, 0)
@@ -139,8 +139,8 @@ func future(s *suite) {
 	require.Equal(s, c.Events[0].RecordedAt, p.Time)
 }
 
-// After commits were lost, others may have come to the same position: their last event has another
-// time.
+// anotherHistory checks that a commit is refused if others have reached the same position after
+// commits were lost. Their last event has another time.
 func anotherHistory(s *suite) {
 	s.commit(s.next(counter("1")))
 	for _, at := range []time.Time{{}, epochTime, s.at(partition).Time.Add(time.Microsecond)} {
@@ -153,7 +153,7 @@ func anotherHistory(s *suite) {
 	s.refused(c, store.ErrConflict)
 }
 
-// A history has no gap, and does not begin in its middle.
+// whole checks that a history cannot have a gap or begin in its middle.
 func whole(s *suite) {
 	s.commit(s.next(counter("1"), counter("1")))
 	for _, e := range []store.Event{event(counter("1"), 4, 3), event(counter("2"), 2, 3), event(counter("2"), 5, 3)} {

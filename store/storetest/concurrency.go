@@ -11,8 +11,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// write commits n events, each alone, beside others who do the same, and returns the positions that it won. It ends when
-// it is fenced.
+// write commits n events, each alone, while others do the same. It returns the positions at which
+// its commits succeeded. It ends when it is fenced.
 func (s *suite) write(writer string, epoch int64, n int) (won map[int64]string, err error) {
 	won = map[int64]string{}
 	for len(won) < n {
@@ -34,7 +34,7 @@ func (s *suite) write(writer string, epoch int64, n int) (won map[int64]string, 
 	return won, nil
 }
 
-// agrees tells that the log has no gap and is made of what the writers won.
+// agrees checks that the log has no gap and consists of the events that the writers committed.
 func (s *suite) agrees(won map[int64]string) {
 	s.Helper()
 	log := s.log()

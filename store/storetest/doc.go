@@ -1,2 +1,3 @@
-// Package storetest is the conformance suite of event logs: what every store.Store must do.
+// Package storetest is the conformance suite of event logs. It tests what every store.Store must
+// do.
 package storetest

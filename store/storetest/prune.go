@@ -15,7 +15,7 @@ type pruner interface {
 	Prune(ctx context.Context, age time.Duration, wall time.Time, limit int) (int, error)
 }
 
-// retention is an age in the middle between those of the receipts that tests make.
+// retention lies between the ages of the receipts that tests make.
 const retention = 24*time.Hour + 30*time.Minute
 
 // madeAgo commits receipts of these ages, named c-0, c-1 ...
@@ -66,11 +66,11 @@ func prune(s *suite) {
 
 	again := s.next(counter("1"))
 	again.Receipts = []store.Receipt{receipt(counter("1"), "c-0")}
-	s.commit(again) // as new
+	s.commit(again) // it counts as new
 }
 
-// Whoever prunes may have a clock that is wrong, as the store may: nothing is forgotten, and
-// nothing is dated anew.
+// pruneInDoubt checks that nothing is deleted or dated anew while the clocks disagree. Either
+// clock may be wrong, that of the caller or that of the store.
 func pruneInDoubt(s *suite) {
 	p := s.pruner()
 	made := s.madeAgo(2*retention, -2*retention)

@@ -52,7 +52,7 @@ func bounds(s *suite) {
 	sameEvents(s.T, want, events)
 }
 
-// sequencesGoOn: the events of an aggregate in a commit go on one after the other.
+// sequencesGoOn checks that the sequences of an aggregate's events in a commit follow each other.
 func sequencesGoOn(s *suite) {
 	for _, wrong := range [][]int64{{0}, {-1}, {1, 3}, {3, 5}, {1, 1}, {2, 1}} {
 		c := s.next()
@@ -67,7 +67,7 @@ func sequencesGoOn(s *suite) {
 	s.commit(s.next(counter("a"), counter("b"), counter("a"), counter("a")))
 }
 
-// pagesOfBytes: what is read at a time ends by its bytes as well.
+// pagesOfBytes checks that a page also ends when it has enough bytes.
 func pagesOfBytes(s *suite) {
 	const size, many = store.PageBytes / 8, 20
 	big := counter("big")
@@ -164,7 +164,7 @@ func isolation(s *suite) {
 	spoil(c.Events[0].Body)
 	spoil(snapshots[0].Body)
 	c.Receipts[0].Error.Code = "X"
-	for range 2 { // what the first reading returned is spoilt for the second
+	for range 2 { // the first round spoils the returned values for the second
 		log := s.log()
 		require.JSONEq(s, `{"by":1}`, string(log[0].Body))
 		plain := s.history(store.Query{Key: key})

@@ -11,7 +11,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// snapshotOf is a snapshot whose body tells its sequence and version.
+// snapshotOf returns a snapshot whose body contains its sequence and version.
 func snapshotOf(key store.Key, sequence int64, version int) store.Snapshot {
 	return store.Snapshot{Aggregate: key, Snapshot: aggregate.Snapshot{Sequence: sequence, Version: version,
 		Body: json.RawMessage(fmt.Sprintf(`{"at":%d,"v":%d}`, sequence, version))}}
@@ -99,7 +99,7 @@ func snapshotUnstorable(s *suite) {
 	}
 }
 
-// A snapshot that its reader cannot use is as good as none.
+// snapshotUnusable checks that a snapshot that its reader cannot use is ignored.
 func snapshotUnusable(s *suite) {
 	key, other := counter("1"), counter("2")
 	s.commit(s.next(key, key, key, other))
@@ -124,7 +124,8 @@ func snapshotUnusable(s *suite) {
 	require.Equal(s, again.Body, s.snapshot(store.Query{Key: key, SnapshotVersion: 1}).Body, "one of the same sequence replaces it")
 }
 
-// A worker may still have a snapshot in hand when its log is replaced by an older one.
+// snapshotAhead checks a snapshot beyond the end of the log. A worker may still have one when its
+// log is replaced by an older one.
 func snapshotAhead(s *suite) {
 	s.commit(s.next(counter("1"), counter("1")))
 	s.put(counter("1"), 3, 1)

@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Run tests a store. It calls open for each test, for a new and empty store of at least four
-// partitions.
+// Run tests a store. It calls open for each test. open must return a new and empty store of at
+// least four partitions.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for name, test := range map[string]func(*suite){
 		"a new store is empty":                               emptyStore,
@@ -61,7 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// partition is where the tests of one partition take place, epochTime a moment with microseconds.
+// partition is the partition that most tests use. epochTime is a moment with microseconds.
 const partition = 2
 
 var epochTime = time.Date(2026, 2, 3, 4, 5, 6, 789012000, time.UTC)
@@ -73,7 +73,7 @@ type suite struct {
 
 func (s *suite) ctx() context.Context { return s.Context() }
 
-// at returns the partition as it is.
+// at returns the current row of the partition.
 func (s *suite) at(partition int) store.Partition {
 	s.Helper()
 	p, err := s.store.Partition(s.ctx(), partition)
@@ -81,7 +81,7 @@ func (s *suite) at(partition int) store.Partition {
 	return s.timeless(p)
 }
 
-// timeless returns the row without the store's clock, which must be there.
+// timeless returns the row without the store's clock. It checks that the row had one.
 func (s *suite) timeless(p store.Partition) store.Partition {
 	s.Helper()
 	require.WithinDuration(s, time.Now(), p.Clock, time.Minute)
@@ -90,8 +90,8 @@ func (s *suite) timeless(p store.Partition) store.Partition {
 	return p
 }
 
-// next returns a commit at the place where the partition is, with events of these aggregates, one
-// for each key, whose sequences follow those in the log.
+// next returns a commit that continues from the partition's place. It has an event for each key,
+// with sequences that follow those in the log.
 func (s *suite) next(keys ...store.Key) *store.Commit {
 	s.Helper()
 	p := s.at(partition)
@@ -107,7 +107,7 @@ func (s *suite) next(keys ...store.Key) *store.Commit {
 	return c
 }
 
-// event returns an event whose contents follow from its position.
+// event returns an event whose contents depend on its position.
 func event(key store.Key, sequence, position int64) store.Event {
 	return store.Event{
 		Partition: partition, Position: position, Aggregate: key,
@@ -146,7 +146,7 @@ func (s *suite) log() []store.Event {
 	return events
 }
 
-// refused tells that a commit fails with an error, and that nothing of it is left.
+// refused checks that a commit fails with an error and leaves nothing behind.
 func (s *suite) refused(c *store.Commit, want error) {
 	s.Helper()
 	before, log := s.at(c.Partition), s.log()
@@ -160,7 +160,7 @@ func (s *suite) unchanged(c *store.Commit, before store.Partition, log []store.E
 	require.Equal(s, log, s.log())
 }
 
-// sameEvents compares events as they are read with those that were written.
+// sameEvents compares events that were read with those that were written.
 func sameEvents(t *testing.T, want, got []store.Event) {
 	t.Helper()
 	require.Len(t, got, len(want))
@@ -171,7 +171,7 @@ func sameEvents(t *testing.T, want, got []store.Event) {
 	}
 }
 
-// recorded are the stored forms of events.
+// recorded returns the stored forms of events.
 func recorded(events []store.Event) (r []aggregate.Recorded) {
 	for _, e := range events {
 		r = append(r, e.Recorded)
