@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// One partition has a time from the future, and receipts of a time when a clock was ahead: the
-// others do not get it, no deadline passes, and receipts are forgotten.
+// One partition has a time from the future, and receipts from a time when a clock was ahead. Other
+// partitions do not get that time, no deadline passes because of it, and old receipts are deleted.
 func TestAPartitionFromTheFuture(t *testing.T) {
 	t.Parallel()
 	const partitions = 4

@@ -67,7 +67,7 @@ func TestAConfigurationNeedsOneStore(t *testing.T) {
 	require.EqualError(t, err, "exactly one of Config.Database and Config.Store is needed")
 }
 
-// A log in memory has no transaction for them, and no SQL.
+// A log in memory has no transactions and no SQL for projections.
 func TestProjectionsAreLeftOutOfALogInMemory(t *testing.T) {
 	t.Parallel()
 	nc := localnats.ForTest(t).Connect(t)

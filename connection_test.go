@@ -21,7 +21,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// line is a TCP proxy whose connections can go silent: they stay open, and nothing comes through any more.
+// line is a TCP proxy whose connections can go silent: they stay open, but nothing comes through.
 type line struct {
 	net.Listener
 	mu     sync.Mutex
@@ -57,7 +57,7 @@ func newLine(t *testing.T, target string) *line {
 	return w
 }
 
-// pipe passes bytes on until the wire is silent; from then on it swallows them.
+// pipe passes bytes on until the connection is silent. From then on it drops them.
 func pipe(to, from net.Conn, silent chan struct{}) {
 	defer func() { _ = to.Close(); _ = from.Close() }()
 	buffer := make([]byte, 64<<10)
@@ -78,7 +78,7 @@ func pipe(to, from net.Conn, silent chan struct{}) {
 	}
 }
 
-// hush silences the connections that there are. New ones work.
+// hush silences the present connections. New ones work.
 func (w *line) hush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,8 +103,8 @@ func work(t *testing.T, nc *nats.Conn) (w *maestro.Worker, ended chan error) {
 	return w, ended
 }
 
-// A connection without FIN and RST looks as good as any other. Its user has connected with the client's defaults, which
-// notice it after six minutes.
+// A connection that ended without FIN and RST looks healthy. The client's defaults, with which this
+// test connects, notice it only after six minutes.
 func TestASilentConnectionIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	server := localnats.ForTest(t)
@@ -130,7 +130,7 @@ func TestASilentConnectionIsMadeAnew(t *testing.T) {
 	require.NotZero(t, nc.Stats().Reconnects)
 }
 
-// Whoever runs the worker has to know that it will never work again.
+// The caller of Run must learn that the worker will never work again.
 func TestAClosedConnectionEndsTheWorkerWithAnError(t *testing.T) {
 	t.Parallel()
 	server := localnats.ForTest(t)

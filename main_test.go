@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Account holds money, which Deposit adds to.
+// Account holds money. Deposit adds to it.
 type (
 	Account   struct{ Balance int }
 	Deposit   struct{ Amount int }

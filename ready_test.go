@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A worker is ready as soon as it can be, and after that a change counts when it has lasted.
+// A worker is ready as soon as it can be. After that, a change counts only when it has lasted.
 func TestReadinessChangesWhenItHasLasted(t *testing.T) {
 	t.Parallel()
 	var r readiness
@@ -24,7 +24,7 @@ func TestReadinessChangesWhenItHasLasted(t *testing.T) {
 		{0.2, nil, nil}, // the first time
 		{1.0, trouble, nil},
 		{2.9, trouble, nil},
-		{3.0, nil, nil}, // it was a moment's
+		{3.0, nil, nil}, // the trouble was brief
 		{3.1, trouble, nil},
 		{4.0, another, nil},
 		{5.2, another, another},

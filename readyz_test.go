@@ -25,7 +25,8 @@ func (r *running) readyz() (status int, body string) {
 	return answer.Code, answer.Body.String()
 }
 
-// unreadyDuring makes trouble while commands come, and undoes it: the probe tells of it, and that it is over.
+// unreadyDuring makes trouble while commands come, and then undoes it. It requires that the probe
+// reports the trouble, and later its end.
 func (r *running) unreadyDuring(trouble, relief func(), why string) {
 	r.Helper()
 	status, body := r.readyz()
@@ -99,7 +100,7 @@ func (r *running) exec(sql string) {
 	require.NoError(r, err)
 }
 
-// mute dials connections on which nothing more comes from the server, while it is on.
+// mute dials connections that receive nothing from the server while it is on.
 type mute struct{ on atomic.Bool }
 
 // Dial implements nats.CustomDialer.

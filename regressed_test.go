@@ -60,7 +60,7 @@ func newRunning(t *testing.T) *running {
 	return runningOn(t, localpg.Database(t))
 }
 
-// runningOn is on a database. The options are of the worker's connection to NATS.
+// runningOn returns a namespace on a database. The options are for the worker's connection to NATS.
 func runningOn(t *testing.T, url string, options ...nats.Option) *running {
 	t.Helper()
 	return runningWith(t, url, 1, options...)
@@ -105,7 +105,7 @@ func (r *running) until(done func() bool) {
 	require.Eventually(r, done, 30*time.Second, 10*time.Millisecond)
 }
 
-// deposit makes events of the account, and returns the last outcome.
+// deposit makes events of an account, and returns the last outcome.
 func (r *running) deposit(id string, times int) (o store.Outcome) {
 	r.Helper()
 	for range times {
@@ -119,14 +119,13 @@ func (r *running) deposit(id string, times int) (o store.Outcome) {
 	return o
 }
 
-// published waits until the event stream has so many events.
+// published waits until the event stream has the given number of events.
 func (r *running) published(many uint64) {
 	r.Helper()
 	r.until(func() bool { return positions(r.T, r.js) == many })
 }
 
-// backUp keeps the database as it is, and returns what brings it back under the feet of whoever
-// works with it.
+// backUp saves the database, and returns a function that restores it while others use it.
 func (r *running) backUp() (restore func()) {
 	r.Helper()
 	tables := []string{"partitions", "log", "receipts", "snapshots", "dead_letters"}
@@ -149,10 +148,10 @@ func (r *running) backUp() (restore func()) {
 	}
 }
 
-// The database comes back without its last commits while a worker runs: after a failover to a
-// server that lacked them, or as an older backup. The worker notices, says so and goes on with
-// commands. It never takes new events for those that the stream has at their positions, though the
-// log becomes longer than the stream.
+// The database comes back without its last commits while a worker runs, as after a failover to a
+// server that lacked them, or from an older backup. The worker notices and logs this, and goes on
+// with commands. The event stream holds lost events at the positions of new ones. The worker never
+// takes the new events for published, even when the log becomes longer than the stream.
 func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	t.Parallel()
 	const kept, lost = 5, 4
@@ -189,8 +188,8 @@ func TestALogThatHasGoneBackIsNoticed(t *testing.T) {
 	}
 }
 
-// The log has lost commits, and others have come to the same position since. Only the time of the
-// last event tells: no command is decided on what is gone.
+// The log has lost commits, and other commits have reached the same position since. Only the time
+// of the last event shows this. No command is decided on lost events.
 func TestAnotherHistoryOfTheSameLengthIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := newRunning(t)
@@ -210,8 +209,8 @@ func TestAnotherHistoryOfTheSameLengthIsNoticed(t *testing.T) {
 	})
 }
 
-// What was answered and is gone, the durable commands of it that are still in the stream are
-// handled again.
+// After a loss of answered commits, durable commands that are still in the stream are handled
+// again.
 func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {
 	t.Parallel()
 	r := newRunning(t)
@@ -229,7 +228,7 @@ func TestDurableCommandsThatTheLogHasLostAreHandledAgain(t *testing.T) {
 	require.EqualValues(t, 3, r.deposit("a", 1).Sequence)
 }
 
-// positions is how many events the event stream has.
+// positions returns the number of events in the event stream.
 func positions(t *testing.T, js jetstream.JetStream) (events uint64) {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")

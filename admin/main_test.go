@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// counters is a repository that works until the test ends.
+// counters returns a repository that works until the test ends.
 func counters(t *testing.T, s store.Store) *repository.Repository[counter.Counter] {
 	t.Helper()
 	r, err := repository.New(t.Context(), counter.Definition, s, repository.Config{Logger: slog.New(slog.DiscardHandler)})

@@ -27,7 +27,8 @@ func TestRepartitionSaysWhatItLacks(t *testing.T) {
 	}
 }
 
-// A library that sleeps through the change, and has no NATS by which it could be found, does no harm when it wakes up.
+// A library that is idle during the change does no harm when it goes on. The change cannot find it,
+// because it has no NATS.
 func TestRepartitionShutsOutWhoeverWasThereBefore(t *testing.T) {
 	t.Parallel()
 	nc := localnats.ForTest(t).Connect(t)

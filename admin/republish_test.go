@@ -23,7 +23,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Whoever mends a stream need not know how the workers keep it: what is not said stays as it is.
+// An operator who rebuilds a stream need not know its configuration, because settings that are not
+// given stay as they are.
 func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 	t.Parallel()
 	for name, mend := range map[string]func(admin.Config) (int64, error){
@@ -50,7 +51,7 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 			}
 
 			config := admin.Config{NATS: nc, Database: pool, Logger: slog.New(slog.DiscardHandler)}
-			config.Events.MaxAge = 2 * time.Hour // what is said is done
+			config.Events.MaxAge = 2 * time.Hour // a given setting is applied
 			published, err := mend(config)
 			require.NoError(t, err)
 			require.EqualValues(t, many, published)
@@ -65,7 +66,8 @@ func TestWhoMendsAStreamKeepsItsLimits(t *testing.T) {
 	}
 }
 
-// A worker that comes while the stream is built anew waits, and the stream has every event afterwards.
+// A worker that starts while the stream is rebuilt waits, and the stream has every event
+// afterwards.
 func TestRepublishKeepsWorkersOut(t *testing.T) {
 	t.Parallel()
 	const many = 20
@@ -110,7 +112,7 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	deposit("more")
 	require.NoError(t, <-republished)
 
-	require.Eventually(t, func() bool { // each event has an aggregate of its own, and with that a subject
+	require.Eventually(t, func() bool { // each event has its own aggregate, and so its own subject
 		stream, err := js.Stream(t.Context(), "MAESTRO_EVENTS")
 		require.NoError(t, err)
 		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("maestro.evt.>"))
@@ -124,7 +126,7 @@ func TestRepublishKeepsWorkersOut(t *testing.T) {
 	require.EqualValues(t, many+1, rows[0].Position+rows[1].Position)
 }
 
-// Interrupted, it keeps workers out until it was called again.
+// An interrupted Republish keeps workers out until it is called again.
 func TestAnInterruptedRepublishIsFinished(t *testing.T) {
 	t.Parallel()
 	pool, server := localpg.Pool(t, localpg.Database(t)), localnats.ForTest(t)

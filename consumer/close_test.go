@@ -34,7 +34,7 @@ func TestOnlyAStreamThatIsHandledIsEmptied(t *testing.T) {
 	s := store.NewMemory(4)
 	require.Zero(t, b.close(s), "there is no stream yet")
 
-	// One partition gets many commands; the cursors of the others lag behind or have never moved.
+	// One partition gets many commands. The cursors of the others lag behind or have never moved.
 	stop := b.start(b.newConsumer(s, s))
 	b.outcome(b.send("early", "put", put(0)))
 	for i := range 10 {
@@ -49,7 +49,7 @@ func TestOnlyAStreamThatIsHandledIsEmptied(t *testing.T) {
 	_, err := b.js.Publish(t.Context(), ns.Send("box", "4", "put"), nil, jetstream.WithRetryAttempts(0))
 	require.ErrorIs(t, err, jetstream.ErrNoStreamResponse, "it is shut")
 
-	stop = b.start(b.newConsumer(s, s)) // which opens it
+	stop = b.start(b.newConsumer(s, s)) // it opens the stream
 	b.outcome(b.send("2", "put", put(4)))
 	for _, id := range []string{"0", "1", "2"} {
 		b.outcome(b.send(id, "put", put(5)))
@@ -74,7 +74,7 @@ func TestTheServerTakesAnotherTransform(t *testing.T) {
 	}
 }
 
-// In a stream that was made anew nothing is known to be handled, whatever the cursors say.
+// In a stream that was created again, nothing counts as handled, whatever the cursors say.
 func TestCommandsOfAnotherStreamAreNotTakenForHandled(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

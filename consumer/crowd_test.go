@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Workers that are killed leave consumers behind. They neither stay for long nor keep anybody out.
+// Killed workers leave consumers behind. These neither stay for long nor keep other workers out.
 func TestManyKilledWorkersDoNotKeepTheNextOut(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -90,7 +90,7 @@ func (b *broker) stateOf(id string) string {
 	return string(b.ask(ns.Get("box", id), "").State)
 }
 
-// A durable command without an id takes effect once too, however often the stream is read.
+// A durable command without an id also takes effect once, however often the stream is read.
 func TestACommandWithoutAnIDIsKnownByItsPlace(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -122,7 +122,7 @@ func TestTheStreamIsReadOnAfterARestartOfTheServer(t *testing.T) {
 	require.EqualValues(t, 3, b.outcome(b.send("a", "put", put("3"))).Sequence)
 }
 
-// A stream that was deleted is made anew, and read from its beginning.
+// A deleted stream is created again, and read from its beginning.
 func TestADeletedStreamIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -138,8 +138,8 @@ func TestADeletedStreamIsMadeAnew(t *testing.T) {
 	require.EqualValues(t, 5, b.outcome(b.send("a", "put", put("5"))).Sequence)
 }
 
-// Whatever has put a message into another partition's place: it is refused there, and its aggregate
-// is left alone.
+// A message under the subject of the wrong partition is refused there, and its aggregate does not
+// change.
 func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -169,8 +169,8 @@ func TestACommandInTheWrongPartitionIsRefused(t *testing.T) {
 	require.JSONEq(t, `{"count":1,"holds":"`+string(rune('0'+right))+`"}`, b.stateOf("a"))
 }
 
-// What the server takes comes to the lane: it would wait for ever in front of a feed that asks for
-// less than a whole message.
+// Every message that the server takes reaches the lane. A large one would wait for ever if the feed
+// asked for fewer bytes than a whole message.
 func TestACommandIsAsLargeAsTheServerAllows(t *testing.T) {
 	t.Parallel()
 	b := brokerAllowing(t, 12<<20)

@@ -12,7 +12,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A library commits to partitions that a worker owns and has nothing to do with.
+// A library commits to partitions that a worker owns. The worker has no commands there, but
+// publishes the events.
 func TestWhatOthersCommitIsPublished(t *testing.T) {
 	b := newBroker(t)
 	log := store.NewMemory(4)

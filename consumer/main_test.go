@@ -34,7 +34,7 @@ type Box struct {
 	Holds string `json:"holds,omitempty"`
 }
 
-// Put puts in a thing, or x, Size times; Refuse refuses with a message of Size letters.
+// Put puts in a thing, or x, Size times. Refuse refuses with a message of Size letters.
 type (
 	Put struct {
 		Thing string `json:"thing"`
@@ -56,7 +56,7 @@ func (e WasPut) Evolve(b Box) Box { return Box{Count: b.Count + 1, Holds: b.Hold
 
 var box = aggregate.Define("box", aggregate.Handles[Put]("put"), aggregate.Handles[Refuse]("refuse"), aggregate.Emits[WasPut]("was_put"))
 
-// broker is a server with a connection of a client.
+// broker is a server with a client's connection.
 type broker struct {
 	*testing.T
 	server *localnats.Server
@@ -69,7 +69,7 @@ func newBroker(t *testing.T) *broker {
 	return brokerOn(t, localnats.ForTest(t))
 }
 
-// brokerAllowing is on a server that allows messages up to a size in bytes.
+// brokerAllowing returns a broker whose server allows messages up to a size in bytes.
 func brokerAllowing(t *testing.T, maxPayload int32) *broker {
 	t.Helper()
 	server, err := localnats.Start(localnats.Options{Dir: t.TempDir(), MaxPayload: maxPayload})
@@ -86,7 +86,7 @@ func brokerOn(t *testing.T, server *localnats.Server) *broker {
 	return &broker{T: t, server: server, nc: nc, js: js}
 }
 
-// newConsumer makes a consumer on a connection of its own, as a worker has.
+// newConsumer makes a consumer with its own connection, like a worker.
 func (b *broker) newConsumer(s Store, log eventstream.Log, change ...func(*Config)) *Consumer {
 	b.Helper()
 	nc := b.server.Connect(b)
@@ -142,7 +142,7 @@ func (b *broker) run() *store.Memory {
 	return s
 }
 
-// answer is what comes back of a request.
+// answer is the answer to a request.
 type answer struct {
 	store.Outcome
 	headers nats.Header
@@ -183,7 +183,7 @@ func (b *broker) send(id, name, body string, headers ...string) *nats.Subscripti
 	return sub
 }
 
-// outcome waits for one.
+// outcome waits for the outcome.
 func (b *broker) outcome(sub *nats.Subscription) answer {
 	b.Helper()
 	m, err := sub.NextMsg(20 * time.Second)

@@ -8,8 +8,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The handled message that stays in the stream as a mark is no backlog. Before the first is handled there is none, and in another
-// stream it is not.
+// The handled message that stays in the stream as a mark is no backlog. There is no mark before the
+// first command is handled, and none in another stream.
 func TestTheMarkIsNoBacklog(t *testing.T) {
 	t.Parallel()
 	c, log, stream := trimming(t)

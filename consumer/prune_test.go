@@ -45,8 +45,8 @@ func TestOldReceiptsAreForgotten(t *testing.T) {
 	c.prune(t.Context()) // returns: there is nothing to do
 }
 
-// An idle namespace keeps its last command in the stream, with its receipt: a stream that is read from its beginning must not
-// bring it to effect again.
+// An idle namespace keeps its last command in the stream, so it also keeps that command's receipt.
+// Otherwise the command would take effect again if the stream is read from its beginning.
 func TestACommandInTheStreamKeepsItsReceipt(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -78,8 +78,7 @@ func TestACommandInTheStreamKeepsItsReceipt(t *testing.T) {
 	require.False(t, has())
 }
 
-// A clock that is wrong, ahead or behind, has no id forgotten: neither by its own age nor because
-// of what a worker believes to be now.
+// A worker whose clock is wrong, ahead or behind, deletes no receipt early.
 func TestAWrongClockForgetsNoReceipts(t *testing.T) {
 	t.Parallel()
 	b, log := newBroker(t), store.NewMemory(4)

@@ -79,7 +79,8 @@ func TestStatesAndHistoriesAreRead(t *testing.T) {
 	require.JSONEq(t, `{"Thing":"1"}`, string(a.Events[0].Body))
 }
 
-// What a command led to may be more than a message holds; that it took effect is said all the same.
+// The events or the state of a command may not fit into a message. The answer still says that the
+// command took effect.
 func TestAnAnswerThatIsTooLargeIsCutDown(t *testing.T) {
 	t.Parallel()
 	b := brokerAllowing(t, 32<<10)
@@ -102,7 +103,8 @@ func TestAnAnswerThatIsTooLargeIsCutDown(t *testing.T) {
 	require.Len(t, page.Events, 1, "a page has one event at least, and fits")
 }
 
-// A durable command whose subject the stream does not take would be lost; its publisher is told.
+// A durable command whose subject the stream does not take would be lost, so its publisher gets an
+// error.
 func TestMisaddressedCommandsAreRefusedAsJetStreamDoes(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -126,7 +128,7 @@ func TestMisaddressedCommandsAreRefusedAsJetStreamDoes(t *testing.T) {
 // slow is a store whose commits wait.
 type slow struct {
 	store.Store
-	committing chan struct{} // gets one for each that waits
+	committing chan struct{} // gets a value for each waiting commit
 	release    chan struct{}
 }
 

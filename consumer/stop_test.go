@@ -15,8 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// askAllTheTime asks for outcomes and states until nobody is there, and fails the test for every request without an answer.
-// That it be asked again is an answer when the last worker ends. The channel tells of answers.
+// askAllTheTime asks for outcomes and states until no worker is there. It fails the test for every
+// request without an answer. When the last worker ends, "try again" counts as an answer. The
+// channel gets a signal for each answer.
 func (b *broker) askAllTheTime(group *sync.WaitGroup, last *atomic.Bool) (answered <-chan struct{}) {
 	answers := make(chan struct{}, 1)
 	for n := range 8 {
@@ -48,7 +49,8 @@ func (b *broker) askAllTheTime(group *sync.WaitGroup, last *atomic.Bool) (answer
 	return answers
 }
 
-// Whoever asks while the last worker stops gets an outcome, an error, or NATS's own word that nobody is there.
+// A client that asks while the last worker stops gets an outcome, an error, or NATS's answer that
+// nobody is there.
 func TestNobodyIsLeftWithoutAnAnswerAtTheEnd(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -64,12 +66,12 @@ func TestNobodyIsLeftWithoutAnAnswerAtTheEnd(t *testing.T) {
 		}
 		last.Store(true)
 		stop()
-		c.NATS.Close() // as a process does that ends
+		c.NATS.Close() // like a process that ends
 		group.Wait()
 	}
 }
 
-// Whoever asks while a worker hands over to another does not notice it.
+// A client that asks during a handover does not notice it.
 func TestNobodyIsLeftWithoutAnAnswerInAHandover(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

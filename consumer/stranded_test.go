@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// withoutTransform writes the command stream's configuration back as a tool does that does not know of transforms.
+// withoutTransform writes the command stream's configuration back, like a tool that does not know
+// subject transforms.
 func (b *broker) withoutTransform() jetstream.Stream {
 	b.Helper()
 	stream, err := b.js.Stream(b.Context(), ns.CommandStream())
@@ -25,8 +26,8 @@ func (b *broker) withoutTransform() jetstream.Stream {
 	return stream
 }
 
-// What a stream stores while it lacks its transform is acknowledged, so it has to be handled: with its own id, or with
-// one that is made of its place.
+// Commands that a stream stores while it lacks its transform are acknowledged, so they must be
+// handled: with their own id, or with an id made from their place.
 func TestCommandsThatNoPartitionSeesAreHandled(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -46,7 +47,7 @@ func TestCommandsThatNoPartitionSeesAreHandled(t *testing.T) {
 	require.Equal(t, ns.CommandTransform(4), stream.CachedInfo().Config.SubjectTransform.Destination)
 }
 
-// Storing again may be cut short between storing and deleting: the second time gives the same ids.
+// Restoring may be interrupted between storing and deleting. The second time gives the same ids.
 func TestACommandThatIsStoredAgainTwiceTakesEffectOnce(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -70,7 +71,8 @@ func TestACommandThatIsStoredAgainTwiceTakesEffectOnce(t *testing.T) {
 	require.JSONEq(t, `{"count":1,"holds":"1"}`, b.stateOf("a"))
 }
 
-// nats.go takes an empty message with a header Status for a note of the server's, and hands it to nobody.
+// nats.go takes an empty message with a header Status for a status message of the server, and
+// delivers it to nobody.
 func TestACommandThatLooksLikeANoteHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"100", "400", "404", "408", "409", "503", "new"} {
@@ -87,7 +89,7 @@ func TestACommandThatLooksLikeANoteHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A partition that stands still does not make the stream of all the others grow.
+// A partition that stands still does not make the stream grow with the commands of the others.
 func TestAPartitionThatStandsStillHoldsUpNoTrimming(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -115,7 +117,7 @@ func TestAPartitionThatStandsStillHoldsUpNoTrimming(t *testing.T) {
 	require.EqualValues(t, 1, info.State.Subjects["maestro.cmd.1.box."+inPartition(1)+".put"], "the mark stays")
 }
 
-// Whoever changes the number of partitions must not lose what no partition sees.
+// A change of the number of partitions must not lose commands that no partition sees.
 func TestAStreamWithStrandedCommandsIsNotEmptied(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// trimming is a command stream of ten commands for partitions 0 and 1 of four, in turn, and a consumer to trim it.
+// trimming returns a command stream of ten commands, in turn for partitions 0 and 1 of four, and a
+// consumer to trim it.
 func trimming(t *testing.T) (*Consumer, *store.Memory, jetstream.Stream) {
 	t.Helper()
 	b := newBroker(t)
@@ -27,7 +28,7 @@ func trimming(t *testing.T) (*Consumer, *store.Memory, jetstream.Stream) {
 	return c, log, stream
 }
 
-// inPartition is the id of a box in a partition of four.
+// inPartition returns the id of a box in one of four partitions.
 func inPartition(p int) string {
 	id := "a"
 	for wire.Partition("box", id, 4) != p {
@@ -36,7 +37,7 @@ func inPartition(p int) string {
 	return id
 }
 
-// handledUpTo says that a partition has handled the message with a sequence, of this stream or another.
+// handledUpTo commits a cursor of a partition, for this stream or another.
 func handledUpTo(t *testing.T, log *store.Memory, stream jetstream.Stream, partition int, cursor store.Cursor) {
 	t.Helper()
 	at, err := log.Acquire(t.Context(), partition, "owner")
@@ -60,7 +61,8 @@ func firstOf(t *testing.T, c *Consumer, stream jetstream.Stream) uint64 {
 	return info.State.FirstSeq
 }
 
-// Partitions that have nothing in the stream hold nothing up, and the last message that was handled stays.
+// Partitions without commands in the stream do not block trimming, and the last handled message
+// stays.
 func TestTheStreamIsTrimmedToWhatAllHaveHandled(t *testing.T) {
 	t.Parallel()
 	c, log, stream := trimming(t)
@@ -73,7 +75,7 @@ func TestTheStreamIsTrimmedToWhatAllHaveHandled(t *testing.T) {
 	require.EqualValues(t, 10, firstOf(t, c, stream))
 }
 
-// After the stream was lost, partitions without new commands still have a cursor of the old one.
+// After the stream was lost, partitions without new commands still have a cursor of the old stream.
 func TestACursorOfAnotherStreamHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	c, log, stream := trimming(t)
@@ -84,7 +86,7 @@ func TestACursorOfAnotherStreamHoldsNothingUp(t *testing.T) {
 	require.EqualValues(t, 2, firstOf(t, c, stream), "partition 1 has yet to handle message 2")
 }
 
-// A stream that has lost its end uses its numbers again: what has them now was not handled.
+// A stream that has lost its end reuses sequences. The messages that have them now are not handled.
 func TestACursorOfALostMessageTrimsNothing(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]store.Cursor{
@@ -101,7 +103,7 @@ func TestACursorOfALostMessageTrimsNothing(t *testing.T) {
 	}
 }
 
-// seenAs is a stream as it was said to be.
+// seenAs is a stream with a given cached info.
 type seenAs struct {
 	jetstream.Stream
 	jetstream.StreamInfo
@@ -109,8 +111,8 @@ type seenAs struct {
 
 func (s *seenAs) CachedInfo() *jetstream.StreamInfo { return &s.StreamInfo }
 
-// One server of several may not know of the newest messages: that a partition has none of its own counts when it was so before, and
-// then for what the stream had before.
+// One server of several may not know the newest messages. So "this partition has no messages"
+// counts only if the look before agreed, and only up to the stream's end at that look.
 func TestOneLookAtAReplicatedStreamIsNotEnough(t *testing.T) {
 	t.Parallel()
 	var stream, other seenAs

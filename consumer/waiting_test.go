@@ -25,7 +25,7 @@ func (s held) Acquire(ctx context.Context, partition int, owner string) (store.P
 	return s.Memory.Acquire(ctx, partition, owner)
 }
 
-// Requests that wait for an owner are routed when there is one, and not each time that somebody looks.
+// Requests that wait for an owner are routed when there is an owner, and not at every review.
 func TestWaitingRequestsAreRoutedAFewTimes(t *testing.T) {
 	t.Parallel()
 	const many = 1000

@@ -2,7 +2,7 @@ package maestrotest
 
 import "testing"
 
-// For is the worker for another test.
+// For returns the worker for use by another test.
 func (w *Worker) For(t testing.TB) *Worker {
 	other := *w
 	other.t = t

@@ -79,7 +79,7 @@ func TestAnotherOutcomeFailsTheTest(t *testing.T) {
 	}
 }
 
-// failure is a test that fails: it keeps what is said, and panics.
+// failure is a testing.TB that keeps the message of a failure and panics.
 type failure struct {
 	testing.TB
 	text string

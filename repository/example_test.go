@@ -9,7 +9,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// As a library Maestro needs no NATS. On Postgres the log is store.Open(ctx, pool, store.Options{}).
+// As a library Maestro needs no NATS. On Postgres the log is store.Open(ctx, pool,
+// store.Options{}).
 func ExampleRepository() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -22,7 +23,7 @@ func ExampleRepository() {
 	// now [red], before its first event []
 }
 
-// count is the README's.
+// count is the code in the README.
 func count(ctx context.Context, log store.Store) error {
 	counters, err := repository.New(ctx, counter.Definition, log, repository.Config{})
 	if err != nil {

@@ -33,7 +33,7 @@ func once(name string) *projections.Projection {
 		}))
 }
 
-// said is what a logger was told.
+// said keeps the lines of a logger.
 type said struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -51,7 +51,7 @@ func (s *said) count(text string) int {
 	return strings.Count(s.b.String(), text)
 }
 
-// A repository that does not keep what workers keep would let a name be taken twice.
+// A repository that does not keep the workers' read models would let a name be taken twice.
 func TestARepositoryKeepsWhatWorkersKeepOrRefuses(t *testing.T) {
 	t.Parallel()
 	url := localpg.Database(t)
@@ -105,7 +105,7 @@ func TestARepositoryKeepsWhatWorkersKeepOrRefuses(t *testing.T) {
 	require.NoError(t, err, "nobody keeps it any more")
 }
 
-// Without a deadline of the caller's, a call would wait for ever, and nobody would know for what.
+// A call without a deadline does not wait for ever, and its error names the cause.
 func TestACallWithoutADeadlineEndsWithTheCause(t *testing.T) {
 	t.Parallel()
 	url := localpg.Database(t)

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // Account holds money.
 type Account struct{ Balance int }
 
-// Deposit and Withdraw move it, Close withdraws all in one event for each coin.
+// Deposit and Withdraw move money. Close withdraws everything, with one event for each coin.
 type (
 	Deposit   struct{ Amount int }
 	Withdraw  struct{ Amount int }
@@ -73,7 +73,7 @@ func eachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
 	})
 }
 
-// postgres opens the store of a database with a pool of its own, as a process does.
+// postgres opens the store of a database with its own pool, like a process.
 func postgres(t *testing.T, url string) store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), localpg.Pool(t, url), store.Options{Partitions: 4})
@@ -82,7 +82,7 @@ func postgres(t *testing.T, url string) store.Store {
 	return s
 }
 
-// accounts is a repository that works until the test ends.
+// accounts returns a repository that works until the test ends.
 func accounts(t *testing.T, s store.Store) *repository.Repository[Account] {
 	t.Helper()
 	r, err := repository.New(t.Context(), account, s, repository.Config{Logger: slog.New(slog.DiscardHandler)})

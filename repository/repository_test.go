@@ -145,7 +145,7 @@ func TestASnapshotStandsInForTheEvents(t *testing.T) {
 		require.NoError(t, r.Snapshot(t.Context(), "1"))
 		after, err := s.Partition(t.Context(), wire.Partition("account", "1", 4))
 		require.NoError(t, err)
-		before.Clock = after.Clock // all else is as it was
+		before.Clock = after.Clock // everything else is unchanged
 		require.Equal(t, before, after)
 		histories, err := s.Load(t.Context(), wire.Partition("account", "1", 4),
 			[]store.Query{{Key: store.Key{Type: "account", ID: "1"}, SnapshotVersion: 1}})
@@ -159,7 +159,6 @@ func TestASnapshotStandsInForTheEvents(t *testing.T) {
 	})
 }
 
-// While a function is called, nothing changes in the log.
 func TestAnIdleAggregateGoesWithASnapshot(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		idle := aggregate.Define("account", aggregate.Handles[Deposit]("deposit"), aggregate.Emits[Deposited]("deposited"),
@@ -229,7 +228,7 @@ type stranger struct{}
 
 func (stranger) Decide(aggregate.Root[Account]) ([]aggregate.Event[Account], error) { return nil, nil }
 
-// What no store can take is refused before it comes there.
+// Text that no store can take is refused before it reaches the store.
 func TestWhatCannotBeACommandIsRefusedAtOnce(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		ctx, r := t.Context(), accounts(t, s)
@@ -284,7 +283,7 @@ func TestFreshIDsAreUnique(t *testing.T) {
 	require.Len(t, seen, 2000)
 }
 
-// Ids that are made from a name are not unique where the name is not.
+// Ids made from a program's name would not be unique if two programs have the same name.
 func TestProgramsWithOneNameMakeDifferentIDs(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		const commands = 50

@@ -15,8 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Several programs work on the same accounts at once, each with its own connections and its own memory, each gives every command
-// twice, and owners come and go: every command takes effect once, and no event is missing.
+// Several programs work on the same accounts at once, each with its own connections and its own
+// memory. Each gives every command twice, and owners come and go. Every command takes effect once,
+// and no event is missing.
 func TestProgramsShareAggregates(t *testing.T) {
 	t.Parallel()
 	const programs, workers, commands, all = 3, 3, 20, 4

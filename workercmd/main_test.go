@@ -44,7 +44,7 @@ func TestAProgramHasCommandsOfItsOwn(t *testing.T) {
 	require.Equal(t, 2, run("explode"))
 }
 
-// What Configure returns ends the program, so the test needs no worker that runs.
+// An error from Configure ends the program, so the test needs no running worker.
 func TestConfigureComesAfterTheFlags(t *testing.T) {
 	t.Parallel()
 	var settings struct {

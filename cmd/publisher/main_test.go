@@ -22,7 +22,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The test binary is the publisher, too: that is how its processes come to be.
+// With this variable set, the test binary acts as the publisher, so that tests can start publisher
+// processes.
 const beThePublisher = "BE_THE_PUBLISHER"
 
 func TestMain(m *testing.M) {
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// publisher is a process with nothing in its environment but what is given.
+// publisher returns a process with only the given environment.
 func publisher(ctx context.Context, environment []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{beThePublisher + "=1", "GORACE=atexit_sleep_ms=0"}, environment...)
@@ -67,7 +68,7 @@ func runIn(t *testing.T, environment []string, args ...string) result {
 	return start(t, publisher(t.Context(), environment, args...))()
 }
 
-// untilAt asks for a counter until the answer matches.
+// untilAt reads a counter until the answer matches.
 func untilAt(t *testing.T, environment []string, id, pattern string) {
 	t.Helper()
 	late := time.Now().Add(time.Minute)
@@ -76,7 +77,8 @@ func untilAt(t *testing.T, environment []string, id, pattern string) {
 	}
 }
 
-// runWorker runs a worker with the counter until the test ends, and returns the environment in which it is found.
+// runWorker runs a worker with the counter until the test ends, and returns the environment in
+// which it is found.
 func runWorker(t *testing.T) (environment []string) {
 	t.Helper()
 	s := localnats.ForTest(t)

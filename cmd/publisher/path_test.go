@@ -65,7 +65,7 @@ func TestCommandsStatesAndHistories(t *testing.T) {
 	require.Contains(t, got.err, "unknown_aggregate")
 }
 
-// writeCommands writes n increments of one counter, the last of them wrong.
+// writeCommands writes a file with n increments of one counter. The last one is invalid.
 func writeCommands(t *testing.T, n int) (file string) {
 	t.Helper()
 	var b strings.Builder
@@ -169,7 +169,8 @@ func TestWatchFollowsTheEvents(t *testing.T) {
 	require.Equal(t, 0, stopNews())
 }
 
-// watch starts publisher watch and returns when it watches, with the lines it will print.
+// watch starts publisher watch and returns when it watches, with a channel of the lines that it
+// prints.
 func watch(t *testing.T, environment []string, args ...string) (lines <-chan string, stop func() (status int)) {
 	t.Helper()
 	cmd := publisher(t.Context(), environment, append([]string{"watch"}, args...)...)

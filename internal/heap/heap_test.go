@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// collections is how often the collector runs while so many bytes are allocated and let go.
+// collections returns how often the collector runs while the given number of bytes are allocated
+// and dropped.
 func collections(bytes int) int {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -38,6 +39,6 @@ func TestALimitLeavesRoom(t *testing.T) {
 	Reserve(256 << 20)
 	defer reserved.Store(nil)
 	require.EqualValues(t, 100<<20, Reserved())
-	Reserve(-1) // a mistake that somebody else reports
+	Reserve(-1) // other code reports this mistake
 	require.Zero(t, Reserved())
 }

@@ -14,7 +14,7 @@ type off struct{ by time.Duration }
 
 func (o *off) wall(t time.Time) time.Time { return t.Add(o.by) }
 
-// newReference has seen a store whose clock is right.
+// newReference returns a reference that has seen a store with a correct clock.
 func newReference(o *off) *Reference {
 	r := NewWithWall(o.wall)
 	r.Saw(time.Now(), time.Now())
@@ -62,7 +62,7 @@ func TestWithoutAStoresClockTheMachinesCounts(t *testing.T) {
 	require.True(t, c.Now().Time.After(time.Now().Add(2*time.Hour-time.Minute)))
 }
 
-// One partition's times do not reach another, and what is from the future has no future.
+// One partition's times do not affect another partition, and a time from the future is limited.
 func TestAClockFollowsWhatItObserves(t *testing.T) {
 	t.Parallel()
 	r := newReference(&off{})
@@ -77,7 +77,8 @@ func TestAClockFollowsWhatItObserves(t *testing.T) {
 	require.Less(t, b.Now().Time.Sub(now), 10*time.Second)
 }
 
-// An exchange says between which two times the store's is. What is known moves only into there.
+// An exchange gives two limits for the store's time. The known time moves only as far as needed to
+// be within them.
 func TestAnExchangeThatTookLongDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	r := newReference(&off{})

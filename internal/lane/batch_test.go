@@ -75,7 +75,8 @@ func TestABatchThatRefusesEverythingLeavesReceiptsOnly(t *testing.T) {
 		require.Contains(t, first[0].Outcome.Error.Message, "there are: tally")
 		require.Empty(t, r.log())
 
-		// Asked again, each gets its first answer, but for the one that came late: it may be asked again with more time.
+		// Sent again, each command gets its first answer. Only the late command may be sent again
+		// with more time.
 		late.Deadline = time.Time{}
 		for i, again := range r.batch(commands...) {
 			if i == 3 {

@@ -20,7 +20,7 @@ import (
 
 const benchBatch = 64
 
-// BenchmarkBatch is a batch of 64 commands in memory: unobserved, with metrics, and with every
+// BenchmarkBatch handles a batch of 64 commands in memory: unobserved, with metrics, and with every
 // command recorded.
 //
 //	go test -run '^$' -bench Batch -benchmem ./internal/lane

@@ -23,7 +23,7 @@ const (
 func TestABudgetLeavesEachHolderItsPart(t *testing.T) {
 	t.Parallel()
 	b := lane.NewBudget(1200)
-	first, second, third := b.Holder(), b.Holder(), b.Holder() // 200 each, and 600 for whoever comes
+	first, second, third := b.Holder(), b.Holder(), b.Holder() // 200 for each, and 600 for whoever asks first
 	require.True(t, first.Try(600))
 	require.False(t, first.Try(1))
 	require.True(t, second.Try(200))
@@ -62,8 +62,8 @@ func sized(id, command string, bytes int) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Note: strings.Repeat("x", bytes)})}
 }
 
-// What waits for a lane that stands still stays within the budget, requests and backlog each have
-// their part, and so has an aggregate.
+// The tasks that wait for a blocked lane stay within the budget. Requests and backlog each have
+// their part, and so has each aggregate.
 func TestWhatWaitsStaysWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	const size, most = 10_000, 400_000
@@ -150,15 +150,15 @@ func TestSnapshotsThatWaitStayWithinTheBudget(t *testing.T) {
 	close(s.released)
 	require.Eventually(t, func() bool { return r.Memory.Reads.Used() == 0 }, waitFor, tick)
 	r.requireSnapshots(map[string]int64{"0": 5})
-	// One for which there was no room is taken when the aggregate is used next.
+	// A snapshot for which there was no room is taken when the aggregate is used next.
 	require.Eventually(t, func() bool {
 		_, err := r.look("99", false)
 		return err == nil && r.snapshotOf(key("99")) == 5
 	}, waitFor, tick)
 }
 
-// An aggregate with more events than are read at a time is read page by page: in its lane, at a
-// sequence, and for a duplicate.
+// An aggregate with too many events for one read is read page by page: in its lane, at a sequence,
+// and for a duplicate.
 func TestALongHistoryIsReadWithinTheBudget(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		const size, events = 500_000, 3 * store.PageBytes / 500_000
@@ -192,7 +192,7 @@ func TestALongHistoryIsReadWithinTheBudget(t *testing.T) {
 	})
 }
 
-// paged notes the most bytes of a load.
+// paged is a store that notes the most bytes of a load.
 type paged struct {
 	store.Store
 	mu   sync.Mutex

@@ -18,7 +18,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// snapshotOf is the sequence of an aggregate's snapshot in the store, 0 without one.
+// snapshotOf returns the sequence of an aggregate's snapshot in the store, or 0 if there is none.
 func (r *rig) snapshotOf(key store.Key) int64 {
 	r.Helper()
 	histories, err := r.store.Load(context.Background(), 0, []store.Query{{Key: key, SnapshotVersion: 1}})
@@ -57,7 +57,7 @@ func TestSnapshotsAreTakenByThePolicyAndUsed(t *testing.T) {
 	})
 }
 
-// Snapshots are a convenience: a store that takes none changes no outcome.
+// Snapshots are optional: a store that takes none changes no outcome.
 func TestACommandDoesNotDependOnItsSnapshot(t *testing.T) {
 	t.Parallel()
 	s := &snapless{Store: store.NewMemory(1)}
@@ -80,7 +80,7 @@ func (s *snapless) SaveSnapshots(_ context.Context, _ int, snapshots []store.Sna
 	return errors.New("no snapshots here")
 }
 
-// Version 1 was a text once, and is a number now: nobody raised the version.
+// The state in version 1 was once a text and is now a number, but nobody raised the version.
 func TestASnapshotThatCannotBeReadIsReplaced(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		odd := store.Key{Type: "odd", ID: "a"}
@@ -118,7 +118,7 @@ func TestASnapshotThatCannotBeReadIsReplaced(t *testing.T) {
 	})
 }
 
-// define defines a tally of another name.
+// define defines a tally with another name.
 func define(name string, options ...aggregate.Option[Tally]) aggregate.Type {
 	return aggregate.Define(name, append(options, aggregate.Handles[Add]("add"), aggregate.Emits[Added]("added"))...)
 }
@@ -133,7 +133,7 @@ func having(types ...aggregate.Type) func(*lane.Config) {
 	}
 }
 
-// ask is a command to an aggregate of any of these types, which only has one.
+// ask returns the only command of an aggregate of the given type.
 func ask(typ, id string) *lane.Command {
 	return &lane.Command{Key: store.Key{Type: typ, ID: id}, ID: "1", Name: "add", Body: body(Add{By: 1})}
 }
@@ -178,7 +178,7 @@ func TestAStateThatGrowsIsMeasuredAnew(t *testing.T) {
 	r := newRig(t, store.NewMemory(1)).run()
 	grow := func(note string) int64 {
 		r.one(&lane.Command{Key: key("a"), ID: note[:2], Name: "add", Body: body(Add{By: 1, Note: note})})
-		r.one(add("b", note[:2], 1)) // the one before is told about by now
+		r.one(add("b", note[:2], 1)) // by now the command before is concluded
 		return r.Stats().CachedBytes
 	}
 	small := grow("1:")

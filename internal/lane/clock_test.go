@@ -14,7 +14,7 @@ import (
 
 const tenYears = 87600 * time.Hour
 
-// clockOff gives the lane's machine a clock that is off.
+// clockOff moves the clock of the lane's machine.
 func clockOff(by time.Duration) func(*lane.Config) {
 	return func(c *lane.Config) { c.Clock = hlc.NewWithWall(func(t time.Time) time.Time { return t.Add(by) }) }
 }
@@ -40,8 +40,8 @@ func TestTheTimesOfEventsAreWithinAMinuteOfTheStores(t *testing.T) {
 	})
 }
 
-// A receipt is as old as the later one of the two clocks says, so that one which is behind has no
-// id forgotten early.
+// A receipt has the later time of the two clocks, so that a clock that is behind does not make an
+// id be forgotten early.
 func TestAReceiptIsAtLeastOfNow(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		before := time.Now()
@@ -57,7 +57,7 @@ func TestAReceiptIsAtLeastOfNow(t *testing.T) {
 	})
 }
 
-// The time of events may be ahead of every clock. Deadlines are held to the machine's.
+// The time of events may be ahead of every clock. Deadlines are compared with the machine's clock.
 func TestADeadlineIsHeldToTheMachinesClock(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRig(t, s, clockOff(50*time.Second)).run()
@@ -82,7 +82,7 @@ func TestADeadlineIsHeldToTheMachinesClock(t *testing.T) {
 	})
 }
 
-// Two lanes of one worker: what one finds in its row is not the other's time.
+// Two lanes of one worker: the time that one lane finds in its row does not affect the other lane.
 func TestATimeFromTheFutureStaysInItsPartition(t *testing.T) {
 	t.Parallel()
 	s, clock := store.NewMemory(1), hlc.New()
@@ -90,7 +90,7 @@ func TestATimeFromTheFutureStaysInItsPartition(t *testing.T) {
 	require.NoError(t, s.Commit(t.Context(), &store.Commit{Events: []store.Event{added(time.Now().AddDate(64, 0, 0))}}))
 	at, err := s.Partition(t.Context(), 0)
 	require.NoError(t, err)
-	ahead := newRigAt(t, s, at, nil, shared).run() // like a repository, which acquires nothing
+	ahead := newRigAt(t, s, at, nil, shared).run() // like a repository, it acquires nothing
 	ahead.one(add("a", "1", 1))
 	require.WithinDuration(t, time.Now().Add(time.Minute), ahead.log()[1].RecordedAt, 5*time.Second)
 	other := newRig(t, store.NewMemory(1), shared).run()
@@ -98,7 +98,7 @@ func TestATimeFromTheFutureStaysInItsPartition(t *testing.T) {
 	require.WithinDuration(t, time.Now(), other.log()[0].RecordedAt, 5*time.Second)
 }
 
-// added is the first event of a log.
+// added returns the first event of a log.
 func added(at time.Time) store.Event {
 	return store.Event{Position: 1, Aggregate: key("first"), RecordedAt: at,
 		Recorded: aggregate.Recorded{Sequence: 1, Type: "added", Version: 1, Body: body(Added{By: 1})}}

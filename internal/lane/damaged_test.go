@@ -27,7 +27,7 @@ func (d *damaged) Load(ctx context.Context, partition int, queries []store.Query
 	return d.Store.Load(ctx, partition, queries)
 }
 
-// An aggregate that cannot be loaded concerns nobody else.
+// An aggregate that cannot be loaded does not affect others.
 func TestADamagedPageConcernsItsAggregateOnly(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"XX001", "XX002", "54000", "22021"} {

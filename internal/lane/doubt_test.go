@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// What ends its own session, or is cancelled for a reason of its own, is given up, since Postgres
-// is well. It is given up alone.
+// A command whose projection ends its own session, or is always cancelled, is given up, because
+// Postgres is healthy. Only this command is given up.
 func TestWhatFailsInDoubtIsGivenUp(t *testing.T) {
 	t.Parallel()
 	says := func(statements ...string) func(context.Context, pgx.Tx) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// returning asks for more than the status; the command is Add with three events.
+// returning returns an Add command with three events that asks for more than the status.
 func returning(what lane.Return, command string) *lane.Command {
 	return &lane.Command{Key: key("a"), ID: command, Name: "add", Body: body(Add{By: 2, Note: "n", Times: 3}), Return: what}
 }
@@ -93,7 +93,7 @@ func TestADuplicateWithoutEventsHasItsStateToo(t *testing.T) {
 	})
 }
 
-// The same id means the same command only on the same aggregate.
+// An id means the same command only on the same aggregate.
 func TestTheSameIDOnAnotherAggregateIsAnotherCommand(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRig(t, s).run()
@@ -102,7 +102,7 @@ func TestTheSameIDOnAnotherAggregateIsAnotherCommand(t *testing.T) {
 	})
 }
 
-// Receipts are looked up only while there are duplicates: what is new costs no reading.
+// Receipts are looked up only while there are duplicates, so that new commands need no read.
 func TestReceiptsAreLookedUpOnlyWhileThereAreDuplicates(t *testing.T) {
 	s := &receiptReads{Store: store.NewMemory(1)}
 	r := newRigAt(t, s, acquired(t, s), nil).run()
@@ -118,7 +118,7 @@ func TestReceiptsAreLookedUpOnlyWhileThereAreDuplicates(t *testing.T) {
 	require.Equal(t, 1, count(add("a", "6", 1), add("a", "6", 1)), "twice in one batch")
 }
 
-// receiptReads counts them, on the goroutine of the lane.
+// receiptReads counts the reads of receipts, on the goroutine of the lane.
 type receiptReads struct {
 	store.Store
 	n int
@@ -129,8 +129,8 @@ func (s *receiptReads) Receipts(ctx context.Context, partition int, keys []store
 	return s.Store.Receipts(ctx, partition, keys)
 }
 
-// A history that cannot be read for a moment is read again: the duplicate gets its state, a little
-// later.
+// A history that cannot be read for a moment is read again, and the duplicate gets its state a
+// little later.
 func TestAStateIsWaitedForThroughAFaultOfTheMoment(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		first := newRigAt(t, s, acquired(t, s), nil).run().one(returning(lane.ReturnState, "1"))
@@ -139,7 +139,8 @@ func TestAStateIsWaitedForThroughAFaultOfTheMoment(t *testing.T) {
 	})
 }
 
-// losingLoads loses the connection at the first loads of a history up to a sequence.
+// losingLoads is a store that loses the connection at the first loads of a history up to a
+// sequence.
 type losingLoads struct {
 	store.Store
 	left int

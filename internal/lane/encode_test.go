@@ -15,13 +15,13 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Odd is a state whose JSON, and so its snapshot, is written by code that misbehaves.
+// Odd is a state whose encoder misbehaves, so its JSON and its snapshot fail.
 type Odd struct{ How string }
 
-// never is what code waits for that does not come back. It is closed when the test ends.
+// never blocks code that shall not return. It is closed when the test ends.
 var never chan struct{}
 
-// MarshalJSON does what the state says.
+// MarshalJSON misbehaves in the way that the state says.
 func (o Odd) MarshalJSON() ([]byte, error) {
 	switch o.How {
 	case "exits":
@@ -54,8 +54,9 @@ func become(id, command, how string) *lane.Command {
 	return &lane.Command{Key: store.Key{Type: "odd", ID: id}, ID: command, Name: "become", Body: body(Become{how})}
 }
 
-// A state or a snapshot that cannot be written concerns nobody but those who asked for it: commands
-// are committed, those who wanted the state hear why they do not get it, and the partition goes on.
+// A state or a snapshot that cannot be encoded affects only the clients that asked for it. Commands
+// are committed, clients that wanted the state learn why they do not get it, and the partition goes
+// on.
 func TestAStateThatCannotBeWrittenStopsNobody(t *testing.T) {
 	never = make(chan struct{})
 	t.Cleanup(func() { close(never) })
@@ -89,7 +90,7 @@ func TestAStateThatCannotBeWrittenStopsNobody(t *testing.T) {
 			require.Contains(t, strings.Join(log.all(), "\n"), "no snapshot could be taken")
 
 			require.Equal(t, "committed", status(r.one(become("a", "4", how)).Outcome))
-			duplicate := ask("1") // whose state is not the one in memory: it is read from the log beside the lane
+			duplicate := ask("1") // its state is not the one in memory, so it is read from the log beside the lane
 			require.Equal(t, "state_unavailable", duplicate.Error.Code)
 			require.Contains(t, duplicate.Error.Message, why)
 			looked := make(chan error, 1)

@@ -15,7 +15,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A Decide or Evolve that ends its goroutine is refused, and that command alone.
+// If Decide or Evolve ends its goroutine, only that command is refused.
 func TestADecideThatEndsItsGoroutineIsRefused(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRig(t, s).run()
@@ -32,8 +32,7 @@ func TestADecideThatEndsItsGoroutineIsRefused(t *testing.T) {
 	})
 }
 
-// So is an aggregate whose history ends the goroutine that reads it: it cannot be read, and others
-// can.
+// An aggregate whose history ends the goroutine that reads it cannot be read. Others can be read.
 func TestAHistoryThatEndsTheGoroutineCannotBeRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		before := acquired(t, s)
@@ -63,7 +62,7 @@ func queues(sql string, argument any) func(*pgx.Batch) error {
 	return func(into *pgx.Batch) error { into.Queue(sql, argument); return nil }
 }
 
-// Neither does a projection, wherever its code runs, hurt anybody else.
+// A projection that ends its goroutine affects only its own command, wherever its code runs.
 func TestAProjectionThatEndsItsGoroutineRefusesItsOwnCommandAlone(t *testing.T) {
 	t.Parallel()
 	inHand := func(does func(context.Context, pgx.Tx) error) projections.Option {

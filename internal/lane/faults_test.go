@@ -11,14 +11,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// faulty is a real store whose way there is troubled: what the functions return stands for what was lost.
+// faulty is a real store with a faulty connection. The errors that its functions return stand for
+// lost requests and lost answers.
 type faulty struct {
 	store.Store
 
 	mu sync.Mutex
-	// before may keep a commit from the store, after may keep its success from the lane. A nil function does nothing.
+	// before may keep a commit from the store, after may keep its success from the lane. A nil
+	// function does nothing.
 	before, after func(*store.Commit) error
-	// reading may fail everything else.
+	// reading may fail all other calls.
 	reading func() error
 	made    []int // the number of receipts of each commit that was made
 }
@@ -97,7 +99,7 @@ func (f *faulty) Events(ctx context.Context, partition int, key store.Key, above
 	return f.Store.Events(ctx, partition, key, above, limit)
 }
 
-// batches are the numbers of receipts of the commits that were made.
+// batches returns the number of receipts of each commit that was made.
 func (f *faulty) batches() []int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +113,7 @@ func (f *faulty) log(t *testing.T) []store.Event {
 	return events
 }
 
-// times returns a function that fails n times, and tells through the channel each time that it did.
+// times returns a function that fails n times. The channel gets a signal for each failure.
 func times(n int, err error) (fail func() error, failed <-chan struct{}) {
 	signals := make(chan struct{}, n)
 	return func() error {

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Tally adds up what it is told to, and keeps the last note.
+// Tally adds up numbers and keeps the last note.
 type Tally struct {
 	Total int
 	Note  string
@@ -43,7 +43,7 @@ type Added struct {
 	Note string `json:",omitempty"`
 }
 
-// Do does what is bad: it rejects, fails, panics, returns a stranger or an event that panics.
+// Do misbehaves: it rejects, fails, panics, returns an unregistered event or an event that panics.
 type Do struct{ What, Why string }
 
 type (
@@ -101,7 +101,7 @@ func body(command any) []byte {
 	return b
 }
 
-// add is a request with a command id; do is one that goes wrong.
+// add returns a request with a command id. do returns a request that goes wrong.
 func add(id, command string, by int) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: by})}
 }
@@ -110,7 +110,7 @@ func do(id, command, what string) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "do", Body: body(Do{What: what, Why: "because"})}
 }
 
-// at makes the command a durable one.
+// at makes the command durable.
 func at(sequence uint64, c *lane.Command) *lane.Command {
 	c.Cursor = store.Cursor{StreamCreated: time.Unix(1, 0).UTC(), Sequence: sequence, Time: time.Unix(int64(sequence), 0).UTC()}
 	c.Subject = "maestro.cmd.0.tally." + c.Key.ID + "." + c.Name
@@ -141,7 +141,7 @@ func postgres(t *testing.T) (*store.Postgres, *pgxpool.Pool) {
 	return s, pool
 }
 
-// rig is a lane on a store, as its owner runs it.
+// rig is a lane on a store, run like its owner runs it.
 type rig struct {
 	*testing.T
 	*lane.Lane
@@ -151,8 +151,8 @@ type rig struct {
 	stopped chan error // gets what Run returned, after the last snapshot was stored; then it is closed
 }
 
-// newRig makes a lane whose owner has just acquired the partition. It does not run yet: what is
-// submitted meanwhile is one batch.
+// newRig makes a lane whose owner has just acquired the partition. The lane does not run yet, so
+// that the commands submitted until run form one batch.
 func newRig(t *testing.T, s store.Store, change ...func(*lane.Config)) *rig {
 	t.Helper()
 	at, err := s.Acquire(t.Context(), 0, t.Name())
@@ -198,7 +198,7 @@ func (r *rig) run() *rig {
 	return r
 }
 
-// put queues commands; their results come in the order in which they are answered.
+// put queues commands. The channel gets their results in the order of the answers.
 func (r *rig) put(commands ...*lane.Command) <-chan lane.Result {
 	r.Helper()
 	results := make(chan lane.Result, len(commands))
@@ -209,7 +209,7 @@ func (r *rig) put(commands ...*lane.Command) <-chan lane.Result {
 	return results
 }
 
-// batch has the commands handled in one batch, and returns their results in their order.
+// batch handles the commands in one batch, and returns their results in the order of the commands.
 func (r *rig) batch(commands ...*lane.Command) []lane.Result {
 	r.Helper()
 	release := r.hold()
@@ -252,7 +252,7 @@ func (r *rig) look(id string, current bool) (root aggregate.Root[Tally], err err
 	return root, err
 }
 
-// log is the whole log.
+// log returns the whole log.
 func (r *rig) log() []store.Event {
 	r.Helper()
 	events, err := r.store.(store.Store).Log(r.Context(), 0, 0, 1_000_000)
@@ -260,7 +260,7 @@ func (r *rig) log() []store.Event {
 	return events
 }
 
-// row is the partition as it is, without the store's clock.
+// row returns the partition's row without the store's clock.
 func (r *rig) row() store.Partition {
 	r.Helper()
 	row, err := r.store.Partition(r.Context(), 0)
@@ -269,7 +269,7 @@ func (r *rig) row() store.Partition {
 	return row
 }
 
-// statuses are the statuses, or codes of the errors, of results.
+// statuses returns the status, or the error's code, of each result.
 func statuses(results []lane.Result) (s []string) {
 	for _, r := range results {
 		s = append(s, status(r.Outcome))
@@ -290,11 +290,11 @@ func status(o store.Outcome) string {
 
 func unmarshal(body []byte, into any) error { return json.Unmarshal(body, into) }
 
-// nobodyLooks is a read that is not interested in what it sees.
+// nobodyLooks is a Look that ignores the aggregate.
 func nobodyLooks(aggregate.Instance) error { return nil }
 
-// lineLog keeps what is logged: each line with the aggregate, the command and the projection that
-// it names.
+// lineLog keeps the logged lines, each with the aggregate, the command and the projection that it
+// names.
 type lineLog struct {
 	mu    sync.Mutex
 	lines []string

@@ -17,9 +17,9 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// An error of a projection decides by whose it is: what its Go code returns refuses the command,
-// whatever it looks like, and so does what it does to the transaction. The commands beside it go
-// on.
+// The origin of a projection's error decides. An error returned by its Go code refuses the command,
+// whatever the error looks like. So does damage that the projection does to the transaction. The
+// other commands go on.
 func TestWhatAProjectionDoesWrongRefusesItsOwnCommandAlone(t *testing.T) {
 	t.Parallel()
 	raise := func(state string) func(context.Context, pgx.Tx) error {
@@ -65,7 +65,7 @@ func TestWhatAProjectionDoesWrongRefusesItsOwnCommandAlone(t *testing.T) {
 	}
 }
 
-// A projection may say that what fails passes.
+// A projection may say that its failure is temporary.
 func TestAProjectionMayAskForAnotherTry(t *testing.T) {
 	t.Parallel()
 	s, _ := postgres(t)
@@ -83,9 +83,9 @@ func TestAProjectionMayAskForAnotherTry(t *testing.T) {
 	require.NoError(t, projections.Retry(nil))
 }
 
-// A table that is renamed for a while is no command's fault: all wait, and nobody is refused. Where
-// the projection works for others meanwhile, the one command is refused that names a table which
-// does not exist.
+// A table that is renamed for a while is no command's fault, so all commands wait and none is
+// refused. If the projection works for others meanwhile, only the command that names a missing
+// table is refused.
 func TestWhatAPersonHasToRepairIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, pool := postgres(t)

@@ -15,7 +15,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// poison is a command whose event cannot be stored: its metadata has a NUL character, which the way to a lane keeps out.
+// poison returns a command whose event cannot be stored, because its metadata has a NUL character.
+// Real messages with a NUL character never reach a lane.
 func poison(id, command string) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1}), CorrelationID: "a\x00b"}
 }
@@ -74,7 +75,7 @@ func TestWhatARefusalQuotesCanBeStored(t *testing.T) {
 	})
 }
 
-// The details of a rejection come with its outcome, and with every answer that repeats it.
+// The details of a rejection are in its outcome, and in every answer that repeats the outcome.
 func TestARejectionHasDetails(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRig(t, s).run()
@@ -97,7 +98,7 @@ func TestARejectionHasDetails(t *testing.T) {
 	})
 }
 
-// deadLetter is a row of the table that people read.
+// deadLetter is a row of the dead letters' table.
 type deadLetter struct {
 	Subject   string
 	Headers   map[string][]string

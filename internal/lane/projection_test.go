@@ -17,8 +17,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// notes is a read model: each note belongs to one tally. notesAtOnce is the same with all events of a commit in one call, notesQueued
-// with SQL that goes along with the commit.
+// notes is a read model: each note belongs to one tally. notesAtOnce is the same with all events of
+// a commit in one call. notesQueued is the same with queued SQL.
 var (
 	notesQueued = projections.Define("notes", projections.Queue(tally, func(into *pgx.Batch, e projections.Event[Added]) error {
 		sql, err := noteSQL(e)
@@ -47,7 +47,7 @@ func note(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
 	return err
 }
 
-// noteSQL is what an event does to the notes, nothing for an event without a note.
+// noteSQL returns the SQL for an event, or "" for an event without a note.
 func noteSQL(e projections.Event[Added]) (string, error) {
 	switch e.Data.Note {
 	case "":
@@ -80,7 +80,7 @@ func eachWay(t *testing.T, test func(t *testing.T, p lane.Projection)) {
 	}
 }
 
-// noteRig is a lane with the projection on a table with these constraints.
+// noteRig returns a lane with the projection on a table with the given constraint.
 func noteRig(t *testing.T, p lane.Projection, constraint string) (*rig, *pgxpool.Pool) {
 	t.Helper()
 	s, pool := postgres(t)
@@ -93,7 +93,7 @@ func noted(id, command, note string) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Note: note})}
 }
 
-// requireModel tells that the read model agrees with the log.
+// requireModel requires that the read model agrees with the log.
 func (r *rig) requireModel(pool *pgxpool.Pool) {
 	r.Helper()
 	rows, err := pool.Query(r.Context(), "select note || ' ' || id from maestro_read.notes")
@@ -149,7 +149,8 @@ func allCommandsOfABatchMayBeRefusedByAProjection(t *testing.T, p lane.Projectio
 	r.requireModel(pool)
 }
 
-// The events of a command stand or fall together, and what an earlier event wrote goes with them.
+// If one event of a command is refused, so are all of them, and the writes of its earlier events
+// are undone.
 func TestNothingOfARefusedCommandRemains(t *testing.T) { eachWay(t, nothingOfARefusedCommandRemains) }
 
 func nothingOfARefusedCommandRemains(t *testing.T, p lane.Projection) {
@@ -164,7 +165,7 @@ func nothingOfARefusedCommandRemains(t *testing.T, p lane.Projection) {
 	r.requireModel(pool)
 }
 
-// A deferred constraint speaks at the end of the transaction, and does not say for which command.
+// A deferred constraint fails at the end of the transaction, and does not say for which command.
 func TestADeferredConstraintRefusesItsOwnCommandAlone(t *testing.T) {
 	eachWay(t, aDeferredConstraintRefusesItsOwnCommandAlone)
 }
@@ -183,7 +184,7 @@ func aDeferredConstraintRefusesItsOwnCommandAlone(t *testing.T, p lane.Projectio
 	r.requireModel(pool)
 }
 
-// A fault of the moment in a projection is not the command's.
+// A passing fault in a projection does not refuse the command.
 func TestAProjectionThatLosesItsConnectionIsRunAgain(t *testing.T) {
 	eachWay(t, aProjectionThatLosesItsConnectionIsRunAgain)
 }
@@ -191,7 +192,8 @@ func TestAProjectionThatLosesItsConnectionIsRunAgain(t *testing.T) {
 func aProjectionThatLosesItsConnectionIsRunAgain(t *testing.T, p lane.Projection) {
 	r, pool := noteRig(t, p, "primary key (note)")
 	r.one(noted("a", "0", "green"))
-	// A second transaction holds the note; the lane's is ended while it waits for it.
+	// A second transaction locks the note. The lane's connection is ended while it waits for the
+	// lock.
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), "insert into maestro_notes_1.notes values ('red', 'somebody')")
@@ -208,7 +210,7 @@ func aProjectionThatLosesItsConnectionIsRunAgain(t *testing.T, p lane.Projection
 	r.requireModel(pool)
 }
 
-// The in-memory store has no transaction to give: projections are left out there.
+// The in-memory store has no transactions, so projections are left out there.
 func TestProjectionsAreLeftOutInMemory(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, store.NewMemory(1), func(c *lane.Config) { c.Projections = []lane.Projection{notes} }).run()

@@ -14,11 +14,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// model is what a lane must do: a fold in memory, one command after the other.
+// model does what a lane must do: it folds in memory, one command after the other.
 type model struct {
 	states   map[string]aggregate.Root[Tally]
 	outcomes map[store.CommandKey]string
-	log      []string // of events, each as "aggregate sequence by command"
+	log      []string // events, each as "aggregate sequence by command"
 }
 
 // apply returns the outcome as "status sequence", and whether it is the first.
@@ -49,7 +49,7 @@ func (m *model) apply(t require.TestingT, c *lane.Command) (outcome string, firs
 	return fmt.Sprint("committed ", root.Sequence), true
 }
 
-// drawCommand makes a command; few ids make for many duplicates.
+// drawCommand makes a command. It has few ids to choose from, so that there are many duplicates.
 func drawCommand(t *rapid.T) *lane.Command {
 	c := &lane.Command{Key: key(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "aggregate")),
 		ID: fmt.Sprint(rapid.IntRange(0, 30).Draw(t, "id")), Name: "add",
@@ -71,7 +71,8 @@ func drawCommand(t *rapid.T) *lane.Command {
 	return c
 }
 
-// troubles goes through a list of faults, one for each commit, and ends without any.
+// troubles is a store with a list of faults, one for each commit. After the list, commits have no
+// faults.
 type troubles struct {
 	store.Store
 	mu   sync.Mutex
@@ -123,7 +124,8 @@ func (s *troubles) Commit(ctx context.Context, c *store.Commit) error {
 	return err
 }
 
-// Whatever goes wrong and however the commands come together in batches: outcomes, log and receipts are those of a fold.
+// Outcomes, log and receipts are those of a fold, whatever goes wrong and however the commands are
+// batched.
 func TestALaneIsAFold(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
@@ -196,7 +198,8 @@ func (m *model) check(t *rapid.T, c *lane.Command, result lane.Result, s *troubl
 	}
 }
 
-// checkStore compares what is stored: the log without the foreign events, positions without gaps, all receipts.
+// checkStore compares what is stored: the log without the foreign events, positions without gaps,
+// all receipts.
 func (m *model) checkStore(t *rapid.T, s store.Store) {
 	events, err := s.Log(context.Background(), 0, 0, 1_000_000)
 	require.NoError(t, err)
@@ -226,7 +229,7 @@ func (m *model) checkStore(t *rapid.T, s store.Store) {
 	}
 }
 
-// takeOver runs a lane of a new owner, with a cache that is too small now and then.
+// takeOver runs a lane of a new owner. Its cache is sometimes too small.
 func takeOver(t *testing.T, s *troubles) *rig {
 	t.Helper()
 	return newRigAt(t, s, acquired(t, s), nil, func(c *lane.Config) { c.MaxBatch, c.Memory = 5, lane.NewMemory(500, 0) }).run()
@@ -239,7 +242,7 @@ func indices(n int) (all []int) {
 	return all
 }
 
-// pick makes the commands anew: a lane marks those that it refuses.
+// pick copies the commands, because a lane marks the commands that it refuses.
 func pick(commands []*lane.Command, which []int) (picked []*lane.Command) {
 	for _, i := range which {
 		c := *commands[i]

@@ -16,9 +16,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-var errNetwork = fmt.Errorf("read tcp: unexpected EOF") // as a lost connection looks like
+var errNetwork = fmt.Errorf("read tcp: unexpected EOF") // like a lost connection
 
-// published is a publisher that remembers what it was told.
+// published is a publisher that remembers its calls.
 type published struct {
 	mu    sync.Mutex
 	calls []committed
@@ -39,7 +39,7 @@ func (p *published) Committed(position int64, events []store.Event) {
 
 func (p *published) Published() (int64, time.Time) { return 0, time.Time{} }
 
-// positions are those of the calls, negative where no events came with it.
+// positions returns the position of each call, negative if the call had no events.
 func (p *published) positions() (n []int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +52,7 @@ func (p *published) positions() (n []int64) {
 	return n
 }
 
-// foreign commits an event of an aggregate, as another writer with the same right would.
+// foreign commits an event of an aggregate, like another writer under the same epoch.
 func foreign(t *testing.T, s store.Store, id string, by int) {
 	t.Helper()
 	other := newRigAt(t, s, must(t, s), nil).run()
@@ -100,8 +100,8 @@ func TestACurrentReadSeesWhatOthersWrote(t *testing.T) {
 	})
 }
 
-// The same command comes in twice, through two owners: that it was handled is found by the receipt
-// even where it wrote no event.
+// The same command comes in twice, through two owners. The second finds the receipt even if the
+// command wrote no event.
 func TestACommandThatAnotherHasHandledIsNotHandledAgain(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		r := newRigAt(t, s, acquired(t, s), nil).run()
@@ -109,7 +109,7 @@ func TestACommandThatAnotherHasHandledIsNotHandledAgain(t *testing.T) {
 		require.Equal(t, []string{"committed", "rejected forbidden"}, statuses(other.batch(add("a", "1", 1), do("a", "2", "reject"))))
 		require.Equal(t, []string{"committed again", "rejected forbidden again", "committed"},
 			statuses(r.batch(add("a", "1", 1), do("a", "2", "reject"), add("a", "3", 1))))
-		require.Equal(t, "rejected forbidden", status(other.one(do("b", "2", "reject")).Outcome)) // position stays
+		require.Equal(t, "rejected forbidden", status(other.one(do("b", "2", "reject")).Outcome)) // the position stays
 		require.Equal(t, "rejected forbidden again", status(r.one(do("b", "2", "reject")).Outcome))
 	})
 }
@@ -135,7 +135,7 @@ func TestACommitWhoseAnswerWasLostIsFoundByItsReceipts(t *testing.T) {
 	})
 }
 
-// A commit without events does not move the position: only the receipts tell that it was made.
+// A commit without events does not move the position, so only its receipts show that it was made.
 func TestACommitWithoutEventsWhoseAnswerWasLost(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		f := &faulty{Store: s}
@@ -230,7 +230,8 @@ func TestAFormerOwnerGivesNoCurrentAnswer(t *testing.T) {
 	})
 }
 
-// The commit was made, its answer lost, and before the lane can look, another takes over.
+// The commit was made but its answer was lost. Before the lane can read the row, another owner
+// takes over.
 func TestACommitWhoseAnswerWasLostBeforeATakeover(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		f := &faulty{Store: s}
@@ -263,7 +264,7 @@ func TestALaneSavesWhatIsPublishedWhenItStops(t *testing.T) {
 	})
 }
 
-// upTo is a publisher that has come to a position.
+// upTo is a publisher that has published up to a position.
 type upTo struct {
 	position atomic.Int64
 	stream   time.Time
@@ -280,8 +281,8 @@ func collect(results <-chan lane.Result, n int) (all []lane.Result) {
 	return all
 }
 
-// telling is a store that fails to read rows, and says after each failure that its server is there
-// again.
+// telling is a store that fails to read rows, and signals after each failure that its server is
+// back.
 type telling struct {
 	store.Store
 	mu    sync.Mutex
@@ -307,7 +308,7 @@ func (s *telling) Partition(ctx context.Context, partition int) (store.Partition
 	return s.Store.Partition(ctx, partition)
 }
 
-// A lane that has waited for long goes on as soon as the server is there again. By its own pauses
+// A lane that has waited for long goes on as soon as the server is back. With the lane's own pauses
 // these reads would take minutes.
 func TestALaneGoesOnWhenItsStoreIsBack(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {

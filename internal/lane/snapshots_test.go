@@ -18,8 +18,8 @@ type saving func(ctx context.Context) error
 
 func (s saving) SaveSnapshots(ctx context.Context, _ int, _ []store.Snapshot) error { return s(ctx) }
 
-// A worker that ends stores the snapshots that wait. However many there are, all of them have one
-// deadline.
+// A stopping worker stores the waiting snapshots. All of them share one deadline, however many they
+// are.
 func TestAllSnapshotsHaveOneDeadlineAtTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

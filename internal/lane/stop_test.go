@@ -17,7 +17,7 @@ import (
 func TestAStoppingLaneFinishesItsBatchAndRefusesTheRest(t *testing.T) {
 	r := newRig(t, store.NewMemory(1), func(c *lane.Config) { c.MaxBatch = 2 }).run()
 	release := r.hold()
-	// Two batches and a read. The lane takes some of them before it sees that it is to stop, or none.
+	// Two batches and a read. The lane takes some or none of them before it sees that it must stop.
 	results := r.put(add("a", "1", 1), add("a", "2", 1), at(7, add("a", "3", 1)), add("a", "4", 1))
 	readDone := make(chan error, 1)
 	require.NoError(t, r.SubmitRead(t.Context(), &lane.Read{Key: key("a"), Look: func(aggregate.Instance) error { return nil },
@@ -25,7 +25,7 @@ func TestAStoppingLaneFinishesItsBatchAndRefusesTheRest(t *testing.T) {
 	r.stop()
 	release()
 	require.NoError(t, <-r.stopped)
-	require.GreaterOrEqual(t, len(results), 3) // the durable one may be left to the next owner
+	require.GreaterOrEqual(t, len(results), 3) // the durable command may be left to the next owner
 	committed := 0
 	for len(results) > 0 {
 		result := <-results
@@ -60,7 +60,7 @@ func TestAStoppedLaneTakesNothing(t *testing.T) {
 	}
 }
 
-// Whoever comes while the lane stops is told so: in an error or in an answer.
+// A client that comes while the lane stops gets an error or an answer.
 func TestNobodyIsLeftWithoutAnAnswerWhenALaneStops(t *testing.T) {
 	for range 20 {
 		r := newRig(t, store.NewMemory(1)).run()

@@ -31,14 +31,14 @@ func (c Wait) Decide(aggregate.Root[Tally]) ([]aggregate.Event[Tally], error) {
 
 var slowTally = aggregate.Define("tally", aggregate.Handles[Add]("add"), aggregate.Handles[Wait]("wait"), aggregate.Emits[Added]("added"))
 
-// hasty is a lane that has little time, so that a test needs little.
+// hasty gives a lane small budgets, so that a test takes little time.
 func hasty(c *lane.Config) {
 	c.Types = map[string]aggregate.Type{"tally": slowTally}
 	c.Budgets = lane.Budgets{Attempt: 2 * time.Second, Turn: 100 * time.Millisecond, Projections: 500 * time.Millisecond,
 		Spread: time.Second, Silence: 100 * time.Millisecond}
 }
 
-// sleeping is a read model that takes a time for each event, by its note.
+// sleeping returns a read model that sleeps for each event for the time in its note.
 func sleeping(t *testing.T) lane.Projection {
 	t.Helper()
 	return projections.Define("sleeping", projections.Each(slowTally, func(ctx context.Context, tx pgx.Tx, e projections.Event[Added]) error {
@@ -54,7 +54,7 @@ func slow(id, command, seconds string) *lane.Command {
 	return &lane.Command{Key: key(id), ID: command, Name: "add", Body: body(Add{By: 1, Note: seconds})}
 }
 
-// All that is slow together is longer than an attempt may take; each alone is not.
+// All slow commands together take longer than an attempt may. Each alone does not.
 func TestASlowBacklogIsHandledToItsEnd(t *testing.T) {
 	for name, command := range map[string]func(i int) *lane.Command{
 		"decide": func(int) *lane.Command {
@@ -86,8 +86,8 @@ func TestASlowBacklogIsHandledToItsEnd(t *testing.T) {
 	}
 }
 
-// What takes a read model too long is given up, and only that. Requests of other aggregates go on
-// meanwhile.
+// Only the command for which a read model takes too long is given up. Requests of other aggregates
+// go on meanwhile.
 func TestACommandThatIsTooSlowIsGivenUp(t *testing.T) {
 	for name, queued := range map[string]bool{"in hand": false, "queued": true} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestACommandThatIsTooSlowIsGivenUp(t *testing.T) {
 	}
 }
 
-// slowCommits is a store whose commits take a time, as on a server with a slow disk.
+// slowCommits is a store whose commits are slow, as on a server with a slow disk.
 type slowCommits struct {
 	store.Store
 	take atomic.Int64
@@ -135,7 +135,7 @@ func (s *slowCommits) Commit(ctx context.Context, c *store.Commit) error {
 	return s.Store.Commit(ctx, c)
 }
 
-// While Postgres itself is slow nothing is given up, however long it takes.
+// While Postgres itself is slow, nothing is given up, however long that lasts.
 func TestNothingIsGivenUpWhilePostgresIsSlow(t *testing.T) {
 	t.Parallel()
 	pg, _ := postgres(t)
@@ -157,7 +157,7 @@ func TestNothingIsGivenUpWhilePostgresIsSlow(t *testing.T) {
 	require.Greater(t, tries.Load(), int64(5))
 }
 
-// history gives aggregates as many events as it says.
+// history gives each aggregate the given number of events.
 func history(t *testing.T, s store.Store, events int, ids ...string) {
 	t.Helper()
 	r := newRigAt(t, s, must(t, s), nil, plain).run()
@@ -171,7 +171,7 @@ func history(t *testing.T, s store.Store, events int, ids ...string) {
 	require.NoError(t, <-r.stopped)
 }
 
-// limited is a store whose loads are cut short by Postgres after a time.
+// limited is a store whose loads are cancelled by Postgres after a time.
 type limited struct {
 	store.Store
 	loads *store.Postgres
@@ -189,7 +189,7 @@ func newLimited(t *testing.T, timeout string) *limited {
 	t.Cleanup(whole.Close)
 	cut := localpg.Pool(t, url, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = timeout })
 	l := &limited{Store: whole}
-	require.Eventually(t, func() bool { // it may itself be cut short
+	require.Eventually(t, func() bool { // the read itself may be cancelled
 		loads, err := store.Open(t.Context(), cut, store.Options{Partitions: 1})
 		if err == nil {
 			l.loads = loads
@@ -200,7 +200,7 @@ func newLimited(t *testing.T, timeout string) *limited {
 	return l
 }
 
-// plain takes no snapshots, so that all of a history is read.
+// plain takes no snapshots, so that whole histories are read.
 func plain(c *lane.Config) { c.Types = map[string]aggregate.Type{"tally": slowTally} }
 
 func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
@@ -225,8 +225,8 @@ func TestALoadThatTakesTooLongIsSplit(t *testing.T) {
 	}
 }
 
-// paging is a store in which the aggregate long is too long to be loaded whole, as with a
-// statement_timeout, and that stands still in the middle of its pages.
+// paging is a store in which the aggregate long cannot be loaded whole, as with a
+// statement_timeout. The store blocks in the middle of its pages.
 type paging struct {
 	store.Store
 	pages  atomic.Int32
@@ -246,8 +246,8 @@ func (p *paging) Load(ctx context.Context, partition int, queries []store.Query)
 	return p.Store.Load(ctx, partition, queries)
 }
 
-// One aggregate is too long for a statement, and is read in pages. Others are not held up by that,
-// whether they come with it or later.
+// One aggregate is too long for a statement, and is read in pages. This does not delay other
+// aggregates, whether they come with it or later.
 func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
 	eachStore(t, func(t *testing.T, log store.Store) {
 		s := &paging{Store: log, at: make(chan struct{}), on: make(chan struct{})}
@@ -277,8 +277,8 @@ func TestALongAggregateIsLoadedPageByPage(t *testing.T) {
 	})
 }
 
-// Many duplicates want the state of a long aggregate: it is folded once for all of them, and others
-// go on meanwhile.
+// Many duplicates want the state of a long aggregate. It is folded once for all of them, and other
+// commands go on meanwhile.
 func TestDuplicatesThatWantAStateShareOneFold(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		acquired(t, s)
@@ -304,7 +304,7 @@ func TestDuplicatesThatWantAStateShareOneFold(t *testing.T) {
 	})
 }
 
-// Requests and backlog have half of the lane each, and one aggregate cannot fill the queue for all.
+// Requests and backlog have half of the lane each, and a single aggregate cannot fill the queue.
 func TestRequestsHaveTheirShareBesideABacklog(t *testing.T) {
 	t.Parallel()
 	s := &slowCommits{Store: store.NewMemory(1)}
@@ -319,7 +319,7 @@ func TestRequestsHaveTheirShareBesideABacklog(t *testing.T) {
 	}()
 	defer func() { stop(); <-fed }()
 	require.Eventually(t, func() bool { return r.Stats().Backlog > 20 }, time.Minute, time.Millisecond)
-	for i := 0; ; i++ { // one aggregate asks as often as it may
+	for i := 0; ; i++ { // one aggregate fills its share of the queue
 		if err := r.Offer(add("hot", fmt.Sprint("h", i), 1)); err != nil {
 			require.ErrorIs(t, err, lane.ErrBusy)
 			break
@@ -334,7 +334,7 @@ func TestRequestsHaveTheirShareBesideABacklog(t *testing.T) {
 	}
 }
 
-// A handler that does not come back is named.
+// A handler that does not return is named in the log.
 func TestAHandlerThatDoesNotComeBackIsNamed(t *testing.T) {
 	t.Parallel()
 	lines := &lineLog{}

@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// recorder keeps the spans of commands that bring one. It sets OpenTelemetry's global provider; the commands of other tests
-// bring none.
+// recorder keeps the spans of commands that have a span. It sets OpenTelemetry's global provider.
+// That is safe because the commands of other tests have no spans.
 func recorder() (spans *tracetest.SpanRecorder, record func(*lane.Command) *lane.Command) {
 	spans = tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
@@ -33,7 +33,7 @@ func TestBatchLinksTheCommandsThatAreRecorded(t *testing.T) {
 	require.Empty(t, spans.Ended(), "nobody records")
 
 	first, third := record(add("a", "first", 1)), record(do("a", "third", "fail"))
-	r.batch(first, add("a", "second", 1), record(add("a", "before", 1)), third) // one was there before: the batch is evaluated anew
+	r.batch(first, add("a", "second", 1), record(add("a", "before", 1)), third) // a duplicate: evaluated again
 	r.stop()
 	<-r.stopped // spans end after the answers
 	byName := map[string][]sdktrace.ReadOnlySpan{}

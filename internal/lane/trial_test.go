@@ -14,15 +14,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A command is given up only where Postgres was well: three tries in a row if it was each time,
-// otherwise over a time, and where it was slow recently, one command at most in a long time.
+// A command is given up only if Postgres was healthy around enough tries. If it was healthy each
+// time, three tries are enough. Otherwise the tries must spread over a time. If Postgres was slow
+// recently, at most one command is given up in a long time.
 func TestWhenACommandIsGivenUp(t *testing.T) {
 	const never = time.Hour
 	for name, c := range map[string]struct {
-		slow           int // how many of the empty commits are slow at first
+		slow           int // how many empty commits are slow at first
 		spread, recent time.Duration
 		rarely         time.Duration
-		first, second  bool // given up
+		first, second  bool // whether the first and second command are given up
 	}{
 		"Postgres is quick":                        {0, never, never, never, true, true},
 		"it was slow once, tries are spread":       {1, never, time.Nanosecond, time.Nanosecond, false, true},
@@ -58,8 +59,8 @@ func TestWhenACommandIsGivenUp(t *testing.T) {
 	}
 }
 
-// tryUntil sends a command of an aggregate. It relieves one that is not to be given up when it has
-// been tried more often than would do.
+// tryUntil sends a command of an aggregate. If the command is not to be given up, tryUntil lets it
+// succeed after more tries than would be enough.
 func (r *rig) tryUntil(gaveUp bool, id string, tries *atomic.Int64, relieved *atomic.Bool) store.Outcome {
 	r.Helper()
 	results := r.put(noted(id, "1", "wrong"))
@@ -70,16 +71,16 @@ func (r *rig) tryUntil(gaveUp bool, id string, tries *atomic.Int64, relieved *at
 	return (<-results).Outcome
 }
 
-// slowControls is a store in which some commits without anything in them take long.
+// slowControls is a store in which some empty commits take long.
 type slowControls struct {
 	store.Store
-	slow atomic.Int64 // how many are still to be slow: the second of each two
+	slow atomic.Int64 // how many more are slow; of each two, the second is slow
 	odd  atomic.Bool
 }
 
 func (s *slowControls) Commit(ctx context.Context, c *store.Commit) error {
 	empty := len(c.Events)+len(c.Receipts)+len(c.DeadLetters) == 0
-	if empty && s.odd.Swap(!s.odd.Load()) && s.slow.Add(-1) >= 0 { // what is measured
+	if empty && s.odd.Swap(!s.odd.Load()) && s.slow.Add(-1) >= 0 { // only the second is measured
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():

@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// journal notes what a lane asks of its store, and whether it got it.
+// journal is a store that notes the lane's calls, and whether they succeeded.
 type journal struct {
 	store.Store
 	mu    sync.Mutex
@@ -58,7 +58,7 @@ func (j *journal) read() []string {
 	return slices.Clone(j.lines)
 }
 
-// A lane that cannot read the row waits for that, and does nothing else.
+// A lane that cannot read the row waits until it can, and does nothing else.
 func TestNothingIsDoneAfterAnUnknownOutcomeBeforeTheRowIsRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, s store.Store) {
 		f := &faulty{Store: s}
@@ -75,8 +75,8 @@ func TestNothingIsDoneAfterAnUnknownOutcomeBeforeTheRowIsRead(t *testing.T) {
 	})
 }
 
-// A commit that waits for an absent standby is in the primary's log as soon as its wait is cut short, and in no other. It is not answered
-// before the standby has it.
+// If the wait of a commit for an absent standby is cut short, the commit is in the primary's log,
+// and in no other. The command is not answered until the standby has the commit.
 func TestNothingIsAnsweredThatAStandbyDoesNotHave(t *testing.T) {
 	t.Parallel()
 	primary, err := localpg.Start(t.Context(), localpg.Options{})

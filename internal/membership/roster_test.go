@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const partitions = 8
 
-// worker is a member with a connection of its own, as a process has.
+// worker is a member with its own connection, like a process.
 type worker struct {
 	*membership.Roster
 	nc   *nats.Conn
@@ -95,7 +95,7 @@ func TestANewcomerIsKnownBeforeItTakesAnything(t *testing.T) {
 	require.Contains(t, assigned, "b")
 }
 
-// A worker that was frozen hears all at once that another took its partition and gave it away again.
+// A thawed worker hears all at once that another worker took its partition and gave it away again.
 func TestAnOldClaimDoesNotComeBack(t *testing.T) {
 	server := localnats.ForTest(t)
 	a, b := join(t, server, "a"), join(t, server, "b")
@@ -115,7 +115,7 @@ func TestAKilledWorkerIsGone(t *testing.T) {
 	a, b := join(t, server, "a"), join(t, server, "b")
 	b.Claim(1, 1)
 	sees(t, a, "a active 0", "b active 1")
-	b.nc.Close() // what the server sees of a process that is killed
+	b.nc.Close() // the server sees the same when a process is killed
 	sees(t, a, "a active 0")
 	require.Empty(t, a.Owner(1))
 }
@@ -136,7 +136,7 @@ func TestASilentWorkerIsGoneAndComesBack(t *testing.T) {
 	server := localnats.ForTest(t)
 	a := join(t, server, "a")
 	frozen := server.Connect(t)
-	_, err := frozen.SubscribeSync("test.worker.b.ping") // is there, and does not answer
+	_, err := frozen.SubscribeSync("test.worker.b.ping") // it exists but does not answer
 	require.NoError(t, err)
 	beat := []byte(`{"id":"b","node":"b","state":"active","owned":{"2":7}}`)
 	require.NoError(t, frozen.Publish("test.worker.beat", beat))

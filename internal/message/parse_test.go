@@ -91,7 +91,8 @@ func TestWhatCannotBeACommandIsRefusedWithAReason(t *testing.T) {
 	}
 }
 
-// What is refused for a header keeps its address, so that its receipt and its outcome say whose it was.
+// A command that is refused for a header keeps its address, so that its receipt and its outcome
+// name its aggregate.
 func TestARefusedCommandKeepsWhatCouldBeRead(t *testing.T) {
 	t.Parallel()
 	c := Parse("counter.42.increment", localnats.Header(wire.HeaderCommandID, "c-1", wire.HeaderReturn, "all"), nil)
@@ -102,14 +103,14 @@ func TestARefusedCommandKeepsWhatCouldBeRead(t *testing.T) {
 	require.Equal(t, "c-1", c.ID)
 }
 
-// storable is what the store, the event stream and a person's terminal can take.
+// storable requires that the store, the event stream and a terminal can take the value.
 func storable(t *testing.T, value string) {
 	t.Helper()
 	require.LessOrEqual(t, len(value), 256)
 	require.True(t, utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl), "%q", value)
 }
 
-// Whatever comes in: no panic, and what is not refused is a command that can be handled and stored.
+// Parse never panics, and every command that it does not refuse can be handled and stored.
 func FuzzParse(f *testing.F) {
 	f.Add("counter.42.increment", "c-1", "m-1", "none", "7", "2030-01-31T12:00:00Z", "k", "00-a-b-01", []byte(`{"by":1}`))
 	f.Add("counter.42", "", "", "events", "-7", "x", "\x00", "\xff", []byte(nil))

@@ -14,7 +14,7 @@ type rest struct{}
 
 func (rest) Decide(aggregate.Root[idle]) ([]aggregate.Event[idle], error) { return nil, nil }
 
-// BenchmarkUntraced is what tracing costs a command that nobody records.
+// BenchmarkUntraced measures the cost of tracing for an unrecorded command.
 //
 //	go test -run '^$' -bench Untraced -benchmem ./internal/message
 func BenchmarkUntraced(b *testing.B) {

@@ -37,7 +37,7 @@ func (Put) Decide(aggregate.Root[Box]) ([]aggregate.Event[Box], error) {
 
 func (WasPut) Evolve(b Box) Box { return Box{Count: b.Count + 1} }
 
-// Hang is a command whose Decide does not come back before it is let go.
+// Hang is a command whose Decide does not return until it is released.
 type Hang struct{}
 
 var letGo = make(chan struct{})
@@ -49,14 +49,14 @@ func (Hang) Decide(aggregate.Root[Box]) ([]aggregate.Event[Box], error) {
 
 var box = aggregate.Define("box", aggregate.Handles[Put]("put"), aggregate.Handles[Hang]("hang"), aggregate.Emits[WasPut]("was_put"))
 
-// eventLog is what lanes and their owner need.
+// eventLog is the store that lanes and their owner need.
 type eventLog interface {
 	Store
 	lane.Store
 	lane.SnapshotStore
 }
 
-// silent publishes nothing, and nothing is in its way.
+// silent is a publisher that publishes nothing and has no obstacle.
 type silent struct{}
 
 func (silent) Committed(int64, []store.Event) {}
@@ -67,7 +67,7 @@ func (silent) Flush(context.Context) error    { return nil }
 func (silent) Obstacle() (time.Time, error)   { return time.Time{}, nil }
 func (silent) Diverged() bool                 { return false }
 
-// nobody sends requests.
+// nobody is a Requests without any requests.
 type nobody struct{}
 
 func (nobody) Review(time.Time) {}
@@ -86,7 +86,7 @@ func newBroker(t *testing.T) *broker {
 	return &broker{T: t, server: server, nc: server.Connect(t)}
 }
 
-// owner makes an ownership on a connection of its own, as a worker has.
+// owner makes an ownership with its own connection, like a worker.
 func (b *broker) owner(s eventLog, change ...func(*Config)) *Ownership {
 	b.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -122,7 +122,7 @@ func (b *broker) run(o *Ownership) {
 	})
 }
 
-// submit gives a command to a lane, and returns where its result comes.
+// submit gives a command to a lane, and returns the channel for its result.
 func (b *broker) submit(o *Ownership, partition int, id, name string) <-chan lane.Result {
 	b.Helper()
 	done := make(chan lane.Result, 1)
@@ -131,7 +131,7 @@ func (b *broker) submit(o *Ownership, partition int, id, name string) <-chan lan
 	return done
 }
 
-// inPartition is the id of a box in a partition of four.
+// inPartition returns the id of a box in one of four partitions.
 func inPartition(p int) string {
 	id := "a"
 	for wire.Partition("box", id, 4) != p {

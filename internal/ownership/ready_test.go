@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A single lane that stands still makes the worker unready after 30 s, says where it stands, and is
-// counted. Others move.
+// A single lane that stands still while others move makes the worker unready after 30 s. The error
+// says where the lane stands, and a metric counts it.
 func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -24,7 +24,7 @@ func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	b.run(o)
 	require.Eventually(t, func() bool { return o.Ready() == nil && o.Owned() == 4 }, 20*time.Second, time.Millisecond)
 	release := sync.OnceFunc(func() { close(letGo) })
-	t.Cleanup(release) // before the lanes are to end
+	t.Cleanup(release) // before the lanes end
 	hangs := b.submit(o, 2, inPartition(2), "hang")
 	require.Eventually(t, func() bool {
 		stats := o.Lanes[2].Load().Stats()
@@ -44,7 +44,7 @@ func TestALaneThatStandsStillIsToldOf(t *testing.T) {
 	require.Eventually(t, func() bool { return o.committing(late) == nil && o.standing(late) == 0 }, 20*time.Second, time.Millisecond)
 }
 
-// With fewer partitions than workers, one has none. It is ready: there is nothing that it lacks.
+// With fewer partitions than workers, one worker has none. It is ready, because it lacks nothing.
 func TestAWorkerWithoutPartitionsIsReady(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -69,8 +69,8 @@ func TestAWorkerWithoutPartitionsIsReady(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// What ends the work on a partition is said as it is. Only a fence says that there is another
-// owner.
+// The log gives the real reason for the end of the work on a partition. Only a fence means that
+// there is another owner.
 func TestWhyTheWorkOnAPartitionEndsIsSaid(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

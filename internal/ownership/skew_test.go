@@ -15,7 +15,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// skewed is an owner whose machine's clock is off, and what it says.
+// skewed is an owner whose machine's clock is off, with its log.
 type skewed struct {
 	*Ownership
 	by  atomic.Int64
@@ -75,7 +75,7 @@ func TestADifferenceThatLastsIsToldOnce(t *testing.T) {
 		clocks.compare(s.Ownership)
 	}
 	require.Equal(t, 1, s.said(differ))
-	s.by.Store(int64(700 * time.Millisecond)) // neither one nor the other
+	s.by.Store(int64(700 * time.Millisecond)) // neither enough for a warning nor for its end
 	clocks.compare(s.Ownership)
 	require.Zero(t, s.said(agree))
 	s.by.Store(0)

@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A newcomer says that it is there before it can work. Until it can, nobody gives anything up for it: that would have no owner.
+// A new worker announces itself before it can work. Until it can work, nobody gives up a partition
+// for it, because that partition would have no owner.
 func TestPartitionsWaitForTheNewcomerWhereTheyAre(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -45,14 +46,15 @@ type unwanted struct {
 func (s unwanted) Acquire(ctx context.Context, partition int, owner string) (store.Partition, error) {
 	s.end()
 	at, err := s.Memory.Acquire(ctx, partition, owner)
-	if ctx.Err() != nil { // as when the answer does not come in time
+	if ctx.Err() != nil { // as if the answer did not come in time
 		return store.Partition{}, ctx.Err()
 	}
 	return at, err
 }
 
-// Two workers want a partition, and one thinks better of it when it hears of the other; but in the store it is the owner by then. The
-// other has lost it, and takes it again as soon as it hears by whom.
+// Two workers want a partition. One gives up the attempt when it hears of the other, but by then it
+// is the owner in the store. The other has lost the partition, and takes it again as soon as it
+// hears who took it.
 func TestWhoTakesAPartitionOwnsUpToIt(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asProgram in the environment makes the test binary a program that raises its slack.
+// asProgram, set in the environment, makes the test binary a program that raises its slack.
 const asProgram = "TIMERSLACK_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program says its process id, its arguments and the slack of several threads.
+// program prints its process id, its arguments and the slack of several threads.
 func program() {
 	Raise(time.Millisecond)
 	fmt.Println(os.Getpid(), os.Args[1:])
@@ -40,7 +40,7 @@ func program() {
 	ready := make(chan struct{})
 	for i := range slacks {
 		threads.Go(func() {
-			runtime.LockOSThread() // each waits for the last, and has a thread of its own
+			runtime.LockOSThread() // each has its own thread, because all wait for the last
 			if i == len(slacks)-1 {
 				close(ready)
 			}
@@ -56,7 +56,7 @@ func TestAllThreadsHaveTheSlack(t *testing.T) {
 	require.Equal(t, strings.Repeat(" 1ms", 8)[1:], slacksOfProgram(t, 0))
 }
 
-// An operator may have said more.
+// An operator may have set a larger slack.
 func TestALargerSlackStays(t *testing.T) {
 	require.Equal(t, strings.Repeat(" 3ms", 8)[1:], slacksOfProgram(t, 3*time.Millisecond))
 }
@@ -72,7 +72,7 @@ func slacksOfProgram(t *testing.T, slack time.Duration) string {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and ends with its thread
+		runtime.LockOSThread() // the thread ends with the goroutine
 		if slack > 0 {
 			if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
 				started <- err
