@@ -12,7 +12,7 @@ import (
 
 type (
 	options = []aggregate.Option[Counter]
-	// another is a second command, other a second event, with the behaviour of the first.
+	// another is a second command and other a second event. They behave like the first ones.
 	another struct{ Increment }
 	other   struct{ Incremented }
 )

@@ -19,7 +19,7 @@ func execute(i aggregate.Instance, what string) ([]aggregate.Decided, error) {
 	return i.Execute("do", body, aggregate.Metadata{ID: "c", Time: time.Unix(1, 0).UTC()})
 }
 
-// begun is a probe with one event.
+// begun returns a probe with one event.
 func begun(t *testing.T) aggregate.Instance {
 	t.Helper()
 	i := probe.New("p")
@@ -83,7 +83,7 @@ func TestAfterAnErrorNothingHasChanged(t *testing.T) {
 	}
 }
 
-// as is the error of type E in the chain of err.
+// as returns the error of type E in the chain of err.
 func as[E error](is *require.Assertions, err error) (e E) {
 	is.ErrorAs(err, &e)
 	return e
@@ -187,8 +187,8 @@ func TestDecideSeesTheCommandsMetadata(t *testing.T) {
 	require.Zero(t, i.Root().(aggregate.Root[trace]).Command, "a reader sees no command")
 }
 
-// The wall clock's monotonic reading and a field that JSON leaves out do not survive storage: they must be gone at once,
-// not only after the next replay.
+// Two things do not survive storage: the wall clock's monotonic reading, and a field that JSON
+// leaves out. They must be gone at once, not only after the next replay.
 func TestTheStateIsWhatAReplayGives(t *testing.T) {
 	t.Parallel()
 	i := probe.New("p")

@@ -11,7 +11,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Note is a state, and what its commands and events carry.
+// Note is a state, and the content of its commands and events.
 type Note struct {
 	Text  string          `json:"text,omitempty"`
 	Raw   json.RawMessage `json:"raw,omitempty"`
@@ -27,7 +27,7 @@ func (c Take) Decide(aggregate.Root[Note]) ([]aggregate.Event[Note], error) {
 	return []aggregate.Event[Note]{Taken(c)}, nil
 }
 
-// Spoil is a command whose event is not what it should be.
+// Spoil is a command that leads to an event with bad content.
 type Spoil struct{ Hex []byte }
 
 func (c Spoil) Decide(aggregate.Root[Note]) ([]aggregate.Event[Note], error) {
@@ -43,7 +43,8 @@ func define(options ...aggregate.Option[Note]) *aggregate.Definition[Note] {
 		aggregate.Emits[Taken]("taken"))...)
 }
 
-// What is in memory is what a replay gives, and what a snapshot gives, whatever numbers and texts there are.
+// The state in memory equals that after a replay and that after a snapshot, whatever numbers and
+// texts it has.
 func TestNumbersAndTextsStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	note := define()
@@ -172,7 +173,7 @@ func TestStrictRefusesFieldsThatTheCommandDoesNotHave(t *testing.T) {
 	}
 }
 
-// Bag is a state whose event writes into a map that the state has.
+// Bag is a state with an event that writes into the state's map.
 type Bag map[string]int
 
 type Drop struct{}

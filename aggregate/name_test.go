@@ -35,7 +35,8 @@ func FuzzCheckID(f *testing.F) {
 	})
 }
 
-// checkAgainst holds a check to the rule of its documentation, and its error to a length that fits an answer.
+// checkAgainst compares a check with its documented rule. It also checks that the error is short
+// enough for an answer.
 func checkAgainst(t *testing.T, rule *regexp.Regexp, s string, err error) {
 	require.Equal(t, rule.MatchString(s), err == nil, "%q: %v", s, err)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// probe is an aggregate whose command does whatever can go wrong. Its state is the trace of its events.
+// probe is an aggregate whose command can do everything that may go wrong. Its state is the trace
+// of its events.
 var probe = aggregate.Define("probe",
 	aggregate.Handles[do]("do"),
 	aggregate.Emits[happened]("happened"),
@@ -82,7 +83,8 @@ type stranger struct{}
 
 func (stranger) Evolve(s trace) trace { return s }
 
-// unwritable is an event that has no JSON, unreadable one whose JSON does not read back.
+// unwritable is an event that cannot be encoded as JSON. unreadable is an event whose JSON cannot
+// be decoded.
 type (
 	unwritable struct{ Done chan bool }
 	unreadable struct{}

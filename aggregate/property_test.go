@@ -10,8 +10,9 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// However an aggregate is brought to a sequence, its state is the same: by executing commands one by one, by applying what
-// they recorded, or from a snapshot of any moment and the events after it.
+// There are three ways to bring an aggregate to a sequence: executing commands one by one,
+// applying the recorded events, or restoring a snapshot of any moment and applying the events
+// after it. All of them lead to the same state.
 func TestAllWaysToAStateAgree(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -49,7 +50,7 @@ func TestAllWaysToAStateAgree(t *testing.T) {
 	})
 }
 
-// A payload that is not refused led to events that read back; nothing else, and never a panic.
+// A payload is refused, or it leads to events that can be read back. It never leads to a panic.
 func FuzzPayload(f *testing.F) {
 	for _, body := range []string{``, `{}`, `null`, `[]`, `{"by":1}`, `{"by":1e2}`, `{"by":9223372036854775808}`, `{"by":"1"}`,
 		`{"by":1}{}`, `{"by":1,"by":2}`, `{"BY":1}`, "{\"by\":1\x00}", `{"by":`, "\xff"} {
@@ -70,7 +71,7 @@ func FuzzPayload(f *testing.F) {
 	})
 }
 
-// A stored event is read or refused by an EventError, whatever stands in the database.
+// A stored event is read, or refused with an EventError, whatever the database contains.
 func FuzzStoredEvent(f *testing.F) {
 	for version := range 5 {
 		for _, body := range []string{``, `{}`, `null`, `{"n":"1"}`, `{"n":1}`, `{"by":1}`, `{"n":13}`, `{"by":"x"}`, "\xff"} {

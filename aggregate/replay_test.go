@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// grown is a counter whose event has gone through three versions: {"n":"1"}, {"n":1}, {"by":1}.
+// grown is a counter whose event has had three forms: {"n":"1"}, {"n":1}, {"by":1}.
 var grown = aggregate.Define("counter",
 	aggregate.Handles[Increment]("increment"),
 	aggregate.Emits[Incremented]("incremented", unquote, rename))
@@ -50,7 +50,8 @@ func TestEventsOfEveryVersionAreRead(t *testing.T) {
 	require.Equal(t, incremented(4, 3, `{"by":1}`), decided[0].Recorded)
 }
 
-// Events that are prepared are read once, and lead to what those lead to that are not, wherever the preparation ends.
+// Prepared events are decoded once. They lead to the same state as events that are not prepared,
+// wherever the preparation ends.
 func TestPreparedEventsAreReadOnce(t *testing.T) {
 	t.Parallel()
 	reads := 0

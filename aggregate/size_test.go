@@ -23,7 +23,7 @@ type pack struct{}
 
 func (pack) Decide(aggregate.Root[bag]) ([]aggregate.Event[bag], error) { return nil, nil }
 
-// bagOf is an aggregate with this state.
+// bagOf returns an aggregate with this state.
 func bagOf(b bag) aggregate.Instance {
 	return aggregate.Define("bag", aggregate.Handles[pack]("pack"), aggregate.Starts(func() bag { return b })).New("1")
 }
@@ -52,11 +52,12 @@ func TestBytesComeNearToTheMemoryInUse(t *testing.T) {
 		state := fill(n)
 		estimate := bagOf(state).Bytes()
 		took := bytesTaken(func() any { return bagOf(fill(n)) })
-		require.InDelta(t, took, estimate, float64(took)/2+2000, name) // with the definition of each
+		require.InDelta(t, took, estimate, float64(took)/2+2000, name) // each has a definition too
 	}
 }
 
-// bytesTaken is what a value takes of the heap: many of them, so that what else is on the heap does not matter.
+// bytesTaken returns how much heap a value takes. It builds many values, so that everything else
+// on the heap does not matter.
 func bytesTaken(build func() any) int {
 	values := make([]any, 100)
 	before := heapInUse()
@@ -70,7 +71,7 @@ func bytesTaken(build func() any) int {
 
 func heapInUse() int {
 	var m runtime.MemStats
-	for range 3 { // what is pooled outlives one collection
+	for range 3 { // pooled values outlive one collection
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)

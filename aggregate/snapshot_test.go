@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// thrifty stores its total as a string of digits.
+// thrifty defines an aggregate that stores its total as a string of digits.
 func thrifty(version int) *aggregate.Definition[Counter] {
 	return aggregate.Define("counter",
 		aggregate.Handles[Increment]("increment"),

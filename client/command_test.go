@@ -49,7 +49,7 @@ func TestCommandsUpToTheServersLimitAreSent(t *testing.T) {
 	t.Parallel()
 	w, c := newWorker(t, localnats.ForTest(t), client.Options{})
 	limit, size := 1<<20, 0
-	// The largest data that fits is known from the error, exactly.
+	// The error tells exactly how large the data may be.
 	cmd := increment("a")
 	cmd.Data = json.RawMessage(`"` + strings.Repeat("x", limit) + `"`)
 	_, err := c.Send(t.Context(), cmd)

@@ -72,7 +72,7 @@ func TestSummaryIsTheContract(t *testing.T) {
 func TestImportResendsWhatIsNotAnswered(t *testing.T) {
 	t.Parallel()
 	w, c := newWorker(t, localnats.ForTest(t), client.Options{Resend: 500 * time.Millisecond})
-	// A worker that dies between commit and answer has the answer given from the receipt, later.
+	// If a worker dies between commit and answer, the answer is given later, from the receipt.
 	w.answers = func(h handled, o store.Outcome) bool { return o.Duplicate || !strings.HasSuffix(h.id(), "3") }
 	w.run(t)
 	var last client.Progress

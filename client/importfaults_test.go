@@ -18,7 +18,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localnats"
 )
 
-// firstOccurrences are the ids of the stored commands without repetitions, which receipts make harmless.
+// firstOccurrences returns the ids of the stored commands without repetitions. Receipts make
+// repetitions harmless.
 func firstOccurrences(stored []handled) (ids []string) {
 	seen := map[string]bool{}
 	for _, h := range stored {
@@ -48,7 +49,8 @@ func TestImportKeepsTheOrderThroughARestartOfTheServer(t *testing.T) {
 	requireInOrder(t, firstOccurrences(w.stored(t)), n)
 }
 
-// A stream that takes longer for a batch than the client waits for an answer is waited for longer.
+// If the stream takes longer for a batch than the client waits for an answer, the client waits
+// longer.
 func TestImportIsPatientWithASlowStream(t *testing.T) {
 	t.Parallel()
 	w, c := newWorker(t, localnats.ForTest(t), client.Options{Resend: 100 * time.Microsecond})
@@ -58,7 +60,8 @@ func TestImportIsPatientWithASlowStream(t *testing.T) {
 	requireInOrder(t, firstOccurrences(w.stored(t)), 1000)
 }
 
-// The connection breaks in the middle of batches, again and again, and takes what is under way with it.
+// The connection breaks in the middle of batches, again and again, and loses the messages under
+// way.
 func TestImportKeepsTheOrderThroughBrokenConnections(t *testing.T) {
 	t.Parallel()
 	s := localnats.ForTest(t)
@@ -78,8 +81,9 @@ func TestImportKeepsTheOrderThroughBrokenConnections(t *testing.T) {
 	require.Greater(t, len(breaks), 2)
 }
 
-// breakingProxy passes connections on to a server and breaks each after 50 to 800 KB from the client, half of the client's
-// last piece unsent. Each break is put into the channel.
+// breakingProxy passes connections on to a server. It breaks each connection after 50 to 800 KB
+// from the client, with half of the client's last piece unsent. It reports each break on the
+// channel.
 func breakingProxy(t *testing.T, server string) (breaks chan int64, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -145,8 +149,8 @@ func TestImportWaitsForRoomInAFullStream(t *testing.T) {
 	requireInOrder(t, w.handledIDs(), 3000)
 }
 
-// waitFor waits until the worker has seen so many messages, or handled all 3000 commands, and returns how many it has
-// handled.
+// waitFor waits until the worker has seen the given number of messages or handled all 3000
+// commands. It returns how many it has handled.
 func (w *worker) waitFor(seen int) (handled int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,7 +180,7 @@ func TestImportBoundsTheBytesInFlight(t *testing.T) {
 		}
 	}
 	sum, err := c.Import(ctx, large, client.ImportOptions{Wait: true, Progress: func(p client.Progress) {
-		if p.Resent > 0 || p.Stored > 200 { // it stands still, or it does not
+		if p.Resent > 0 || p.Stored > 200 { // it stands still, or has stored too much
 			cancel()
 		}
 	}})

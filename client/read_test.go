@@ -57,7 +57,8 @@ func TestGetPassesOnTheWorkersError(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrInvalid)
 }
 
-// serveHistory serves a history of n events in pages of 3, and tells which pages were asked for.
+// serveHistory serves a history of n events in pages of 3. The channel tells which pages were
+// asked for.
 func serveHistory(t *testing.T, w *worker, n int64) <-chan string {
 	asked := make(chan string, 100)
 	w.serve(t, "maestro.history.counter.42", func(m *nats.Msg) *nats.Msg {

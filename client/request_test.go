@@ -85,7 +85,7 @@ func TestRequestRepeatsUntilAWorkerAnswers(t *testing.T) {
 		}
 		asked <- err
 	}()
-	w.serve(t, doIncrement, answer) // as likely as not after the first attempts
+	w.serve(t, doIncrement, answer) // probably only after the first attempts
 	require.NoError(t, <-asked)
 	first := <-ids
 	require.NotEmpty(t, first)
@@ -99,7 +99,7 @@ func TestRequestTellsNoWorkerFromAnUnknownOutcome(t *testing.T) {
 	err := requestFor(t, c, 100*time.Millisecond)
 	var unknown *client.UnknownOutcomeError
 	for attempts := 1; attempts < 20 && errors.As(err, &unknown); attempts++ {
-		err = requestFor(t, c, 100*time.Millisecond) // the time was up while an attempt was on its way
+		err = requestFor(t, c, 100*time.Millisecond) // the time was up during an attempt
 	}
 	var none *client.NoWorkerError
 	require.ErrorAs(t, err, &none)
@@ -122,8 +122,8 @@ func TestRequestTellsNoWorkerFromAnUnknownOutcome(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// A stream that captures the subjects of requests answers in place of a worker, and a worker may
-// have handled the command as well.
+// A stream that captures the subjects of requests answers instead of a worker. A worker may have
+// handled the command as well.
 func TestARequestThatAStreamCapturesHasAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := localnats.ForTest(t)
@@ -139,7 +139,7 @@ func TestARequestThatAStreamCapturesHasAnUnknownOutcome(t *testing.T) {
 	require.ErrorContains(t, err, "the stream EVERYTHING has stored the request")
 }
 
-// requestFor makes a request that has so much time.
+// requestFor makes a request that must end within the given time.
 func requestFor(t *testing.T, c *client.Client, time time.Duration) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time)
 	defer cancel()

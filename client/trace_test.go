@@ -17,7 +17,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// It sets OpenTelemetry's global provider, so it does not run in parallel with other tests.
+// This test sets OpenTelemetry's global provider, so it does not run in parallel with other tests.
 func TestCommandsCarryTheTrace(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))

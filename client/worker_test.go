@@ -31,12 +31,14 @@ type handled struct {
 
 func (h handled) id() string { return h.header.Get(wire.HeaderCommandID) }
 
-// worker plays a worker's part of the protocol: durable commands are handled in the order of the stream, each once, and
-// answered at Maestro-Reply, a repetition with the first outcome marked as duplicate.
+// worker plays a worker's part of the protocol. It handles durable commands in the order of the
+// stream, each once, and answers them at Maestro-Reply. It answers a repetition with the first
+// outcome, marked as a duplicate.
 type worker struct {
 	nc *nats.Conn
 	js jetstream.JetStream
-	// decide makes the outcome of a command; nil commits. Answers tells whether the outcome is sent; nil sends.
+	// decide makes the outcome of a command; nil commits. answers tells whether the outcome is sent;
+	// nil sends.
 	decide  func(handled) store.Outcome
 	answers func(handled, store.Outcome) bool
 
@@ -47,7 +49,8 @@ type worker struct {
 	changed  *sync.Cond
 }
 
-// newWorker makes a worker with a command stream, and a client of it on a connection of its own. It handles nothing yet.
+// newWorker makes a worker with a command stream, and a client on a connection of its own. The
+// worker handles nothing yet.
 func newWorker(t testing.TB, s *localnats.Server, o client.Options) (*worker, *client.Client) {
 	t.Helper()
 	w := &worker{nc: s.Connect(t), receipts: map[string]store.Outcome{}}
@@ -81,7 +84,7 @@ func (w *worker) run(t *testing.T) *worker {
 	return w
 }
 
-// serve answers requests at a subject with what reply returns.
+// serve answers requests at a subject with the messages that reply returns.
 func (w *worker) serve(t *testing.T, subject string, reply func(*nats.Msg) *nats.Msg) {
 	t.Helper()
 	sub, err := w.nc.Subscribe(subject, func(m *nats.Msg) {
@@ -124,7 +127,7 @@ func (w *worker) outcome(h handled) store.Outcome {
 	return o
 }
 
-// handledIDs are the ids of the commands in the order in which they were first seen.
+// handledIDs returns the ids of the commands in the order in which they were first seen.
 func (w *worker) handledIDs() (ids []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -169,7 +172,7 @@ func answerWith(t *testing.T, answer any, headers ...string) *nats.Msg {
 	return msg
 }
 
-// increments are n commands for a few counters, with ids c-1, c-2 ...
+// increments yields n commands for a few counters, with ids c-1, c-2 ...
 func increments(n int) func(yield func(client.Command, error) bool) {
 	return func(yield func(client.Command, error) bool) {
 		for i := 1; i <= n; i++ {

@@ -22,7 +22,7 @@ import (
 // cluster is three nats-servers that hold replicated streams.
 type cluster []*server.Server
 
-// limits are small, so that a test comes upon them soon.
+// limits are small, so that a test reaches them soon.
 var limits = server.JSLimitOpts{MaxBatchSize: 300, MaxBatchInflightPerStream: 3, MaxBatchTimeout: time.Second}
 
 func startCluster(t testing.TB, limits server.JSLimitOpts) cluster {
@@ -49,7 +49,7 @@ func startCluster(t testing.TB, limits server.JSLimitOpts) cluster {
 	return c
 }
 
-// freePort finds a free port below those that systems give to outgoing connections.
+// freePort finds a free port below those that systems use for outgoing connections.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -63,7 +63,7 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
-// connect connects to the first server, or to what stands for it.
+// connect connects to the first server, or to url in its place.
 func (c cluster) connect(t testing.TB, url string) *nats.Conn {
 	t.Helper()
 	if url == "" {
@@ -75,12 +75,12 @@ func (c cluster) connect(t testing.TB, url string) *nats.Conn {
 	return nc
 }
 
-// rig is a rig with a new stream of three replicas, which forgets message ids at once.
+// rig returns a rig with a new stream of three replicas, which forgets message ids at once.
 func (c cluster) rig(t *testing.T) *rig {
 	t.Helper()
 	r := rigOn(t, func() *nats.Conn { return c.connect(t, "") })
 	r.config = eventstream.StreamConfig{Replicas: len(c)}
-	require.Eventually(t, func() bool { // the servers have to find each other
+	require.Eventually(t, func() bool { // the servers have to find each other first
 		_ = r.js.DeleteStream(t.Context(), ns.EventStream())
 		stream, err := eventstream.Ensure(t.Context(), r.js, ns, r.config)
 		if err != nil {
@@ -94,7 +94,7 @@ func (c cluster) rig(t *testing.T) *rig {
 	return r
 }
 
-// forget waits until the stream has forgotten the ids of the messages that it has.
+// forget waits until the stream has forgotten the ids of its messages.
 func (r *rig) forget() {
 	r.Helper()
 	id := jetstream.WithMsgID(nats.NewInbox())
@@ -106,12 +106,12 @@ func (r *rig) forget() {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// link is the way to the first server. It takes one connection and holds back what follows a number of events until it is released, as
-// a network does that loses packets.
+// link is the way to the first server. It takes one connection. After a number of events it holds
+// the rest back until it is released, like a network that loses packets.
 type link struct {
 	listener net.Listener
 	most     int
-	held     chan struct{} // closed when something is held back
+	held     chan struct{} // closed when link holds something back
 	released chan struct{}
 	release  func()
 }
@@ -147,7 +147,7 @@ func (w *link) serve(target string) {
 	answers.Wait()
 }
 
-// forward passes on what a client sends.
+// forward passes on the client's bytes.
 func (w *link) forward(to io.Writer, from io.Reader) {
 	var seen []byte
 	buffer, held := make([]byte, 64<<10), false
@@ -175,7 +175,7 @@ func (w *link) forward(to io.Writer, from io.Reader) {
 // event is how an event begins on the wire.
 var event = []byte("HPUB maestro.evt.0.")
 
-// end is where the last event ends that passes.
+// end returns where the last event ends that may pass.
 func (w *link) end(seen []byte) (at int) {
 	for range w.most {
 		at += bytes.Index(seen[at:], event) + 1

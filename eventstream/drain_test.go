@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The last unit of a stopping owner may be stored without its owner hearing of it.
+// The stream may store the last unit of a stopping owner without the owner hearing of it.
 func TestDrainEndsWhenTheStreamHasEverything(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

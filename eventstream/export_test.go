@@ -2,7 +2,7 @@ package eventstream
 
 import "time"
 
-// Parse reads an event from the stream, Message writes it there.
+// Parse reads an event from the stream. Message writes it there.
 var (
 	Parse   = parse
 	Message = message
@@ -11,14 +11,14 @@ var (
 // Hasten sets how long the server waits for a program that went away.
 func Hasten(d time.Duration) { ackWait = d }
 
-// End is where the stream ended when it was last looked at.
+// End returns where the stream ended at the last look.
 func (w *Watch) End() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.end
 }
 
-// SetStuckAfter changes how many tries say that an event is stuck, until it is restored.
+// SetStuckAfter changes after how many tries an event counts as stuck, until restore is called.
 func SetStuckAfter(tries int) (restore func()) {
 	before := stuckAfter
 	stuckAfter = tries

@@ -40,7 +40,7 @@ type rig struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	log     *store.Memory
-	n, era  int // events so far, in which history of the world
+	n, era  int // how many events there are, and which history they belong to
 	last    map[store.Key]int64
 }
 
@@ -52,7 +52,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// rigOn is a rig on the server that connect connects to.
+// rigOn returns a rig on the server that connect connects to.
 func rigOn(t *testing.T, connect func() *nats.Conn) *rig {
 	t.Helper()
 	r := &rig{T: t, connect: connect, nc: connect(), log: store.NewMemory(1), last: map[store.Key]int64{}}
@@ -67,7 +67,7 @@ func (r *rig) jetStream(nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// acquire makes a new owner of the partition.
+// acquire gives the partition a new owner.
 func (r *rig) acquire() store.Partition {
 	r.Helper()
 	at, err := r.log.Acquire(r.Context(), 0, r.Name())
@@ -75,14 +75,14 @@ func (r *rig) acquire() store.Partition {
 	return at
 }
 
-// commit adds n events to the log, of a few aggregates, and returns where the log is and the
+// commit adds n events of a few aggregates to the log. It returns the log's position and the
 // events.
 func (r *rig) commit(n int) (position int64, events []store.Event) {
 	r.Helper()
 	return r.commitBytes(n, 0)
 }
 
-// commitBytes adds events with bodies of about that size.
+// commitBytes adds events with bodies of about the given size.
 func (r *rig) commitBytes(n, size int) (position int64, events []store.Event) {
 	r.Helper()
 	row, err := r.log.Partition(r.Context(), 0)
@@ -104,7 +104,7 @@ func (r *rig) commitBytes(n, size int) (position int64, events []store.Event) {
 	return row.Position + int64(n), events
 }
 
-// publisher makes the publisher of an owner on a connection of its own.
+// publisher returns the publisher of an owner, on a connection of its own.
 func (r *rig) publisher(at store.Partition) *eventstream.Publisher {
 	r.Helper()
 	return r.publisherOf(r.log, at, silence)
@@ -115,7 +115,7 @@ func (r *rig) publisherOf(log eventstream.Log, at store.Partition, logger *slog.
 	return eventstream.NewPublisher(r.jetStream(r.connect()), ns, r.config, log, at, logger)
 }
 
-// running is a publisher at work.
+// running is a publisher that runs.
 type running struct {
 	*eventstream.Publisher
 	stop  func()
@@ -134,7 +134,7 @@ func (r *rig) run(p *eventstream.Publisher) *running {
 	return run
 }
 
-// flush waits until everything committed is published.
+// flush waits until all committed events are published.
 func (r *rig) flush(p *running) {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
@@ -142,13 +142,14 @@ func (r *rig) flush(p *running) {
 	require.NoError(r, p.Flush(ctx))
 }
 
-// text tells an event apart, with all that is published of it.
+// text returns everything that is published of an event, as one string.
 func text(e store.Event) string {
 	return fmt.Sprint(e.Partition, " ", e.Position, " ", e.Aggregate, " ", e.Sequence, " ", e.Type, " ", e.Version, " ", string(e.Body), " ",
 		e.Metadata, " ", e.RecordedAt.UnixMicro())
 }
 
-// stream reads the events of the stream, by the public form of its messages.
+// stream returns the events of the stream in the form of text. It reads the messages as any
+// subscriber can.
 func (r *rig) stream() (events []string) {
 	r.Helper()
 	stream, err := r.js.Stream(r.Context(), ns.EventStream())
@@ -170,10 +171,10 @@ func (r *rig) stream() (events []string) {
 	return events
 }
 
-// want is the log, in the same form.
+// want returns the events of the log in the same form.
 func (r *rig) want() (events []string) {
 	r.Helper()
-	for { // a page ends by bytes too
+	for { // a page also ends by its bytes
 		log, err := r.log.Log(r.Context(), 0, int64(len(events)), 1_000_000)
 		require.NoError(r, err)
 		if len(log) == 0 {
@@ -185,7 +186,7 @@ func (r *rig) want() (events []string) {
 	}
 }
 
-// requireEqual tells that the stream is the log.
+// requireEqual checks that the stream equals the log.
 func (r *rig) requireEqual() {
 	r.Helper()
 	want, got := r.want(), r.stream()

@@ -61,7 +61,8 @@ func TestWhatIsNoEventIsNotRead(t *testing.T) {
 	}
 }
 
-// Whatever stands in the stream is read or refused, and what is read is written again as the same event.
+// Any message is either read or refused. An event that was read is written again as the same
+// event.
 func FuzzParse(f *testing.F) {
 	f.Add("maestro.evt.5.counter.42.incremented", "5", "19", "7", "2", "2026-02-03T04:05:06.789012Z", "c-1", []byte(`{"by":1}`))
 	f.Add("maestro.evt.5.counter.42", "", "x", "-1", "1e3", "now", "\xff", []byte(nil))

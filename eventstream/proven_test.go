@@ -12,11 +12,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// doubtful is a log in which more may be seen than a standby has.
+// doubtful is a log that may show more than a standby has.
 type doubtful struct {
 	*store.Memory
-	proofs chan error // what comes of each
-	// needless tells that one was asked for after the last that may be.
+	proofs chan error // the result of each proof
+	// needless says that a proof was asked for after the last one that may be.
 	needless atomic.Bool
 }
 
@@ -32,7 +32,7 @@ func (l *doubtful) Prove(ctx context.Context) error {
 	}
 }
 
-// answer waits until a proof is asked for, and says what comes of it.
+// answer waits until a proof is asked for, and returns err as its result.
 func (l *doubtful) answer(t *testing.T, err error) {
 	t.Helper()
 	select {
@@ -42,8 +42,8 @@ func (l *doubtful) answer(t *testing.T, err error) {
 	}
 }
 
-// What was found in the log, and of which nobody has said that it was acknowledged, is published
-// when a commit after it was.
+// Events that were found in the log, without word that their commit was acknowledged, are
+// published only after a later commit was acknowledged.
 func TestNothingIsPublishedThatAStandbyMayNotHave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -62,7 +62,7 @@ func TestNothingIsPublishedThatAStandbyMayNotHave(t *testing.T) {
 	log.answer(t, nil)
 	r.flush(p)
 	r.requireEqual()
-	close(log.proofs) // which answers whoever asks, and says so
+	close(log.proofs) // every later proof is answered at once, and counts as needless
 	position, events = r.commit(1)
 	p.Committed(position, events) // needs no proof
 	r.flush(p)

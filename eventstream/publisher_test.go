@@ -23,7 +23,7 @@ func TestWhatIsCommittedIsPublishedInOrder(t *testing.T) {
 	for _, n := range []int{1, 2, 1, 700, 3} {
 		p.Committed(r.commit(n))
 	}
-	r.commit(5) // not handed over: it is read from the log
+	r.commit(5) // not handed over, so it is read from the log
 	position, _ := r.commit(1)
 	p.Committed(position, nil)
 	r.flush(p)
@@ -31,20 +31,21 @@ func TestWhatIsCommittedIsPublishedInOrder(t *testing.T) {
 	require.Zero(t, p.Backlog())
 }
 
-// A publisher is stopped in the middle of a unit, again and again; each time another goes on.
+// A publisher is stopped in the middle of a unit, again and again. Each time another one
+// continues.
 func TestAPublisherGoesOnWhereverTheLastOneStopped(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	seen, err := r.nc.SubscribeSync(ns.Events()) // what is on its way into the stream
+	seen, err := r.nc.SubscribeSync(ns.Events()) // the messages on their way into the stream
 	require.NoError(t, err)
 	require.NoError(t, seen.SetPendingLimits(-1, -1))
 	require.NoError(t, r.nc.Flush())
 	for range 30 {
 		p := r.run(r.publisher(r.acquire()))
 		p.Committed(r.commit(rand.IntN(60) + 1))
-		for range rand.IntN(80) { // some units end, the last one does not
+		for range rand.IntN(80) { // some units end, but not the last one
 			if _, err := seen.NextMsg(20 * time.Millisecond); err != nil {
-				break // all is published
+				break // everything is published
 			}
 		}
 		p.stop()
@@ -71,7 +72,7 @@ func TestAPublisherSurvivesARestartOfTheServer(t *testing.T) {
 	r.requireEqual()
 }
 
-// While the stream is away, more is committed than is kept in memory.
+// While the stream is away, more events are committed than fit into memory.
 func TestWhatThereIsNoRoomForIsReadFromTheLog(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -109,7 +110,7 @@ func TestADeletedStreamIsRebuiltFromTheLog(t *testing.T) {
 	r.requireEqual()
 }
 
-// The stream forgets its oldest events, by age or by size; what it forgets does not come again.
+// The stream drops its oldest events by age or by size. Dropped events are not published again.
 func TestAPurgedStreamGoesOnAtTheEnd(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -118,7 +119,7 @@ func TestAPurgedStreamGoesOnAtTheEnd(t *testing.T) {
 	r.flush(p)
 	stream, err := r.js.Stream(t.Context(), ns.EventStream())
 	require.NoError(t, err)
-	require.NoError(t, stream.Purge(t.Context())) // its fence too
+	require.NoError(t, stream.Purge(t.Context())) // including its fence
 	p.Committed(r.commit(2))
 	r.flush(p)
 	require.Equal(t, r.want()[10:], r.stream())
@@ -134,7 +135,7 @@ func TestAPurgedStreamGoesOnAtTheEnd(t *testing.T) {
 	require.Equal(t, r.want()[12:], r.stream())
 }
 
-// warnings passes on what is logged.
+// warnings passes on the texts of log messages.
 type warnings struct{ texts chan string }
 
 func (w warnings) WithAttrs([]slog.Attr) slog.Handler       { return w }
@@ -150,11 +151,12 @@ func (w warnings) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// A database that was set back to an older backup must not go on behind the back of those who read the stream.
+// If a database was restored from an older backup, publishing must not continue unnoticed by those
+// who read the stream.
 func TestADatabaseThatTheStreamWasNotMadeFromIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		restored int // events
+		restored int // number of events
 		want     string
 	}{
 		"behind the stream":      {3, "has position 5 of partition 0, but the log ends at 3"},
@@ -203,7 +205,7 @@ func TestSomebodyElsesMessageOnASubjectOfEventsIsRemoved(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
 }
 
-// An older program may still run while a newer one has published in a form of its own.
+// An older program may still run after a newer one has published events in a newer form.
 func TestAnEventInAnUnknownFormStays(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -31,14 +31,15 @@ func TestUnitsAreBoundedByNumberAndBytes(t *testing.T) {
 	}
 }
 
-// Whatever the lane hands over or leaves out, others write, or fails: what is published is the log, each position once and in order.
+// Whatever the lane hands over or leaves out, whatever others write, and whatever fails: the queue
+// gives every position of the log once and in order.
 func TestAQueueGivesTheLog(t *testing.T) {
 	t.Parallel()
 	steps := []string{"handed over", "large", "not at hand", "foreign", "noticed", "taken", "in vain"}
 	rapid.Check(t, func(t *rapid.T) {
 		q := &queue{wake: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 		ended, end := context.WithCancel(context.Background())
-		end() // nothing is waited for
+		end() // take must not wait
 		log, taken := int64(0), int64(0)
 		take := func() {
 			for {
@@ -70,13 +71,13 @@ func TestAQueueGivesTheLog(t *testing.T) {
 			case "not at hand":
 				log += n
 				q.add(log, nil)
-			case "foreign": // the lane does not know yet
+			case "foreign": // the lane does not know of it yet
 				log += n
 			case "noticed":
 				q.notice(log)
 			case "taken":
 				take()
-			case "in vain": // and not published
+			case "in vain": // taken but not published
 				_, _, _ = q.take(ended, nil)
 			}
 			require.LessOrEqual(t, q.bytes, maxQueueBytes)

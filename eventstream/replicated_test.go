@@ -13,7 +13,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The tests share three servers, one after the other.
+// The tests use the same three servers, one after the other.
 func TestAReplicatedStream(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, limits)
@@ -52,7 +52,8 @@ func followsItsLeaders(t *testing.T, c cluster) {
 	r.requireEqual()
 }
 
-// A publisher is cut off or frozen in the middle of a unit, replaced, and comes back when nobody remembers its messages' ids.
+// A publisher is cut off or frozen in the middle of a unit, and replaced. It comes back when
+// nobody remembers the ids of its messages.
 func refusesWhatWasHeldBack(t *testing.T, c cluster) {
 	for name, held := range map[string]struct{ events, pass int }{
 		"in its middle":          {10, 4},
@@ -76,7 +77,7 @@ func refusesWhatWasHeldBack(t *testing.T, c cluster) {
 			r.forget()
 
 			link.release()
-			_, err := r.jetStream(nc).Publish(t.Context(), ns.Fence(1), nil) // what was sent before it has come to its end
+			_, err := r.jetStream(nc).Publish(t.Context(), ns.Fence(1), nil) // all messages sent before this one are handled
 			require.NoError(t, err)
 			r.requireEqual()
 			require.ErrorIs(t, <-former.ended, store.ErrFenced)
@@ -87,7 +88,8 @@ func refusesWhatWasHeldBack(t *testing.T, c cluster) {
 	}
 }
 
-// A server that led the stream and does not know yet that it was replaced answers with what it has.
+// A former leader of the stream that does not know yet that it was replaced answers with the
+// messages that it has.
 func believesNoFormerLeader(t *testing.T, c cluster) {
 	const reading = "$JS.API.STREAM.MSG.GET.MAESTRO_EVENTS"
 	r := c.rig(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/maestro-es/maestro/eventstream"
 )
 
-// Workers that are told different things about the stream do not undo each other: what one was not
-// told it leaves as it is.
+// Workers with different settings for the stream do not undo each other's changes. A worker leaves
+// a setting alone that it was not given.
 func TestWhatAWorkerWasNotToldIsLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	r := startCluster(t, server.JSLimitOpts{}).rig(t)

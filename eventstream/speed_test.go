@@ -17,8 +17,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// BenchmarkPublish tells how many events a second the publishers of a worker put into a stream, with units of different sizes, one unit of
-// each partition at a time.
+// BenchmarkPublish measures how many events a second the publishers of a worker put into a stream.
+// It uses units of different sizes, and each partition publishes one unit at a time.
 func BenchmarkPublish(b *testing.B) {
 	for _, replicas := range []int{1, 3} {
 		for _, partitions := range []int{1, 16, 64} {
@@ -72,7 +72,7 @@ func benchmarkPublish(b *testing.B, nc *nats.Conn, replicas, partitions, unit in
 			require.NoError(b, publisher.Flush(ctx))
 		}
 	}
-	publish() // and the fences
+	publish() // this also raises the fences
 	b.ResetTimer()
 	for range b.N {
 		publish()

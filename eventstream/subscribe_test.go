@@ -24,12 +24,12 @@ import (
 // subscriber is a program downstream.
 type subscriber struct {
 	nc    *nats.Conn
-	got   chan string // what it was handed
+	got   chan string // the events that it was handed
 	stop  func()
 	ended chan error
 }
 
-// subscribe runs a program until it is stopped or the test ends. Handle, if not nil, may refuse
+// subscribe runs a program until it is stopped or the test ends. handle, if not nil, may refuse
 // events.
 func (r *rig) subscribe(s eventstream.Subscription, handle func(store.Event) error) *subscriber {
 	r.Helper()
@@ -72,7 +72,7 @@ func (p *subscriber) take(r *rig, n int) (events []string) {
 	return events
 }
 
-// published makes a log of n events that are in the stream, and returns the publisher.
+// published publishes a log of n events, and returns the publisher.
 func (r *rig) published(n int) *running {
 	r.Helper()
 	p := r.run(r.publisher(r.acquire()))
@@ -143,7 +143,7 @@ func TestASubscriptionThatNoEventFitsIsRefused(t *testing.T) {
 	}
 }
 
-// A handler that fails gets the same event until it takes it, and nothing else before.
+// A handler that fails gets the same event until it takes it, and no other event before that.
 func TestAnEventThatIsNotTakenComesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -160,8 +160,9 @@ func TestAnEventThatIsNotTakenComesAgain(t *testing.T) {
 	require.Equal(t, []string{want[0], want[1], want[2], want[2], want[2], want[3]}, s.take(r, 6))
 }
 
-// A program that ends with an event in hand gets it again before any other, at once.
-// Nothing comes before an event that its handler never takes: that has to be seen.
+// A program that ends before it has taken an event gets the event again at once, before any other.
+// If a handler never takes an event, no other event comes, and an operator must be able to see
+// that.
 func TestAnEventThatIsNeverTakenIsVisible(t *testing.T) {
 	t.Cleanup(eventstream.SetStuckAfter(2))
 	reader := sdkmetric.NewManualReader()
@@ -270,7 +271,7 @@ func TestANewSubscriptionMayLeaveOutThePast(t *testing.T) {
 	require.Equal(t, r.want()[5:], s.take(r, 3))
 }
 
-// Programs that share a name share the events, and even so the order.
+// Programs with the same name share the events, and the order is kept all the same.
 func TestProgramsShareASubscription(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -284,7 +285,7 @@ func TestProgramsShareASubscription(t *testing.T) {
 	}
 }
 
-// Somebody else's message is left out with a word; the subscription goes on.
+// A message that is no event is logged and left out, and the subscription continues.
 func TestAMessageThatIsNoEventIsLeftOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -320,7 +321,7 @@ func TestASubscriptionSurvivesARestartOfTheServer(t *testing.T) {
 		p.Committed(r.commit(20))
 	}
 	want := r.want()
-	for e := range s.got { // an event may come again whose acknowledgement was lost
+	for e := range s.got { // an event may come again if its acknowledgement was lost
 		if e == want[len(want)-1] {
 			break
 		}
@@ -344,8 +345,8 @@ func TestASubscriptionThatIsGoneBeginsAnew(t *testing.T) {
 	require.Equal(t, r.want(), s.take(r, 4))
 }
 
-// A program that wants new events only has them after its subscription was lost too, and when it
-// comes back.
+// A program that wants new events only gets only those, even after its subscription was lost, and
+// when it comes back.
 func TestASubscriptionToNewEventsComesBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -358,7 +359,7 @@ func TestASubscriptionToNewEventsComesBack(t *testing.T) {
 	p.Committed(r.commit(1))
 	require.Equal(t, r.want()[5:], s.take(r, 2), "what came since it began")
 	s.stop()
-	for _, newOnly := range []bool{true, false} { // whatever it says now
+	for _, newOnly := range []bool{true, false} { // whatever the program asks for now
 		p.Committed(r.commit(1))
 		s = r.subscribe(eventstream.Subscription{Name: "s", NewOnly: newOnly}, nil)
 		want := r.want()
@@ -378,7 +379,7 @@ func TestASubscriptionEndsWithItsConnection(t *testing.T) {
 	require.ErrorContains(t, <-s.ended, "connection closed")
 }
 
-// awaitConsumer waits until there is a consumer of the name that has nothing in hand.
+// awaitConsumer waits until the named consumer exists and has no event in hand.
 func (r *rig) awaitConsumer(name string) {
 	r.Helper()
 	require.Eventually(r, func() bool {
@@ -387,7 +388,7 @@ func (r *rig) awaitConsumer(name string) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// A server that is silent on an open connection ends nothing either.
+// A server that is silent on an open connection does not end a subscription either.
 func TestASubscriptionSurvivesASilentServer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -411,7 +412,7 @@ func TestASubscriptionSurvivesASilentServer(t *testing.T) {
 // line is a connection to a server that can fall silent.
 type line struct {
 	url  string
-	gate sync.RWMutex // locked, nothing passes
+	gate sync.RWMutex // nothing passes while it is locked
 }
 
 func newLine(t *testing.T, server string) *line {

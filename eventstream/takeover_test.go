@@ -11,10 +11,11 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// frozen is a log whose reader stands still at a place, as a process does that is stopped or cut off.
+// frozen is a log whose reader stands still at a given call, like a process that is stopped or cut
+// off.
 type frozen struct {
 	real    eventstream.Log
-	at      string // partition or log
+	at      string // "partition" or "log"
 	reached chan struct{}
 	release chan struct{}
 }
@@ -23,7 +24,7 @@ func freeze(log eventstream.Log, at string) *frozen {
 	return &frozen{real: log, at: at, reached: make(chan struct{}, 100), release: make(chan struct{})}
 }
 
-// pass lets through, once released, with what was read before.
+// pass waits until the reader is released. The reader then continues with what it read before.
 func (f *frozen) pass(at string) {
 	if f.at == at {
 		f.reached <- struct{}{}
@@ -43,8 +44,8 @@ func (f *frozen) Log(ctx context.Context, partition int, above int64, limit int)
 	return events, err
 }
 
-// A former owner comes back to life at the worst moments: with its fence in the stream and events in hand, or just before it
-// sets its fence over that of its successor.
+// A former owner comes back to life at the worst moments: when its fence is in the stream and it
+// has events in hand, or just before it writes its fence after that of its successor.
 func TestAFormerOwnerChangesNothing(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]string{"before its fence": "partition", "with events in hand": "log"} {
@@ -68,14 +69,14 @@ func TestAFormerOwnerChangesNothing(t *testing.T) {
 				}
 				close(log.release)
 				require.Eventually(t, func() bool {
-					position, _ := former.Published() // it has set its fence, or has heard that all is there
+					position, _ := former.Published() // it has raised its fence, or has found everything published
 					return position > 0 || len(former.ended) > 0
 				}, 20*time.Second, time.Millisecond)
 				next.Committed(r.commit(20))
 				r.flush(next)
 				r.requireEqual()
 
-				// With something to publish that is not there yet, the former owner notices.
+				// If the former owner has an event to publish that is not in the stream yet, it notices.
 				position, events := r.commit(1)
 				former.Committed(position, events)
 				require.ErrorIs(t, <-former.ended, store.ErrFenced)
@@ -87,7 +88,7 @@ func TestAFormerOwnerChangesNothing(t *testing.T) {
 	}
 }
 
-// Owners follow each other while the former ones still publish what they know of.
+// Owners follow each other while the former ones still publish their events.
 func TestManyOwnersAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

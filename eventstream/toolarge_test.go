@@ -15,9 +15,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// An operator lowers the server's limit while events that are larger wait. No client is told: the server closes the
-// connection of whoever sends one for good, and the worker ends and is started again. The events behind must not wait
-// for ever.
+// An operator lowers the server's limit while larger events wait. The server does not tell
+// clients. It closes the connection of a client that sends such an event for good, and the worker
+// ends and is started again. The events behind must not wait forever.
 func TestAnEventThatIsTooLargeHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -60,7 +60,7 @@ func TestAnEventThatTheStreamDoesNotTakeHoldsUpNobody(t *testing.T) {
 	require.Equal(t, []bool{false, true, true, false}, []bool{got[0].BodyInLog, got[1].BodyInLog, got[2].BodyInLog, got[3].BodyInLog})
 }
 
-// bodies are the first n events that a subscriber gets.
+// bodies returns the first n events that a subscriber gets.
 func (r *rig) bodies(n int) (events []store.Event) {
 	r.Helper()
 	ctx, stop := context.WithTimeout(r.Context(), time.Minute)
@@ -77,7 +77,7 @@ func (r *rig) bodies(n int) (events []store.Event) {
 	return events[:n]
 }
 
-// contains tells whether something that waits in the channel has a text in it.
+// contains tells whether a message that waits in the channel contains a text.
 func contains(logged chan string, text string) bool {
 	for {
 		select {

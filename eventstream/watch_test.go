@@ -17,7 +17,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// bench is a publisher at work on a server with files that the test can take away.
+// bench is a publisher that runs with a server whose files the test can take away.
 type bench struct {
 	*testing.T
 	server    *localnats.Server
@@ -79,7 +79,7 @@ func (b *bench) commitAt(at time.Time, n int) {
 	require.NoError(b, b.publisher.Flush(b.Context()))
 }
 
-// holds waits until the stream has so many events, and none twice.
+// holds waits until the stream has n events, and checks that it has none twice.
 func (b *bench) holds(n int) {
 	b.Helper()
 	var found uint64
@@ -97,7 +97,7 @@ func (b *bench) holds(n int) {
 	}, 15*time.Second, 10*time.Millisecond)
 }
 
-// A partition in which nothing happens any more has its events in the stream all the same.
+// A partition without new events gets its events back into the stream all the same.
 func TestADeletedStreamIsBuiltAnew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, eventstream.StreamConfig{})
@@ -108,7 +108,8 @@ func TestADeletedStreamIsBuiltAnew(t *testing.T) {
 	b.holds(5)
 }
 
-// A server that lost power comes back without what it had not written to its disk yet.
+// A server that lost power comes back without the messages that it had not written to its disk
+// yet.
 func TestALostEndIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]int{"nothing happens": 0, "more happens": 2} {
@@ -134,7 +135,7 @@ func TestALostEndIsPublishedAgain(t *testing.T) {
 	}
 }
 
-// What a bounded stream has dropped is not published again.
+// Events that a bounded stream has dropped are not published again.
 func TestDroppedEventsStayDropped(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, eventstream.StreamConfig{MaxAge: 2 * time.Second})
@@ -145,8 +146,9 @@ func TestDroppedEventsStayDropped(t *testing.T) {
 	b.holds(1)
 }
 
-// A bounded stream that is too young to have dropped what it lacks has lost it: the server came
-// back with older files, or somebody has purged the stream, which the connection does not show.
+// A bounded stream lacks events, but is too young to have dropped them. It has lost them, because
+// the server came back with older files or somebody has purged the stream. The connection does not
+// show a purge.
 func TestWhatABoundedStreamLostIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]eventstream.StreamConfig{
@@ -160,7 +162,7 @@ func TestWhatABoundedStreamLostIsPublishedAgain(t *testing.T) {
 			require.NoError(t, os.CopyFS(saved, os.DirFS(b.dir)))
 			require.NoError(t, b.server.Restart())
 			b.commit(3)
-			b.commit(1) // which saves how far it was published
+			b.commit(1) // this saves how far events were published
 			b.server.Stop()
 			require.NoError(t, os.RemoveAll(b.dir))
 			require.NoError(t, os.CopyFS(b.dir, os.DirFS(saved)))
@@ -180,7 +182,7 @@ func TestWhatABoundedStreamLostIsPublishedAgain(t *testing.T) {
 	}
 }
 
-// Of what a bounded stream lacks, what was too old for it is not published again.
+// If a bounded stream lacks events, those that were too old for it are not published again.
 func TestWhatWasTooOldIsNotPublishedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, eventstream.StreamConfig{MaxAge: time.Hour})

@@ -34,7 +34,7 @@ func (e paidIn) Evolve(a account) account  { return account{a.Cents + e.Cents} }
 func (e paidOut) Evolve(a account) account { return account{a.Cents - e.Cents} }
 func (stranger) Evolve(a account) account  { return a }
 
-// payment is what two of the events have in common.
+// payment is the interface that two of the events share.
 type payment interface {
 	aggregate.Event[account]
 	amount() int64
@@ -46,7 +46,7 @@ func (e paidOut) amount() int64 { return -e.Cents }
 var accounts = aggregate.Define("account", aggregate.Handles[open]("open"), aggregate.Emits[opened]("opened"),
 	aggregate.Emits[paidIn]("paid_in"), aggregate.Emits[paidOut]("paid_out"))
 
-// keeping is a projection that keeps what it is given, and returns an error.
+// keeping returns a projection that keeps the events that it is given, and returns an error.
 func keeping[E aggregate.Event[account]](into *[]projections.Event[E], err error) *projections.Projection {
 	return projections.Define("kept", projections.Each(accounts, func(_ context.Context, _ pgx.Tx, e projections.Event[E]) error {
 		*into = append(*into, e)
@@ -146,7 +146,8 @@ func (bought) Evolve(t ticket) ticket                                        { r
 
 var tickets = aggregate.Define("ticket", aggregate.Handles[buy]("buy"), aggregate.Emits[bought]("bought"))
 
-// mixed is a projection of two aggregates that writes down its calls, and fails on a seat named "none" and a batch that has 13 cents.
+// mixed returns a projection of two aggregates that records its calls. It fails on a seat named
+// "none" and on a batch that has 13 cents.
 func mixed(calls *[]string) *projections.Projection {
 	note := func(format string, args ...any) { *calls = append(*calls, fmt.Sprintf(format, args...)) }
 	return projections.Define("mixed",

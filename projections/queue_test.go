@@ -45,7 +45,7 @@ func TestAQueueThatFailsSaysWhich(t *testing.T) {
 	require.EqualError(t, err, "projection balance panicked: no room")
 }
 
-// Its result would come when everything is committed, too late for the projection to say no.
+// The result would come after everything is committed. The projection could no longer refuse then.
 func TestWhatQueuedSQLReturnsCannotBeRead(t *testing.T) {
 	t.Parallel()
 	p := queueing(func(into *pgx.Batch, _ projections.Event[payment]) error {

@@ -11,7 +11,8 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// door is what these tests test: it counts how often it was opened, and remembers by whom.
+// door is the aggregate that these tests use. It counts how often it was opened, and remembers by
+// whom.
 type door struct {
 	Open   bool
 	Opened int
@@ -57,7 +58,7 @@ func (closed) Evolve(d door) door {
 	return d
 }
 
-// The first version of opened had no time.
+// addTime is an upcast, because the first version of opened had no time.
 func addTime(body json.RawMessage) (json.RawMessage, error) {
 	var old struct {
 		Who string `json:"who"`
@@ -72,7 +73,7 @@ var doors = aggregate.Define("door",
 	aggregate.Handles[openDoor]("open"), aggregate.Handles[closeDoor]("close"),
 	aggregate.Emits[opened]("opened", addTime), aggregate.Emits[closed]("closed"))
 
-// recorder stands in for a test, and keeps what it was told.
+// recorder replaces a test, and keeps the failures that are reported to it.
 type recorder struct {
 	testing.TB
 	failures []string

@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate/aggregatetest"
 )
 
-// goldenFiles is set where the test binary runs itself, to see Golden fail.
+// goldenFiles is set when the test binary runs itself to see Golden fail.
 const goldenFiles = "AGGREGATETEST_GOLDEN"
 
 func TestGolden(t *testing.T) {

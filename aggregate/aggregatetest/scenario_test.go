@@ -32,7 +32,7 @@ func TestAStoryThatHolds(t *testing.T) {
 		Then().
 		At(halfPast).
 		When(openDoor{Who: "cid"}).
-		// The same moment in another place is the same time.
+		// The same moment in another time zone is equal.
 		Then(opened{Who: "cid", At: halfPast.In(time.FixedZone("", 3600))}).
 		ThenState(door{Open: true, Opened: 3, By: []string{"ann", "bob", "cid"}})
 }
@@ -111,7 +111,8 @@ func TestAStoryThatDoesNotHoldIsShown(t *testing.T) {
 	}
 }
 
-// showsFailure plays a scenario that does not hold: it ends with one failure, which says all that is wanted.
+// showsFailure plays a scenario that does not hold. The scenario must end with one failure that
+// contains all texts in want.
 func showsFailure(t *testing.T, play func(*aggregatetest.Scenario[door]), want []string) {
 	t.Helper()
 	got := failures(func(tb testing.TB) {

@@ -13,7 +13,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate/aggregatetest"
 )
 
-// shelf is an aggregate with whatever mistake is wanted.
+// shelf is an aggregate into which a test can put any mistake.
 type shelf struct {
 	Books  []string
 	Labels map[string]string `json:",omitempty"`
@@ -57,7 +57,7 @@ func (e stored) Evolve(s shelf) shelf {
 	return s
 }
 
-// Evolve may write to the room behind the slice that an earlier state still has.
+// Evolve may write to the spare capacity of a slice that an earlier state still uses.
 func (e appended) Evolve(s shelf) shelf {
 	if s.Books == nil {
 		s.Books = make([]string, 0, 8)
@@ -81,7 +81,7 @@ func (hid) Evolve(s shelf) shelf {
 
 func (unknown) Evolve(s shelf) shelf { return s }
 
-// Events that JSON does not keep.
+// JSON does not keep these events.
 type (
 	secretive struct{ secret string } //nolint:unused // that is the mistake
 	deep      struct {
