@@ -46,7 +46,8 @@ func (v view) leads(before view) bool {
 
 // add parks a request that could not be routed by the view by. If the view has changed since, the
 // request is routed at once. If by has another worker as owner, that owner may still take the
-// request, so it is tried again after a rest.
+// request, so it is tried again after a rest. add refuses a request that has expired, was forwarded
+// too often or finds no room.
 func (w *waiting) add(a *API, partition int, r *request, by view) {
 	now := time.Now()
 	if r.expires.IsZero() {

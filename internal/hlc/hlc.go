@@ -43,7 +43,7 @@ func (c *Clock) Now() Reading {
 
 // Observe makes every later reading come after t, a time that was found in the store. now is the
 // store's own time at that moment, or zero for a store without a clock. If t is more than [Within]
-// after now, it counts as now plus Within.
+// after now, it counts as now plus Within. With a zero now there is no such limit.
 func (c *Clock) Observe(t, now time.Time) {
 	if latest := now.Add(Within); !now.IsZero() && t.After(latest) {
 		t = latest

@@ -64,8 +64,8 @@ func (l *Lane) untilRetry() (retry <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// dueAlone returns a command that is to be tried alone now. It releases holds without a trial whose
-// time is over.
+// dueAlone returns a command that is to be tried alone now. It releases expired holds that have no
+// trial or no waiting task.
 func (l *Lane) dueAlone(now time.Time) (alone task, due bool) {
 	for key, h := range l.held {
 		switch {

@@ -55,7 +55,7 @@ type Publisher interface {
 	Noticed(position int64)
 }
 
-// Config is what lanes have in common.
+// Config is the configuration that all lanes share.
 type Config struct {
 	Store       Store
 	Types       map[string]aggregate.Type

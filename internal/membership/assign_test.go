@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// settleAll gives every member what it is assigned, as the workers do, and returns how many partitions moved.
+// settleAll gives every member its assigned partitions, as the workers do, and returns how many
+// partitions moved.
 func settleAll(partitions int, members []Member, epoch int64) (moved int) {
 	owners, assigned := Owners(partitions, members), Assign(partitions, members)
 	for p, id := range assigned {

@@ -181,8 +181,9 @@ func (s *steward) own(ctx context.Context, h *holding) error {
 		return err
 	}
 	h.epoch = at.Epoch
-	// Announced even if it is released at once, because the former owner learns from this that it has
-	// lost the partition. A lane without a claim means that another worker took the partition.
+	// The epoch is announced even if it is released at once, because the former owner learns from
+	// this that it has lost the partition. A lane without a claim means that another worker took
+	// the partition.
 	s.Roster.Claim(partition, at.Epoch)
 	defer s.Roster.Release(partition)
 	if ctx.Err() != nil { // the partition is not wanted any more
