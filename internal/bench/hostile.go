@@ -16,16 +16,17 @@ import (
 
 const (
 	goodRate    = 500 // commands a second that are measured
-	hostileRate = 40  // commands a second with a bad habit
+	hostileRate = 40  // commands a second with a quick bad habit
+	everyRate   = 2   // commands a second with any bad habit: some hold up their partition for ten seconds
 )
 
 // besideHostile is the experiment hostile.
 func besideHostile(ctx context.Context, l *lab) (r result, err error) {
-	r.notef("%d requests a second to good aggregates, while %d commands a second have a bad habit of the list in `tests/hostile/`, taken at "+
-		"random, in the same 16 partitions; and beside a harmless load that takes the same processor time of all processes. The sides take "+
+	r.notef("%d requests a second to good aggregates, while %d commands a second have a quick bad habit of the list in `tests/hostile/`, taken at "+
+		"random, in the same 16 partitions, or %d a second any habit of the list; and beside a harmless load that takes the same processor time of all processes. The sides take "+
 		"turns, %d times, 5 s each time; latencies are those of the good commands, in milliseconds. *Quick habits* leaves out those that are "+
-		"slow on purpose: a command waits for the one before it in its partition, whatever that does.",
-		goodRate, hostileRate, halfRounds*l.rounds)
+		"slow on purpose, or that the lane tries several times: a command waits for the one before it in its partition, whatever that does.",
+		goodRate, hostileRate, everyRate, halfRounds*l.rounds)
 	t := table{head: []string{"good commands beside", "p50, median", "p99, median", "p99, lowest", "p99, highest",
 		"p99, of the harmless", "goal"}}
 	for _, quick := range []bool{true, false} {
@@ -51,11 +52,12 @@ func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
 	if err := l.awaitWorker(ctx, side.ns); err != nil {
 		return err
 	}
-	trials, name := hostile.Trials(), "every habit"
+	trials, name, rate := hostile.Trials(), "every habit", everyRate
 	if quick {
+		rate = hostileRate
 		trials, name = slices.DeleteFunc(trials, hostile.Trial.TakesTime), "quick habits"
 	}
-	bad, good, err := side.alternate(ctx, trials)
+	bad, good, err := side.alternate(ctx, trials, rate)
 	if err != nil {
 		return err
 	}
@@ -67,14 +69,14 @@ func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
 }
 
 // alternate has the loads take turns. The harmless one is adapted until it takes as much processor time.
-func (h *half) alternate(ctx context.Context, trials []hostile.Trial) (bad, good rounds, err error) {
+func (h *half) alternate(ctx context.Context, trials []hostile.Trial, perSecond int) (bad, good rounds, err error) {
 	alone, err := h.turn(ctx, &rounds{}, func(context.Context) error { return nil })
 	if err != nil {
 		return bad, good, err
 	}
-	rate := float64(hostileRate)
+	rate := float64(perSecond)
 	for round := range halfRounds * h.lab.rounds {
-		hostile, err := h.turn(ctx, &bad, func(ctx context.Context) error { return h.misbehave(ctx, trials) })
+		hostile, err := h.turn(ctx, &bad, func(ctx context.Context) error { return h.misbehave(ctx, trials, perSecond) })
 		if err != nil {
 			return bad, good, err
 		}
@@ -127,13 +129,13 @@ func (h *half) behave(ctx context.Context, rate float64) error {
 }
 
 // misbehave is the hostile load. Each of its commands gets an answer.
-func (h *half) misbehave(ctx context.Context, trials []hostile.Trial) error {
+func (h *half) misbehave(ctx context.Context, trials []hostile.Trial, rate int) error {
 	var sent sync.WaitGroup
 	var mu sync.Mutex
 	var unanswered error
 	answers, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	tick := time.NewTicker(time.Second / hostileRate)
+	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		one := trials[rand.IntN(len(trials))]
