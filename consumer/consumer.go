@@ -153,7 +153,8 @@ const (
 
 // handOn forwards the requests that have come here to the next owners, which may not have announced
 // yet that they own the partitions. A forwarded request may come back if its new owner has just
-// gone as well. So handOn returns only when nothing has waited for two rounds.
+// gone as well. So handOn goes on until nothing has waited for two rounds, no other worker is left,
+// or handOnPatience is over.
 func (c *Consumer) handOn() {
 	enough := time.After(handOnPatience)
 	for quiet := 0; quiet < 2 && c.owners.Others(); quiet++ {

@@ -13,12 +13,11 @@ import (
 
 // StreamConfig is the configuration of a namespace's command stream.
 type StreamConfig struct {
-	// Replicas is the number of servers that hold the stream. 0 keeps the stream's present value,
-	// which is 1 for a new stream.
+	// Replicas is the number of servers that hold the stream. 0 keeps the stream's present value; a
+	// new stream gets 1.
 	Replicas int
 	// MaxBytes is the size at which the stream refuses more commands with an error. 0 keeps the
-	// stream's present value. A negative value means no limit, which is also the value of a new
-	// stream.
+	// stream's present value; a new stream gets no limit. A negative value means no limit.
 	MaxBytes int64
 }
 
