@@ -1,7 +1,7 @@
 package protocol
 
-// Codes of an [Error] that do not come from a user's aggregates. docs/protocol.md tells when each is
-// given, and what a client does then.
+// Codes of an [Error] that do not come from a user's aggregates. docs/protocol.md tells when each
+// code is given, and how a client should react.
 const (
 	CodeMalformed           = "malformed"
 	CodeUnknownAggregate    = "unknown_aggregate"
@@ -20,8 +20,8 @@ const (
 	CodeGaveUp              = "gave_up"
 	CodeUnavailable         = "unavailable"
 
-	// CodeStateUnavailable and CodeOutcomeTooLarge come with a committed command whose outcome could
-	// not show what was asked for.
+	// CodeStateUnavailable and CodeOutcomeTooLarge come with a committed command. They say that its
+	// outcome could not show what the command asked for.
 	CodeStateUnavailable = "state_unavailable"
 	CodeOutcomeTooLarge  = "outcome_too_large"
 )

@@ -1,9 +1,12 @@
-// Package atomicbatch publishes batches of messages to a JetStream stream of which the stream stores all or nothing.
+// Package atomicbatch publishes batches of messages to a JetStream stream. The stream stores all
+// messages of a batch or none.
 //
-// In come messages for one stream, which must allow atomic publishing; out goes whether they are stored. It speaks the protocol that
-// nats-server calls atomic batch publishing (since 2.12, ADR-50 of NATS). The server keeps the messages aside, and when the last one
-// comes it checks what any of them expects and stores them together. What a broken connection leaves unfinished is kept for 10 s and
-// then forgotten.
+// Messages for one stream come in. The stream must allow atomic publishing. The answer whether the
+// messages are stored goes out. The package speaks the protocol that nats-server calls atomic batch
+// publishing (since 2.12, ADR-50 of NATS). The server keeps the messages aside. When the last
+// message comes, the server checks the expectations of every message and stores all of them
+// together. If a connection breaks, the server keeps the unfinished batch for 10 s and then forgets
+// it.
 package atomicbatch
 
 import (
@@ -18,14 +21,17 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// Errors of the stream that the jetstream package has no names for. Like every answer that is an error, they say that nothing of the
-// batch is stored.
+// Errors of the stream that the jetstream package has no names for. Every answer that is an error,
+// these included, means that nothing of the batch is stored.
 const (
-	// ErrCodeIncomplete: the stream has another leader than at the batch's first message, or forgot the batch.
+	// ErrCodeIncomplete: the stream's leader changed since the batch's first message, or the stream
+	// forgot the batch.
 	ErrCodeIncomplete jetstream.ErrorCode = 10176
-	// ErrCodeTooLarge: the server takes fewer messages in a batch, 1,000 unless its configuration says otherwise.
+	// ErrCodeTooLarge: the batch has more messages than the server takes. The server's limit is
+	// 1,000 unless its configuration says otherwise.
 	ErrCodeTooLarge jetstream.ErrorCode = 10199
-	// ErrCodeTooMany: as many batches as the server allows are unfinished, 50 for a stream unless its configuration says otherwise.
+	// ErrCodeTooMany: the server's limit of unfinished batches is reached. The limit is 50 for a
+	// stream unless the server's configuration says otherwise.
 	ErrCodeTooMany jetstream.ErrorCode = 10210
 )
 
@@ -35,18 +41,20 @@ const (
 	headerCommit   = "Nats-Batch-Commit"
 )
 
-// Sender sends batches over a connection. They do not mix on the wire, so a connection that breaks leaves one unfinished batch
-// behind, however many publishers it has. It is safe for concurrent use.
+// Sender sends batches over a connection. Batches do not mix on the wire, so a connection that
+// breaks leaves one unfinished batch behind, however many publishers the connection has. A Sender
+// is safe for concurrent use.
 type Sender struct {
 	nc      *nats.Conn
 	sending sync.Mutex
 }
 
-// NewSender returns the sender of a connection.
+// NewSender returns a sender that uses the connection nc.
 func NewSender(nc *nats.Conn) *Sender { return &Sender{nc: nc} }
 
-// Publish sends the messages, each of which has a Header, and waits for the stream's word. After a *jetstream.APIError nothing is
-// stored, after another error all or nothing is.
+// Publish sends the messages and waits for the stream's answer. Each message must have a Header.
+// After a *jetstream.APIError nothing is stored. After any other error either all or nothing is
+// stored.
 func (s *Sender) Publish(ctx context.Context, messages []*nats.Msg) error {
 	inbox := s.nc.NewInbox()
 	answers, err := s.nc.SubscribeSync(inbox)
@@ -68,7 +76,8 @@ func (s *Sender) Publish(ctx context.Context, messages []*nats.Msg) error {
 	}
 }
 
-// send asks for an answer to the first message, which says why a batch cannot begin, and to the last.
+// send asks for an answer to the first message and to the last one. The answer to the first message
+// says why a batch cannot begin.
 func (s *Sender) send(inbox string, messages []*nats.Msg) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -83,7 +92,7 @@ func (s *Sender) send(inbox string, messages []*nats.Msg) error {
 			msg.Header[headerCommit] = []string{"1"}
 		}
 		err := s.nc.PublishMsg(msg)
-		msg.Reply = "" // and no trace of this batch for the next that takes the message
+		msg.Reply = "" // so that the next batch that takes the message sees no trace of this one
 		delete(msg.Header, headerID)
 		delete(msg.Header, headerSequence)
 		delete(msg.Header, headerCommit)
@@ -94,12 +103,12 @@ func (s *Sender) send(inbox string, messages []*nats.Msg) error {
 	return nil
 }
 
-// read reads an answer, and tells whether it is the last word on a batch of n messages.
+// read reads an answer, and tells whether it is the last answer to a batch of n messages.
 func read(answer *nats.Msg, n int) (ends bool, err error) {
 	if answer.Header.Get("Status") == "503" {
 		return true, nats.ErrNoResponders
 	}
-	if len(answer.Data) == 0 { // the first message is kept aside
+	if len(answer.Data) == 0 { // the server has put the first message aside
 		return false, nil
 	}
 	var a struct {

@@ -1,13 +1,16 @@
-// Package fastbatch publishes batches of messages to a JetStream stream in one exchange, such that whatever goes wrong, what the
-// stream holds of a batch is a prefix of it.
+// Package fastbatch publishes batches of messages to a JetStream stream in one exchange. Whatever
+// goes wrong, the stream holds a prefix of the batch.
 //
-// In come messages for one stream, out goes how many of them are stored. It speaks the protocol that nats-server calls fast
-// batches (since 2.14, ADR-50 of NATS), in the mode in which a gap ends the batch. The server's flow control, an
-// acknowledgement for every few messages as soon as several publishers are at work, is not waited for: a batch has to be less than the
-// server takes ahead of its disk, 100,000 messages or 128 MiB in all.
+// Messages for one stream come in. The number of stored messages goes out. The package speaks the
+// protocol that nats-server calls fast batches (since 2.14, ADR-50 of NATS), in the mode in which a
+// gap ends the batch. When several publishers are at work, the server sends an acknowledgement for
+// every few messages as flow control. This package does not wait for these acknowledgements. A
+// batch therefore has to be smaller than what the server takes ahead of its disk: 100,000 messages
+// or 128 MiB in all.
 //
-// Publishing many messages at once in the ordinary way cannot promise a prefix: those that follow a lost one (a broken connection,
-// a change of the stream's leader) would be stored before it is sent again.
+// The ordinary way of publishing many messages at once cannot promise a prefix. A message may be
+// lost because a connection breaks or the stream's leader changes. The messages after the lost one
+// would then be stored before it is sent again.
 package fastbatch
 
 import (
@@ -33,7 +36,7 @@ const (
 	commit = "2"
 )
 
-// Sender sends one batch after the other. It is not safe for concurrent use.
+// Sender sends one batch after another. It is not safe for concurrent use.
 type Sender struct {
 	nc      *nats.Conn
 	inbox   string
@@ -42,9 +45,10 @@ type Sender struct {
 	broken  chan nats.Status
 }
 
-// NewSender returns a sender of batches of at most so many messages. It listens on the connection until Close.
+// NewSender returns a sender of batches of at most the given number of messages. The sender listens
+// on the connection until Close.
 func NewSender(nc *nats.Conn, most int) (*Sender, error) {
-	s := &Sender{nc: nc, inbox: nc.NewInbox() + ".", answers: make(chan *nats.Msg, 2*most+8)} // with notes on the batch before
+	s := &Sender{nc: nc, inbox: nc.NewInbox() + ".", answers: make(chan *nats.Msg, 2*most+8)} // room for notes on the batch before
 	var err error
 	if s.sub, err = nc.ChanSubscribe(s.inbox+">", s.answers); err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
@@ -53,20 +57,22 @@ func NewSender(nc *nats.Conn, most int) (*Sender, error) {
 	return s, nil
 }
 
-// Close ends what listens for answers.
+// Close ends the subscription for answers.
 func (s *Sender) Close() {
 	s.nc.RemoveStatusListener(s.broken)
 	_ = s.sub.Unsubscribe()
 }
 
-// Publish sends the messages, whose Reply it sets, and waits for the stream's word: how many of them, from the first on,
-// are stored. Fewer than all is no error. After an error a prefix of them may be stored; one of the stream's is a *jetstream.APIError.
+// Publish sends the messages, waits for the stream's answer, and returns how many messages are
+// stored, counted from the first. Fewer than all is not an error. After an error a prefix of the
+// messages may be stored. An error of the stream is a *jetstream.APIError. Publish sets the Reply
+// of each message.
 func (s *Sender) Publish(ctx context.Context, messages []*nats.Msg) (stored int, err error) {
 	switch {
 	case s.nc.IsClosed():
 		return 0, nats.ErrConnectionClosed
 	case !s.nc.IsConnected():
-		return 0, nats.ErrDisconnected // what is buffered now would be stored later, in vain
+		return 0, nats.ErrDisconnected // messages buffered now would be stored later, in vain
 	}
 	batch := s.inbox + nuid.Next()
 	if err := s.send(batch, messages); err != nil {
@@ -89,7 +95,7 @@ func (s *Sender) Publish(ctx context.Context, messages []*nats.Msg) (stored int,
 	}
 }
 
-// Publish sends a single batch, as [Sender.Publish] does.
+// Publish sends a single batch like [Sender.Publish].
 func Publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (stored int, err error) {
 	s, err := NewSender(nc, len(messages))
 	if err != nil {
@@ -116,7 +122,8 @@ func (s *Sender) send(batch string, messages []*nats.Msg) error {
 	return nil
 }
 
-// read reads an answer, and tells whether it is the last word on the batch or a note that comes before.
+// read reads an answer. ends is true for the last answer to the batch, and false for a note that
+// comes before it.
 func read(answer *nats.Msg) (stored int, ends bool, err error) {
 	if answer.Header.Get("Status") == "503" {
 		return 0, true, nats.ErrNoResponders
@@ -129,7 +136,7 @@ func read(answer *nats.Msg) (stored int, ends bool, err error) {
 	switch err := json.Unmarshal(answer.Data, &a); {
 	case err != nil:
 		return 0, true, fmt.Errorf("read the acknowledgement of a batch: %w", err)
-	case a.Type != "": // on the flow, or a gap or an error that the last word follows
+	case a.Type != "": // a note on the flow; or a gap or an error, which the last answer follows
 		return 0, false, nil
 	case a.Error != nil:
 		return 0, true, a.Error

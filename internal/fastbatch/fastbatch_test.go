@@ -54,7 +54,8 @@ func TestAllAreStoredInOrder(t *testing.T) {
 	}
 }
 
-// Senders share a connection and a stream; each hears of its own batches only, also after one that was refused.
+// Senders share a connection and a stream. Each receives the answers to its own batches only, even
+// after a batch was refused.
 func TestSendersSendBatchAfterBatch(t *testing.T) {
 	nc := localnats.ForTest(t).Connect(t)
 	s := stream(t, nc)
@@ -79,7 +80,7 @@ func TestSendersSendBatchAfterBatch(t *testing.T) {
 	require.Equal(t, want, count(t, s))
 }
 
-// sendBatches sends batches of different sizes, every fifth of which is refused in its middle.
+// sendBatches sends batches of different sizes. Every fifth batch is refused in its middle.
 func sendBatches(t *testing.T, nc *nats.Conn, first, batches, most int) error {
 	sender, err := NewSender(nc, most)
 	if err != nil {

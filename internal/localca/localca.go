@@ -1,5 +1,5 @@
-// Package localca makes an authority and a certificate that it has signed, for servers on this machine that demand TLS and
-// for their clients. It is for tests.
+// Package localca makes a certificate authority and a certificate signed by it, for TLS servers on
+// this machine and for their clients. It is for tests.
 package localca
 
 import (
@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// Files are the paths of PEM files: the authority to trust, and a certificate with its key, which is good for a server on
-// 127.0.0.1 or localhost and for a client.
+// Files are the paths of PEM files: the authority to trust, and a certificate with its key. The
+// certificate is good for a server on 127.0.0.1 or localhost, and for a client.
 type Files struct {
 	CA, Cert, Key string
 }
 
-// Write makes a new authority and certificate, valid for a day, and writes the files into a folder.
+// Write makes a new authority and certificate, valid for a day, and writes the files into dir.
 func Write(dir string) (Files, error) {
 	f := Files{CA: filepath.Join(dir, "ca.crt"), Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
 	authority := template("local authority")
@@ -48,7 +48,8 @@ func template(name string) *x509.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 }
 
-// write signs a certificate, by itself if there is no signer, and writes it, with its key if that has a path.
+// write signs a certificate and writes it. Without a signer the certificate signs itself. If
+// keyPath is not empty, write also writes the key.
 func write(path, keyPath string, cert, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

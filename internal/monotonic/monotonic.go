@@ -1,5 +1,6 @@
-// Package monotonic tells moments that can be kept in a number and compared, whatever the machine's
-// wall clock does in between. A [time.Time] compares well too, but not after it was a number.
+// Package monotonic gives moments as numbers that can be stored and compared, whatever the
+// machine's wall clock does in between. A [time.Time] also compares well, but not after it was
+// turned into a number.
 package monotonic
 
 import "time"

@@ -15,9 +15,9 @@ func TestMomentsRise(t *testing.T) {
 	require.Positive(t, Since(first-1))
 }
 
-// What is kept in numbers is no time of the wall clock, which may be set back or ahead: such a
-// number would be more than fifty years, and a beginning without the monotonic reading would follow
-// the wall clock.
+// Moments kept in numbers are not times of the wall clock, which may be set back or ahead. A
+// wall-clock number would be more than fifty years. If began had no monotonic reading, moments
+// would follow the wall clock.
 func TestMomentsAreNotOfTheWallClock(t *testing.T) {
 	t.Parallel()
 	require.Contains(t, began.String(), " m=")

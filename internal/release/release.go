@@ -1,4 +1,5 @@
-// Package release knows which version of Maestro a program is, for people who compare what runs with what they built.
+// Package release tells a program which version of Maestro it is, so that people can compare what
+// runs with what they built.
 package release
 
 import (
@@ -6,11 +7,12 @@ import (
 	"runtime/debug"
 )
 
-// version is set where a build names one: -ldflags "-X github.com/maestro-es/maestro/internal/release.version=v1.2.3".
-// Without it the Go toolchain makes one of the commit and its tags.
+// version is set by builds that name a version: -ldflags "-X
+// github.com/maestro-es/maestro/internal/release.version=v1.2.3". Otherwise the Go toolchain makes
+// a version of the commit and its tags.
 var version string
 
-// Version is the version of this program, followed by the commit that it was built from where that is known.
+// Version is the version of this program. The commit that it was built from follows, if known.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

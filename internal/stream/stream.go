@@ -1,7 +1,7 @@
-// Package stream makes a namespace's streams and keeps their configuration as Maestro needs it.
+// Package stream creates a namespace's streams and keeps their configuration as Maestro needs it.
 //
-// What an operator decides about a stream (its replicas, limits, placement, compression) stays as
-// it is, unless a worker was told otherwise. Everything else is put back at every start.
+// An operator decides a stream's replicas, limits, placement and compression. These settings stay
+// as they are, unless a worker was told otherwise. Every other setting is put back at every start.
 package stream
 
 import (
@@ -16,20 +16,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Limits are what an operator decides. 0 leaves what the stream has; a negative MaxAge or MaxBytes
-// takes the limit away.
+// Limits are the settings that an operator decides. 0 keeps the stream's present setting. A
+// negative MaxAge or MaxBytes removes the limit.
 type Limits struct {
 	Replicas int
 	MaxAge   time.Duration
 	MaxBytes int64
 }
 
-// patience is how long JetStream may be busy, or without a leader, before Ensure gives up.
+// patience is how long Ensure waits for a JetStream that is busy or has no leader. After that it
+// gives up.
 const patience = time.Minute
 
-// Ensure makes the stream, or brings its configuration to what is needed with the given limits. It
-// asks again for up to a minute while JetStream does not answer: a worker that ended instead would
-// only come back to the same busy servers.
+// Ensure creates the stream, or brings its configuration to needed with the given limits. While
+// JetStream does not answer, Ensure asks again for up to a minute, because a worker that ended
+// instead would only come back to the same busy servers.
 func Ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.StreamConfig, l Limits) (jetstream.Stream, error) {
 	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxElapsedTime(patience))
 	return backoff.RetryWithData(func() (jetstream.Stream, error) {
@@ -41,7 +42,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.Stream
 	}, backoff.WithContext(again, ctx))
 }
 
-// passing says whether an error of JetStream is one of the moment: no answer in time, or no leader.
+// passing tells whether an error of JetStream is temporary: no answer in time, or no leader.
 func passing(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
@@ -59,8 +60,8 @@ func ensure(ctx context.Context, js jetstream.JetStream, needed jetstream.Stream
 	return js.UpdateStream(ctx, l.over(found.CachedInfo().Config, needed))
 }
 
-// over is the configuration that is needed, with what an operator decides as the stream has it or
-// as the limits say.
+// over returns the needed configuration with the operator's settings in it: those of the limits, or
+// else those that the stream has.
 func (l Limits) over(has, needed jetstream.StreamConfig) jetstream.StreamConfig {
 	needed.Replicas, needed.MaxBytes, needed.MaxAge = has.Replicas, has.MaxBytes, has.MaxAge
 	needed.Placement, needed.Compression, needed.Metadata = has.Placement, has.Compression, has.Metadata
@@ -76,7 +77,7 @@ func (l Limits) over(has, needed jetstream.StreamConfig) jetstream.StreamConfig 
 	return needed
 }
 
-// Differ says in which limits a stream is kept otherwise than was told; empty for none.
+// Differ names the limits in which the stream differs from l. It returns "" if there are none.
 func (l Limits) Differ(has jetstream.StreamConfig) (differs string) {
 	told := l.over(has, jetstream.StreamConfig{})
 	note := func(name string, has, told any) {

@@ -13,7 +13,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localnats"
 )
 
-// A relay stands before JetStream, as servers that are busy do: it loses the first requests.
+// A relay stands before JetStream and loses the first requests, as busy servers do.
 func TestEnsureWaitsForJetStream(t *testing.T) {
 	nc := localnats.ForTest(t).Connect(t)
 	var asked atomic.Int32

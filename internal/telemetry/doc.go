@@ -1,7 +1,7 @@
-// Package telemetry holds what the parts of Maestro share to be traced: the trace context in
-// headers, always in the W3C form whatever the program's own propagator is, and the names of spans
-// and metrics.
+// Package telemetry holds what the parts of Maestro share for tracing: the trace context in
+// headers, and the names of spans and metrics. The headers always have the W3C form, whatever the
+// program's own propagator is.
 //
-// Libraries record through OpenTelemetry's API alone. Package recording sets programs up; without
-// it, recording costs next to nothing.
+// Libraries record through OpenTelemetry's API alone. Package recording sets programs up. Without
+// that package, recording costs next to nothing.
 package telemetry

@@ -7,7 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// LogHandler returns a handler that adds the ids of the trace and span in whose course a line was logged.
+// LogHandler returns a handler that adds to each log line the ids of the trace and span in which
+// the line was logged.
 func LogHandler(to slog.Handler) slog.Handler { return traced{to} }
 
 type traced struct{ slog.Handler }

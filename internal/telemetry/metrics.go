@@ -15,11 +15,13 @@ import (
 // Meter records the metrics of Maestro.
 func Meter() metric.Meter { return otel.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL)) }
 
-// Other stands in metrics for names that strangers made up, which would make series without end.
+// Other replaces names made up by strangers in metrics, because such names would create series
+// without end.
 const Other = "_OTHER"
 
-// Metrics are the measurements of one namespace's commands and events. It is safe for concurrent use, and costs nothing to speak of where
-// nobody reads metrics. What can be asked for at any moment is in package consumer.
+// Metrics are the measurements of one namespace's commands and events. They are safe for concurrent
+// use, and cost next to nothing when nobody reads metrics. Values that can be asked for at any
+// moment are in package consumer.
 type Metrics struct {
 	namespace attribute.KeyValue
 	record    []metric.RecordOption // with the namespace alone
@@ -43,7 +45,8 @@ func Discard() *Metrics {
 // NewMetrics returns the metrics of a namespace.
 func NewMetrics(namespace string) (*Metrics, error) { return newMetrics(Meter(), namespace) }
 
-// durations are the bounds of the histograms of times, in seconds, sizes those of numbers.
+// durations are the histogram bounds of times, in seconds; sizes are the histogram bounds of
+// numbers.
 var (
 	durations = metric.WithExplicitBucketBoundaries(.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60)
 	sizes     = metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -89,12 +92,13 @@ func newMetrics(meter metric.Meter, namespace string) (*Metrics, error) {
 	m.durable, m.requested = m.recordWith(SourceKey.String("stream")), m.recordWith(SourceKey.String("request"))
 	err := errors.Join(errs...)
 	if err == nil {
-		m.bodiless.Add(context.Background(), 0, m.add...) // shown before the first, so that an alert sees it rise
+		m.bodiless.Add(context.Background(), 0, m.add...) // 0 is shown before the first event, so that an alert sees the counter rise
 	}
 	return m, err
 }
 
-// addWith and recordWith prepare the attributes of measurements, so that these need not.
+// addWith and recordWith prepare the attributes of measurements in advance, so that a measurement
+// need not.
 func (m *Metrics) addWith(more ...attribute.KeyValue) []metric.AddOption {
 	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(append(more, m.namespace)...))}
 }
@@ -106,31 +110,34 @@ func (m *Metrics) recordWith(more ...attribute.KeyValue) []metric.RecordOption {
 // Enabled tells whether somebody reads the metrics of commands.
 func (m *Metrics) Enabled() bool { return m.queued.Enabled(context.Background()) }
 
-// Kind is what commands are counted by: the type of the aggregate, the command's name and what became of it.
+// Kind is the key by which commands are counted: the aggregate's type, the command's name and the
+// outcome.
 type Kind struct{ Aggregate, Command, Outcome string }
 
-// CountOf prepares to count commands of a kind.
+// CountOf returns a function that counts commands of a kind.
 func (m *Metrics) CountOf(k Kind) (count func(commands int64)) {
 	attributes := m.addWith(AggregateKey.String(k.Aggregate), CommandKey.String(k.Command), OutcomeKey.String(k.Outcome))
 	return func(commands int64) { m.commands.Add(context.Background(), commands, attributes...) }
 }
 
-// Queued and Done tell how long a command waited for its batch and how long it took in all. With the command's span in ctx, the trace
+// Queued records how long a command waited for its batch. If ctx has the command's span, the trace
 // becomes an example of its bucket.
 func (m *Metrics) Queued(ctx context.Context, took time.Duration) {
 	m.queued.Record(ctx, took.Seconds(), m.record...)
 }
 
-// Done tells how long a command took in all.
+// Done records how long a command took in all. If ctx has the command's span, the trace becomes an
+// example of its bucket.
 func (m *Metrics) Done(ctx context.Context, took time.Duration, durable bool) {
 	attributes := m.requested
 	if durable {
 		attributes = m.durable
 	}
-	m.whole.Record(ctx, max(0, took.Seconds()), attributes...) // the stream's clock is another
+	m.whole.Record(ctx, max(0, took.Seconds()), attributes...) // the stream's clock is a different one
 }
 
-// Evaluated tells how long a batch took to load and decide, and what the cache had of it.
+// Evaluated records how long a batch took to load and decide, and how many cache hits and misses it
+// had.
 func (m *Metrics) Evaluated(took time.Duration, hits, misses int) {
 	ctx := context.Background()
 	m.evaluated.Record(ctx, took.Seconds(), m.record...)
@@ -138,24 +145,24 @@ func (m *Metrics) Evaluated(took time.Duration, hits, misses int) {
 	m.cacheMisses.Add(ctx, int64(misses), m.add...)
 }
 
-// Committed tells how long a batch took to commit.
+// Committed records how long a batch took to commit.
 func (m *Metrics) Committed(took time.Duration, commands int) {
 	ctx := context.Background()
 	m.committed.Record(ctx, took.Seconds(), m.record...)
 	m.batchSize.Record(ctx, int64(commands), m.record...)
 }
 
-// NotCommitted counts a commit that failed, for a reason of a few.
+// NotCommitted counts a commit that failed. The reason is one of a few fixed texts.
 func (m *Metrics) NotCommitted(reason string) {
 	m.commitErrors.Add(context.Background(), 1, m.addWith(semconv.ErrorTypeKey.String(reason))...)
 }
 
-// DeadLetter counts a command that was put aside with the code of an error.
+// DeadLetter counts a command that was put aside, under the code of its error.
 func (m *Metrics) DeadLetter(code string) {
 	m.deadLetters.Add(context.Background(), 1, m.addWith(semconv.ErrorTypeKey.String(code))...)
 }
 
-// Published tells how long it took to publish events together.
+// Published records how long it took to publish events together.
 func (m *Metrics) Published(took time.Duration, events int) {
 	ctx := context.Background()
 	m.published.Record(ctx, took.Seconds(), m.record...)
@@ -165,12 +172,12 @@ func (m *Metrics) Published(took time.Duration, events int) {
 // PublishedWithoutBody counts an event that was too large for a message.
 func (m *Metrics) PublishedWithoutBody() { m.bodiless.Add(context.Background(), 1, m.add...) }
 
-// TookOver and HandedOver tell how long a partition took to change hands.
+// TookOver records how long it took to take a partition over.
 func (m *Metrics) TookOver(took time.Duration) {
 	m.takeover.Record(context.Background(), took.Seconds(), m.record...)
 }
 
-// HandedOver tells how long a partition took to give away.
+// HandedOver records how long it took to give a partition away.
 func (m *Metrics) HandedOver(took time.Duration) {
 	m.handover.Record(context.Background(), took.Seconds(), m.record...)
 }

@@ -12,7 +12,8 @@ const (
 	tracestate  = "tracestate"
 )
 
-// Extract returns ctx as the continuation of the trace that the two headers name. What is no trace context is left out.
+// Extract returns ctx as the continuation of the trace that the two headers name. It ignores
+// headers that are no trace context.
 func Extract(ctx context.Context, parent, state string) context.Context {
 	if parent == "" {
 		return ctx
@@ -30,7 +31,7 @@ func Inject(ctx context.Context) (parent, state string) {
 	return h.parent, h.state
 }
 
-// headers are a carrier of the two headers, and of no other.
+// headers is a carrier of the two headers only.
 type headers struct{ parent, state string }
 
 // Get implements [propagation.TextMapCarrier].
@@ -57,8 +58,8 @@ func (h *headers) Set(key, value string) {
 // Keys implements [propagation.TextMapCarrier].
 func (h *headers) Keys() []string { return []string{traceparent, tracestate} }
 
-// Sampled tells, without reading it in full, whether the trace of a header is one that is recorded. It is what keeps the
-// others free of charge.
+// Sampled tells whether the trace of a header is recorded, without reading the header in full.
+// Because of this check, traces that are not recorded cost nothing.
 func Sampled(parent string) bool {
 	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(parent) < length {

@@ -33,22 +33,23 @@ var operationTypes = map[string]attribute.KeyValue{
 	OperationPublish: semconv.MessagingOperationTypeSend,
 }
 
-// AnyID stands for the aggregate's id, AnyPartition for the partition, where messages of a kind are spoken of.
+// AnyID replaces the aggregate's id, and AnyPartition the partition, in the template of a kind of
+// messages.
 const (
 	AnyID        = "{id}"
 	AnyPartition = "{partition}"
 )
 
-// Operation is what is done to messages of a kind. Where that happens often it is made once: to start a span that nobody records then costs
-// next to nothing.
+// Operation is what is done to messages of a kind. A frequent operation is made once, because
+// starting a span that nobody records then costs next to nothing.
 type Operation struct {
 	tracer               trace.Tracer
 	name, template, span string
 	options              []trace.SpanStartOption
 }
 
-// NewOperation returns an operation, by one of the names above. The template is the subject of the messages without what differs from
-// one to the other.
+// NewOperation returns an operation. The name is one of the names above. The template is the
+// messages' subject without the parts that differ between messages.
 func NewOperation(name, template string, kind trace.SpanKind) *Operation {
 	return &Operation{tracer: Tracer(), name: name, template: template, span: name + " " + template,
 		options: []trace.SpanStartOption{trace.WithSpanKind(kind)}}
@@ -63,7 +64,8 @@ func (o *Operation) Start(ctx context.Context, more ...trace.SpanStartOption) (c
 	return o.tracer.Start(ctx, o.span, options...)
 }
 
-// Describe says which message the operation is on, after the semantic conventions for messaging.
+// Describe records in the span which message the operation handles, in the semantic conventions for
+// messaging.
 func (o *Operation) Describe(span trace.Span, subject, id string) {
 	span.SetAttributes(semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationName(o.name), operationTypes[o.name],
 		semconv.MessagingDestinationName(subject), semconv.MessagingDestinationTemplate(o.template))
@@ -72,7 +74,7 @@ func (o *Operation) Describe(span trace.Span, subject, id string) {
 	}
 }
 
-// End ends a span, with the error if there is one.
+// End ends a span, and records err in it unless err is nil.
 func End(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		span.RecordError(err)
