@@ -1,7 +1,7 @@
 // Package child runs programs as child processes that do not outlive this process.
 //
-// What comes in is a command that is ready to start. What comes out is a place for one process at a
-// time, which can be ended and started again. The package knows nothing of what the program does.
+// A command that is ready to start comes in. A place for one process at a time comes out. The
+// process can be ended and started again. The package knows nothing of what the program does.
 package child
 
 import (
@@ -20,8 +20,8 @@ type Place struct {
 	ended   chan struct{}
 }
 
-// Start starts a program in the place. It does nothing while a process is there. The kernel kills
-// the process when this one ends, in whatever way it ends.
+// Start starts a program in the place. It does nothing if a process is there. The kernel kills the
+// process when this process ends, however this process ends.
 func (p *Place) Start(command *exec.Cmd) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -35,9 +35,9 @@ func (p *Place) Start(command *exec.Cmd) error {
 	return err
 }
 
-// start starts a program and closes ended when it has ended. The kernel takes the thread that
-// started a child for its parent: the signal of Pdeathsig comes when that thread ends, and Go ends
-// threads. So a goroutine keeps the thread for as long as the child lives.
+// start starts a program and closes ended when the program has ended. The kernel regards the thread
+// that started a child as its parent, so the signal of Pdeathsig comes when that thread ends. Go
+// ends threads. A goroutine therefore keeps the thread for as long as the child lives.
 func start(command *exec.Cmd) (ended chan struct{}, err error) {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
@@ -67,7 +67,7 @@ func (p *Place) Signal(s syscall.Signal) {
 	}
 }
 
-// Ended tells whether there was a process that has ended by itself. The place is empty then.
+// Ended tells whether there was a process that ended by itself. The place is then empty.
 func (p *Place) Ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *Place) Ended() bool {
 	}
 }
 
-// Stop ends the process with a signal, by force if that takes longer than patience, and waits until
-// the process is gone. It does nothing where there is none.
+// Stop ends the process with a signal and waits until the process is gone. After patience it uses
+// force. Stop does nothing if there is no process.
 func (p *Place) Stop(s syscall.Signal, patience time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The goroutine that starts a child ends with its thread, as Go has it where a goroutine has locked
-// its thread and returns. The child must go on.
+// The goroutine that starts a child ends with its thread, because Go ends the thread of a goroutine
+// that has locked it and returns. The child must go on.
 func TestAChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	t.Parallel()
 	var place Place
@@ -31,7 +31,7 @@ func TestAChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	require.Equal(t, "still here\n", line)
 }
 
-// cat is a program that says what it hears.
+// cat returns a program that repeats its input.
 func cat(t *testing.T) (command *exec.Cmd, in io.Writer, out io.Reader) {
 	t.Helper()
 	command = exec.Command("cat")
@@ -42,8 +42,7 @@ func cat(t *testing.T) (command *exec.Cmd, in io.Writer, out io.Reader) {
 	return command, in, out
 }
 
-// endThread does something in a goroutine whose thread ends with it, and returns when the thread is
-// gone.
+// endThread runs do in a goroutine whose thread ends with it. It returns when the thread is gone.
 func endThread(t *testing.T, do func()) {
 	t.Helper()
 	gone := make(chan int)
@@ -53,7 +52,7 @@ func endThread(t *testing.T, do func()) {
 		thread := unix.Gettid()
 		if thread == os.Getpid() { // Go never ends this one
 			go begin()
-			select {} // which keeps the other from it
+			select {} // keeps the other goroutine from this thread
 		}
 		do()
 		gone <- thread
@@ -71,7 +70,7 @@ func TestAChildEndsWithItsParent(t *testing.T) {
 	if os.Getenv("CHILD_OF_A_TEST") != "" {
 		var place Place
 		sleeper := exec.Command("sleep", "infinity")
-		sleeper.Stdout = os.Stdout // which stays open for as long as it lives
+		sleeper.Stdout = os.Stdout // stays open for as long as the sleeper lives
 		require.NoError(t, place.Start(sleeper))
 		fmt.Println("started")
 		select {}
@@ -91,7 +90,7 @@ func TestAChildEndsWithItsParent(t *testing.T) {
 
 	require.NoError(t, parent.Process.Kill())
 	require.Error(t, parent.Wait())
-	_, err = io.Copy(io.Discard, said) // returns when nobody holds the pipe any more
+	_, err = io.Copy(io.Discard, said) // returns when no process holds the pipe any more
 	require.NoError(t, err)
 }
 

@@ -1,5 +1,5 @@
-// Package connect holds what the commands have in common when they connect to NATS: the flags that say where the server is
-// and who the program is, and the connection they lead to.
+// Package connect holds what the commands share when they connect to NATS: the flags that say where
+// the server is and who the program is, and the connection that the flags lead to.
 package connect
 
 import (
@@ -15,8 +15,9 @@ import (
 	"github.com/synadia-io/orbit.go/natscontext"
 )
 
-// NATS says which server to connect to, and as whom. A command embeds it among its flags with the prefixes nats- and NATS_,
-// which gives flags and environment variables the names that the nats command line has for them.
+// NATS says which server to connect to, and as whom. A command embeds it among its flags with the
+// prefixes nats- and NATS_. The flags and environment variables then have the same names as those
+// of the nats command line.
 type NATS struct {
 	URL         string `env:"URL" placeholder:"URL" help:"NATS servers, separated by commas (default nats://127.0.0.1:4222)."`
 	Context     string `env:"CONTEXT" placeholder:"NAME" help:"Context of the nats command line, or the path of one, in place of a URL."`
@@ -29,9 +30,10 @@ type NATS struct {
 	InboxPrefix string `env:"INBOX_PREFIX" placeholder:"SUBJECT" help:"Begins the subjects of answers, for users who may not listen on _INBOX."`
 }
 
-// Connect connects under a name that the server shows. A server that goes away later is waited for, and so is one that
-// refuses the credentials for a while; their files are read at each attempt. The options come after those of the flags.
-// The error shows no password and no token.
+// Connect connects under a name that the server shows. If the server goes away later, or refuses
+// the credentials for a while, the connection waits for it and tries again. The files of the
+// credentials are read at each attempt. The given options come after those of the flags. The error
+// shows no password and no token.
 func (n NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
 	if err := n.check(); err != nil {
 		return nil, err
@@ -55,9 +57,9 @@ func (n NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// lasting keeps a connection. Without these options a connection that goes silent is noticed after
-// six minutes, a server that refuses the credentials twice is given up, and a write to a network
-// that takes nothing holds everything up for a minute.
+// lasting returns the options that keep a connection. Without them it takes six minutes to notice
+// that a connection is silent, a server that refuses the credentials twice is given up, and a write
+// to a network that takes nothing blocks everything for a minute.
 func lasting() []nats.Option {
 	return []nats.Option{
 		nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.CustomReconnectDelay(reconnectDelay), nats.ReconnectBufSize(-1),
@@ -65,12 +67,13 @@ func lasting() []nats.Option {
 	}
 }
 
-// pingEvery is how often the server is asked whether it is there. It is gone after two pings without
-// an answer.
+// pingEvery is the time between two pings of the server. After two pings without an answer the
+// server counts as gone.
 const pingEvery = 3 * time.Second
 
-// reconnectDelay is the pause before all servers are tried again: 200 ms, after some seconds a
-// second, and up to half as much more, so that not all programs come at once.
+// reconnectDelay returns the pause before all servers are tried again: 200 ms at first and a second
+// after some seconds. Up to half of the pause is added at random, so that not all programs come at
+// once.
 func reconnectDelay(attempts int) time.Duration {
 	pause := 200 * time.Millisecond
 	if attempts > 20 {
@@ -94,7 +97,7 @@ func (n NATS) check() error {
 	return nil
 }
 
-// identity is what the flags say of the program and of whom it trusts.
+// identity returns the options for who the program is and whom it trusts, from the flags.
 func (n NATS) identity() (options []nats.Option) {
 	if n.User != "" {
 		options = append(options, nats.UserInfo(n.User, n.Password))
@@ -114,7 +117,7 @@ func (n NATS) identity() (options []nats.Option) {
 	return options
 }
 
-// hint says what to look at.
+// hint tells the user what to check.
 func hint(err error) string {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):

@@ -39,7 +39,8 @@ func certificates(t *testing.T) localca.Files {
 	return files
 }
 
-// demandTLS makes a server refuse whoever comes without TLS, or without a certificate of the same authority.
+// demandTLS makes a server refuse clients without TLS, or without a certificate of the same
+// authority.
 func demandTLS(t *testing.T, files localca.Files) *server.Options {
 	t.Helper()
 	config, err := server.GenTLSConfig(&server.TLSConfigOpts{CertFile: files.Cert, KeyFile: files.Key, CaFile: files.CA, Verify: true})
@@ -84,7 +85,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, state.HandshakeComplete)
 	refused(t, NATS{URL: url}, "give the authority that signed the server's certificate (--nats-ca)")
-	refused(t, NATS{URL: url, CA: files.CA}, "tls") // "tls: certificate required", or "tls error" where that was not read in time
+	refused(t, NATS{URL: url, CA: files.CA}, "tls") // "tls: certificate required", or "tls error" if the alert was not read in time
 	stranger := certificates(t)
 	refused(t, NATS{URL: url, CA: stranger.CA, Cert: files.Cert, Key: files.Key}, "certificate signed by unknown authority")
 	plain := serve(t, &server.Options{})
@@ -106,8 +107,8 @@ func TestCredentials(t *testing.T) {
 	refused(t, identity, "missing.creds: no such file")
 }
 
-// decentralized makes an operator, an account and a user, and returns a server that trusts the operator, and the user's
-// credentials.
+// decentralized makes an operator, an account and a user. It returns a server that trusts the
+// operator, and the user's credentials.
 func decentralized(t *testing.T) (*server.Options, string) {
 	t.Helper()
 	operator, account, user := pair(t, nkeys.PrefixByteOperator), pair(t, nkeys.PrefixByteAccount), pair(t, nkeys.PrefixByteUser)

@@ -6,9 +6,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// WithoutEmpty has empty environment variables count as not given, for all flags of a program but
-// those with the tag empty:"true". A number would otherwise be an error, and a text lose its
-// default. It has to be called before the command line is parsed.
+// WithoutEmpty makes empty environment variables count as not given, for all flags of a program
+// except those with the tag empty:"true". Otherwise an empty variable would be an error for a
+// number, and a text would lose its default. WithoutEmpty has to be called before the command line
+// is parsed.
 func WithoutEmpty(program *kong.Kong) {
 	nodes := []*kong.Node{program.Model.Node}
 	for len(nodes) > 0 {

@@ -9,16 +9,17 @@ import (
 	"strings"
 )
 
-// servers are the servers of a list of URLs. Only their addresses are ever shown.
+// servers are the servers of a list of URLs. Only their addresses are shown to people.
 type servers []endpoint
 
-// endpoint is one of them: its address, and its URL as url.URL writes it, whatever a password holds.
+// endpoint is one server: its address, and its URL as url.URL writes it. A password may contain any
+// characters.
 type endpoint struct{ address, url string }
 
-// String is the addresses, for people.
+// String returns the addresses, for people.
 func (s servers) String() string { return s.join(func(one endpoint) string { return one.address }) }
 
-// urls is what nats.Connect takes. It has the secrets.
+// urls returns the list that nats.Connect takes. The list contains the secrets.
 func (s servers) urls() string { return s.join(func(one endpoint) string { return one.url }) }
 
 func (s servers) join(text func(endpoint) string) string {
@@ -29,9 +30,9 @@ func (s servers) join(text func(endpoint) string) string {
 	return strings.Join(all, ",")
 }
 
-// parseServers reads URLs separated by commas. A password may hold anything but a comma: what comes
-// before the last @ is the user, whether or not it is escaped as URLs demand it. The error shows
-// nothing of what it could not read, because that may be a password.
+// parseServers reads URLs separated by commas. A password may contain anything but a comma.
+// Everything before the last @ is the user, whether or not it is escaped as URLs demand. The error
+// shows nothing of a text that could not be read, because the text may be a password.
 func parseServers(urls string) (servers, error) {
 	var all servers
 	users := 0
@@ -68,7 +69,7 @@ func parseServer(text string) (one endpoint, hasUser, ok bool) {
 	return endpoint{address: address, url: u.String()}, hasUser, addressOf.MatchString(address)
 }
 
-// cutLast cuts around the last separator; without one, all comes after it.
+// cutLast cuts around the last separator. Without a separator the whole text is after.
 func cutLast(text, separator string) (before, after string, found bool) {
 	at := strings.LastIndex(text, separator)
 	if at < 0 {
@@ -77,7 +78,7 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text[:at], text[at+len(separator):], true
 }
 
-// userinfo is a user and a password, or a token.
+// userinfo returns a user and a password, or a token.
 func userinfo(text string) *url.Userinfo {
 	name, password, both := strings.Cut(text, ":")
 	if !both {
@@ -86,7 +87,8 @@ func userinfo(text string) *url.Userinfo {
 	return url.UserPassword(unescaped(name), unescaped(password))
 }
 
-// unescaped undoes the escapes of a URL. A text in which a percent sign begins none stays as it is.
+// unescaped undoes the escapes of a URL. If a percent sign begins no escape, the text stays as it
+// is.
 func unescaped(text string) string {
 	if plain, err := url.PathUnescape(text); err == nil {
 		return plain
@@ -94,7 +96,8 @@ func unescaped(text string) string {
 	return text
 }
 
-// withoutURL leaves out of an error the URL that could not be read, because it may hold a password.
+// withoutURL removes from an error the URL that could not be read, because the URL may hold a
+// password.
 func withoutURL(err error) error {
 	if _, is := errors.AsType[*url.Error](err); is {
 		return errors.New("the URL of a server cannot be read")

@@ -1,4 +1,5 @@
-// Package generate makes up commands for trials, demonstrations and benchmarks. What comes out depends on a seed alone.
+// Package generate makes up commands for trials, demonstrations and benchmarks. Its output depends
+// only on a seed.
 package generate
 
 import (
@@ -13,9 +14,10 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// Declarations returns n commands for travel expense declarations, in the order of their times, with many declarations
-// under way at once. The proportions are those of a real process (BPI Challenge 2020, Domestic Declarations), and one command
-// in 200 breaks the rules and is to be rejected. The same seed gives the same commands, another one other declarations.
+// Declarations returns n commands for travel expense declarations, in the order of their times.
+// Many declarations are under way at once. The proportions are those of a real process (BPI
+// Challenge 2020, Domestic Declarations). One command in 200 breaks the rules and is to be
+// rejected. The same seed gives the same commands. Another seed gives other declarations.
 func Declarations(seed uint64, n int) iter.Seq[client.Command] {
 	return func(yield func(client.Command) bool) {
 		o := &office{seed: seed, random: rand.New(rand.NewPCG(seed, 0))}
@@ -35,12 +37,12 @@ const (
 	breaking = 0.005
 )
 
-// office is where the declarations are.
+// office holds the declarations.
 type office struct {
 	seed   uint64
 	random *rand.Rand
 	opened int
-	// underWay are the declarations with a step to come, in the order of its time.
+	// underWay are the declarations with a step to come, in the order of that step's time.
 	underWay []*declaration
 }
 
@@ -48,7 +50,7 @@ type declaration struct {
 	id    string
 	stage stage
 	cents int64
-	// steps counts the commands so far; coming is the next, and at its time.
+	// steps counts the commands so far. coming is the next command, and at is its time.
 	steps  int
 	coming step
 	at     time.Time
@@ -84,12 +86,12 @@ func (o *office) queue(d *declaration) {
 	o.underWay = slices.Insert(o.underWay, place, d)
 }
 
-// around is a random time with the given mean, in whole milliseconds.
+// around returns a random time with the given mean, in whole milliseconds.
 func (o *office) around(mean time.Duration) time.Duration {
 	return time.Duration(o.random.ExpFloat64() * float64(mean)).Truncate(time.Millisecond)
 }
 
-// next takes the next step.
+// next takes the next step and returns its command.
 func (o *office) next() client.Command {
 	d := o.underWay[0]
 	o.underWay = slices.Delete(o.underWay, 0, 1)
@@ -112,12 +114,12 @@ func (o *office) next() client.Command {
 	return d.command(taken, at)
 }
 
-// amount is around 43 euros, and now and then far more.
+// amount returns around 43 euros, and now and then far more.
 func (o *office) amount() int64 {
 	return int64(math.Exp(math.Log(4300)+1.15*o.random.NormFloat64())) + 1
 }
 
-// data is what a command carries.
+// data is the body of a command.
 type data struct {
 	At          string `json:"at"`
 	Role        string `json:"role,omitempty"`

@@ -2,7 +2,8 @@ package generate
 
 import "time"
 
-// stage is where a declaration stands, in more detail than the aggregate's status.
+// stage is the position of a declaration in the process, in more detail than the aggregate's
+// status.
 type stage string
 
 const (
@@ -20,11 +21,12 @@ const (
 
 // step is a command that may come next.
 type step struct {
-	// share is how many of the declarations in a stage take it; those of a stage add up to 1.
+	// share is the share of the declarations in a stage that take this step. The shares of a stage
+	// add up to 1.
 	share         float64
 	command, role string
 	to            stage
-	// after is the mean time since the step before.
+	// after is the mean time since the previous step.
 	after time.Duration
 }
 
@@ -33,7 +35,7 @@ const (
 	day  = 24 * time.Hour
 )
 
-// process is what may follow at each stage.
+// process lists the steps that may follow at each stage.
 var process = map[stage][]step{
 	fresh: {
 		{0.98, "submit", "employee", submitted, 0},

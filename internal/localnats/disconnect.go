@@ -2,7 +2,8 @@ package localnats
 
 import "github.com/nats-io/nats-server/v2/server"
 
-// Disconnect closes the connections of all clients, as a network that fails for a moment does. The server goes on.
+// Disconnect closes the connections of all clients, like a network that fails for a moment. The
+// server goes on.
 func (s *Server) Disconnect() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -14,7 +15,7 @@ func (s *Server) Disconnect() error {
 		return err
 	}
 	for _, c := range connections.Conns {
-		_ = s.running.DisconnectClientByID(c.Cid) // one that is gone already is disconnected too
+		_ = s.running.DisconnectClientByID(c.Cid) // a client that is gone already is disconnected too
 	}
 	return nil
 }

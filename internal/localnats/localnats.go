@@ -1,8 +1,8 @@
-// Package localnats runs a real nats-server with JetStream inside the process, for tests, the demo, the benchmarks and
-// worker --dev.
+// Package localnats runs a real nats-server with JetStream inside the process, for tests, the demo,
+// the benchmarks and worker --dev.
 //
-// In come a folder and a port, out goes a URL to connect to. It never reads configuration files, handles no signals and
-// leaves the server's defaults as they are, the interval of fsync among them.
+// A folder and a port come in. A URL to connect to goes out. The package never reads configuration
+// files, handles no signals, and keeps the server's defaults, the interval of fsync among them.
 package localnats
 
 import (
@@ -19,16 +19,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Options say where a server listens and keeps its streams.
+// Options say where a server listens and where it keeps its streams.
 type Options struct {
-	// Dir is the folder of JetStream's files. It is required, and made where it is missing.
+	// Dir is the folder of JetStream's files. It is required, and is created if missing.
 	Dir string
 	// Host is the address to listen on, by default 127.0.0.1; Port is the port, 0 for a free one.
 	Host string
 	Port int
 	// MaxPayload is the largest message in bytes, by default nats-server's 1 MiB.
 	MaxPayload int32
-	// Logger gets the server's messages, its notices at debug level. The default is silence.
+	// Logger gets the server's messages; notices come at debug level. By default nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -63,7 +63,7 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// URL is where clients connect; it stays the same through restarts.
+// URL is where clients connect. It stays the same through restarts.
 func (s *Server) URL() string {
 	return "nats://" + net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.Port))
 }
@@ -75,7 +75,7 @@ func (s *Server) Stop() {
 	s.stop()
 }
 
-// Restart stops the server if it runs and starts it again on the same port and folder.
+// Restart stops the server if it runs, and starts it again on the same port and folder.
 func (s *Server) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,8 +92,8 @@ func (s *Server) stop() {
 	s.running = nil
 }
 
-// SetMaxPayload changes the largest message in bytes while the server runs, as a reload of its
-// configuration does. Clients that are connected are not told.
+// SetMaxPayload changes the largest message in bytes while the server runs, like a reload of the
+// configuration. Connected clients are not told.
 func (s *Server) SetMaxPayload(bytes int32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *Server) SetMaxPayload(bytes int32) error {
 	return s.running.ReloadOptions(s.settings())
 }
 
-// settings are the server's options.
+// settings returns the server's options.
 func (s *Server) settings() *server.Options {
 	return &server.Options{
 		ServerName:             "localnats",
@@ -135,8 +135,8 @@ func (s *Server) start() error {
 	return nil
 }
 
-// freePort finds a free port below those that systems give to outgoing connections (from 32768 on), so that none of these
-// takes it while the server is stopped for a moment.
+// freePort finds a free port below those that systems give to outgoing connections (from 32768 on),
+// so that no outgoing connection takes the port while the server is stopped for a moment.
 func freePort(host string) (port int, err error) {
 	for range 100 {
 		port = 10_000 + rand.IntN(22_000)

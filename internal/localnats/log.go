@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// serverLog takes what nats-server logs and remembers the error that kept it from starting, which the server reports
-// in no other way.
+// serverLog takes the server's log lines. It remembers the error that kept the server from
+// starting, because the server reports that error in no other way.
 type serverLog struct {
 	to    *slog.Logger // nil for silence
 	fatal atomic.Pointer[string]

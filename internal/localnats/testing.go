@@ -6,7 +6,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TB is what the helpers for tests need of testing.TB; it keeps package testing out of the worker.
+// TB is the part of testing.TB that the helpers for tests need. It keeps package testing out of the
+// worker.
 type TB interface {
 	Helper()
 	Name() string
@@ -15,7 +16,7 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// ForTest starts a server with an empty JetStream that is stopped when the test ends.
+// ForTest starts a server with an empty JetStream. The server is stopped when the test ends.
 func ForTest(t TB) *Server {
 	t.Helper()
 	s, err := Start(Options{Dir: t.TempDir()})
@@ -26,8 +27,8 @@ func ForTest(t TB) *Server {
 	return s
 }
 
-// Connect opens a connection that is closed when the test ends. It reconnects at once and without limit, so that tests
-// may stop and restart the server.
+// Connect opens a connection that is closed when the test ends. The connection reconnects at once
+// and without limit, so that tests may stop and restart the server.
 func (s *Server) Connect(t TB, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	defaults := []nats.Option{nats.Name(t.Name()), nats.MaxReconnects(-1), nats.ReconnectWait(10 * time.Millisecond),

@@ -12,11 +12,11 @@ import (
 // minVersion is the oldest major version of Postgres that Maestro works with.
 const minVersion = 14
 
-// ErrNotInstalled: this machine has no programs of Postgres that will do.
+// ErrNotInstalled: this machine has no programs of Postgres of a sufficient version.
 var ErrNotInstalled = errors.New("no PostgreSQL server of version 14 or later on this machine")
 
-// binaries returns the directory of initdb, pg_ctl and postgres: the given one, else the newest
-// that is installed.
+// binaries returns the directory of initdb, pg_ctl and postgres. This is dir if it is given,
+// otherwise the directory of the newest installed version.
 func binaries(dir string) (string, error) {
 	if dir != "" {
 		_, err := version(dir)
@@ -45,7 +45,7 @@ func binaries(dir string) (string, error) {
 
 var majorVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// version asks the server in dir for its major version, and refuses those that will not do.
+// version asks the server in dir for its major version, and refuses versions that are too old.
 func version(dir string) (int, error) {
 	for _, tool := range []string{"initdb", "pg_ctl"} {
 		if _, err := exec.LookPath(filepath.Join(dir, tool)); err != nil {

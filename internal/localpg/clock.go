@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// SetClock moves the server's clock by an offset from the machine's, from now on. The server was
-// started with [Options.Clock].
+// SetClock sets the server's clock to the machine's clock plus offset, from now on. The server must
+// have been started with [Options.Clock].
 func (s *Server) SetClock(offset time.Duration) error {
 	if !s.options.Clock {
 		return errors.New("set the clock of a local Postgres: it was not started with Options.Clock")
@@ -19,12 +19,12 @@ func (s *Server) SetClock(offset time.Duration) error {
 	if err := os.WriteFile(file+".new", text, 0o644); err != nil { //nolint:gosec // it is read by another user
 		return err
 	}
-	return os.Rename(file+".new", file) // whoever reads it meanwhile finds one or the other
+	return os.Rename(file+".new", file) // a concurrent reader finds either the old file or the new one
 }
 
 func (s *Server) clockFile() string { return filepath.Join(s.dir, "clock") }
 
-// prepareClock finds what moves clocks, where that is wanted.
+// prepareClock finds the library that moves clocks, if a clock is wanted.
 func (s *Server) prepareClock() error {
 	if !s.options.Clock {
 		return nil
@@ -35,7 +35,8 @@ func (s *Server) prepareClock() error {
 	return s.SetClock(0)
 }
 
-// faketime is the library that gives a program another clock, "" where it is not installed.
+// faketime returns the path of the library that gives a program another clock, or "" if the library
+// is not installed.
 func faketime() string {
 	found, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1") // Debian has it for one or more architectures
 	if len(found) == 0 {
@@ -44,8 +45,8 @@ func faketime() string {
 	return found[0]
 }
 
-// clockEnv has the server's processes ask the file at each look at the clock. Times of waiting are
-// the machine's.
+// clockEnv returns the environment that makes the server's processes read the file whenever they
+// look at the clock. Waiting times still follow the machine's clock.
 func (s *Server) clockEnv() []string {
 	if !s.options.Clock {
 		return nil

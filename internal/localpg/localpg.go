@@ -17,14 +17,13 @@ import (
 	"syscall"
 )
 
-// Options are what can be chosen of a cluster.
+// Options are the settings of a cluster.
 type Options struct {
 	// BinDir holds initdb, pg_ctl and postgres. The default is the newest version in
 	// /usr/lib/postgresql or PATH.
 	BinDir string
-	// Dir is where the cluster keeps its data. It is made where it is missing, stays after Stop,
-	// and is used again by the next Start. The default is a temporary directory, which Stop
-	// removes.
+	// Dir is the directory of the cluster's data. It is created if missing, stays after Stop, and
+	// is used again by the next Start. The default is a temporary directory, which Stop removes.
 	Dir string
 	// Unsafe turns off fsync: commits are quick, and lost if the machine fails. The default is a
 	// durable cluster.
@@ -44,7 +43,7 @@ type Server struct {
 	bin, dir string
 	settings string
 	options  Options
-	kept     bool // the directory outlives the server
+	kept     bool // true if the directory outlives the server
 	user     *syscall.Credential
 	stop     func() error
 }
@@ -91,8 +90,8 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// prepare starts the cluster with the data that its directory has, or makes new data. The file with
-// the password gets its name last, because data without it are those of an initdb that was
+// prepare starts the cluster with the data in its directory, or makes new data. The file with the
+// password gets its final name last, because data without that file come from an initdb that was
 // interrupted.
 func (s *Server) prepare(ctx context.Context) error {
 	password, fresh := filepath.Join(s.dir, passwordFile), filepath.Join(s.dir, freshPasswordFile)
@@ -109,7 +108,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	return os.Rename(fresh, password)
 }
 
-// settings are the server's command line.
+// settings returns the server's command line.
 func settings(port int, options Options) string {
 	all := append([]string{fmt.Sprintf("port=%d", port), "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"},
 		options.Settings...)
@@ -119,8 +118,8 @@ func settings(port int, options Options) string {
 	return "-c " + strings.Join(all, " -c ")
 }
 
-// run starts the keeper, which makes the data with a program of Postgres, and waits until it says
-// that the cluster is ready.
+// run starts the keeper and waits until the keeper says that the cluster is ready. The keeper makes
+// the data with a program of Postgres.
 func (s *Server) run(ctx context.Context, program string, args ...string) error {
 	atEnd := "remove"
 	if s.kept {
@@ -140,7 +139,7 @@ func (s *Server) run(ctx context.Context, program string, args ...string) error 
 		return errors.Join(err, s.removeDir())
 	}
 	s.stop = sync.OnceValue(func() error {
-		_ = s.Continue() // it may be paused, or halted
+		_ = s.Continue() // the server may be paused, or halted
 		_ = alive.Close()
 		_, _ = io.Copy(io.Discard, out)
 		return errors.Join(cmd.Wait(), s.removeDir())
@@ -165,8 +164,8 @@ func (s *Server) URL() string { return s.url }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Stop ends the cluster and deletes all of it but what [Options.Dir] keeps. Another call does
-// nothing.
+// Stop ends the cluster and deletes everything except a directory given by [Options.Dir]. Calling
+// it again does nothing.
 func (s *Server) Stop() error { return s.stop() }
 
 // Mode is a way in which a cluster goes down.
@@ -180,15 +179,15 @@ const (
 	Immediate Mode = "immediate"
 )
 
-// Halt takes the server down and keeps its data. Resume brings it up again at the same URL.
+// Halt stops the server and keeps its data. Resume starts it again at the same URL.
 func (s *Server) Halt(mode Mode) error { return s.control("stop", "-m", string(mode)) }
 
-// Resume brings a halted server up.
+// Resume starts a halted server.
 func (s *Server) Resume() error {
 	return s.control("start", "-o", s.settings, "-l", filepath.Join(s.dir, "log"))
 }
 
-// Restart takes the server down and brings it up again.
+// Restart stops the server and starts it again.
 func (s *Server) Restart(mode Mode) error {
 	if err := s.Halt(mode); err != nil {
 		return err
@@ -205,7 +204,7 @@ func (s *Server) control(action string, args ...string) error {
 	return nil
 }
 
-// command is a command of the server's user, out of reach of the terminal's signals.
+// command returns a command that runs as the server's user, out of reach of the terminal's signals.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
@@ -214,8 +213,8 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// freePort looks below the ports that systems give to outgoing connections, so that it is still
-// free after a halt.
+// freePort chooses a port below those that systems give to outgoing connections, so that the port
+// is still free after a halt.
 func freePort() (int, error) {
 	var problem error
 	for range 100 {

@@ -96,7 +96,7 @@ func TestAKilledProcessLeavesNothingBehind(t *testing.T) {
 
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait())
-	_, err = conn.WaitForNotification(t.Context()) // returns when the server has gone
+	_, err = conn.WaitForNotification(t.Context()) // returns when the server is gone
 	require.Error(t, err)
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(dir)
@@ -106,7 +106,7 @@ func TestAKilledProcessLeavesNothingBehind(t *testing.T) {
 
 func TestACancelledStartLeavesNothingBehind(t *testing.T) {
 	temporary := t.TempDir()
-	require.NoError(t, os.Chmod(filepath.Dir(temporary), 0o755)) // for the user that runs Postgres for root
+	require.NoError(t, os.Chmod(filepath.Dir(temporary), 0o755)) // for the user that runs Postgres in place of root
 	t.Setenv("TMPDIR", temporary)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -139,8 +139,8 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	require.Equal(t, "off", query[string](t, connect(t, Shared(t)), "show fsync"))
 }
 
-// A cluster with a directory of its own is there again the next time, and nobody else may run on it
-// meanwhile.
+// A cluster with a directory of its own is there again at the next start. No other process may run
+// on the directory meanwhile.
 func TestADirectoryIsKept(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openDir(t), "postgres")
@@ -173,8 +173,8 @@ func TestHalfMadeDataAreMadeAnew(t *testing.T) {
 	require.NoError(t, s.Stop())
 }
 
-// openDir is a temporary directory that the server's user can enter, which those of package testing
-// are not.
+// openDir returns a temporary directory that the server's user can enter. The directories of
+// package testing cannot be entered by that user.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "maestro-test-") //nolint:usetesting // whose folders that user cannot enter

@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// Pause stops all processes of the server where they are: connections stay open, and nobody
-// answers. Continue lets them go on.
+// Pause stops all processes of the server where they are. Connections stay open, and nobody
+// answers. Continue lets the processes go on.
 func (s *Server) Pause() error {
 	postmaster, err := s.postmaster()
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil { // first, so that it starts no more of them
+	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil { // first, so that it starts no more children
 		return fmt.Errorf("pause Postgres: %w", err)
 	}
 	return signal(children(postmaster), syscall.SIGSTOP)
@@ -34,7 +34,7 @@ func (s *Server) Continue() error {
 	return signal(append(children(postmaster), postmaster), syscall.SIGCONT)
 }
 
-// postmaster is the process that all others of a running server descend from.
+// postmaster returns the process that all other processes of a running server descend from.
 func (s *Server) postmaster() (int, error) {
 	content, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	if err != nil {
@@ -54,7 +54,7 @@ func signal(processes []int, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// children are the processes that a process has started.
+// children returns the processes that a process has started.
 func children(of int) (found []int) {
 	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range paths {
@@ -63,7 +63,7 @@ func children(of int) (found []int) {
 			continue // it has ended meanwhile
 		}
 		process, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		rest := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before may hold anything
+		rest := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before it may contain anything
 		if len(rest) > 1 && slices.Equal(rest[1], []byte(strconv.Itoa(of))) {
 			found = append(found, process)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/maestro-es/maestro/internal/child"
 )
 
-// Pooler is a PgBouncer process in transaction mode, which comes back at the same port.
+// Pooler is a PgBouncer process in transaction mode. After a restart it has the same port.
 type Pooler struct {
 	t       testing.TB
 	dir     string
@@ -28,7 +28,8 @@ type Pooler struct {
 	says    lastLines
 }
 
-// poolerSettings: a query waits for a connection for two seconds, and few share many.
+// poolerSettings make a query wait for a connection for at most two seconds. Many clients share few
+// connections.
 const poolerSettings = `[databases]
 * = host=%s port=%s
 [pgbouncer]
@@ -46,8 +47,8 @@ server_connect_timeout = 2
 ignore_startup_parameters = extra_float_digits
 `
 
-// StartPooler starts a pooler before the server at an address, for users with their passwords. It
-// has size connections to each database for each user, and ends with the test.
+// StartPooler starts a pooler before the server at an address, for users with their passwords. The
+// pooler has size connections to each database for each user, and ends with the test.
 func StartPooler(t testing.TB, address string, size int, users map[string]string) *Pooler {
 	t.Helper()
 	p := &Pooler{t: t, dir: t.TempDir()}
@@ -74,7 +75,7 @@ func (p *Pooler) must(err error) {
 	}
 }
 
-// becomeUser has root run the pooler as the user postgres: it refuses to be root.
+// becomeUser makes root run the pooler as the user postgres, because the pooler refuses to be root.
 func (p *Pooler) becomeUser() {
 	if os.Geteuid() != 0 {
 		return
@@ -97,7 +98,7 @@ func (p *Pooler) Address() string { return "127.0.0.1:" + strconv.Itoa(p.port) }
 
 // Start starts the pooler again after [Pooler.Stop], and returns when it listens.
 func (p *Pooler) Start() {
-	path := "/usr/sbin/pgbouncer" // Debian's place, which is not in everybody's PATH
+	path := "/usr/sbin/pgbouncer" // Debian's place, which is not in every PATH
 	if found, err := exec.LookPath("pgbouncer"); err == nil {
 		path = found
 	}
@@ -128,8 +129,8 @@ const poolerStart = 10 * time.Second
 // Stop ends the pooler and waits until it is gone.
 func (p *Pooler) Stop(s syscall.Signal) { p.process.Stop(s, 5*time.Second) }
 
-// Revive starts a pooler again that has ended by itself, as a supervisor would, and returns what it
-// said last. It returns nothing where the pooler runs.
+// Revive restarts a pooler that has ended by itself, as a supervisor would, and returns the
+// pooler's last words. It returns nothing if the pooler runs.
 func (p *Pooler) Revive() (said string) {
 	if !p.process.Ended() {
 		return ""
@@ -139,7 +140,7 @@ func (p *Pooler) Revive() (said string) {
 	return said
 }
 
-// lastLines keeps the end of what is written.
+// lastLines keeps the end of the text that is written to it.
 type lastLines struct {
 	mu   sync.Mutex
 	text []byte
@@ -147,7 +148,7 @@ type lastLines struct {
 
 const keptBytes = 2000
 
-// Write keeps the end of all that was written.
+// Write adds b and keeps the end of everything written.
 func (l *lastLines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,8 +163,8 @@ func (l *lastLines) String() string {
 	return string(l.text)
 }
 
-// Pause has the pooler hand out no connections: what asks for one waits, and is refused after two
-// seconds.
+// Pause makes the pooler hand out no connections. A client that asks for one waits, and is refused
+// after two seconds.
 func (p *Pooler) Pause() { p.process.Signal(syscall.SIGUSR1) }
 
 // Resume ends a pause.

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Service is an address that leads to one server or another, as the name of a service does in front
-// of a primary and its standbys. A connection stays with the server that it was made to.
+// Service is an address that leads to one server at a time, like a service name in front of a
+// primary and its standbys. A connection stays with the server that it was made to.
 type Service struct {
 	listener net.Listener
 	url      string
@@ -20,7 +20,7 @@ type Service struct {
 	open   map[net.Conn]bool
 }
 
-// NewService returns a service that leads to a server until the test ends.
+// NewService returns a service that leads to the server to, until the test ends.
 func NewService(t TB, to *Server) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func NewService(t TB, to *Server) *Service {
 	return s
 }
 
-// URL is the connection string by way of the service.
+// URL is the connection string that goes through the service.
 func (s *Service) URL() string { return s.url }
 
 // PointTo leads new connections to a server.

@@ -12,19 +12,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StandbyOptions are what can be chosen of a standby.
+// StandbyOptions are the settings of a standby.
 type StandbyOptions struct {
-	// Synchronous lets every commit of the primary wait for this standby. The primary must not be
-	// [Options.Unsafe], which waits for nothing.
+	// Synchronous makes every commit of the primary wait for this standby. The primary must not be
+	// [Options.Unsafe], because an unsafe server waits for nothing.
 	Synchronous bool
-	// Through is the address by which the standby reaches its primary, such as that of a proxy. The
-	// default is the primary's own.
+	// Through is the address by which the standby reaches its primary, such as a proxy's. The
+	// default is the primary's own address.
 	Through string
 }
 
-// StartStandby copies a running cluster and starts the copy as its standby: it answers reads, and
-// refuses writes until it is promoted. It has the primary's password and settings, and a port of
-// its own.
+// StartStandby copies a running cluster and starts the copy as its standby. The standby answers
+// reads, and refuses writes until it is promoted. It has the primary's password and settings, and
+// its own port.
 func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Server, error) {
 	if o.Synchronous && primary.options.Unsafe {
 		return nil, errors.New("start a standby: an unsafe primary does not wait for it")
@@ -46,7 +46,7 @@ func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Serv
 		"--no-sync"); err != nil {
 		return nil, fmt.Errorf("start a standby: %w", err)
 	}
-	err = s.configure("synchronous_standby_names", "") // of the primary, which the copy is not
+	err = s.configure("synchronous_standby_names", "") // a setting of the primary, which the copy is not
 	if err == nil && o.Synchronous {
 		err = primary.alter(ctx, "synchronous_standby_names", name)
 	}
@@ -56,7 +56,7 @@ func StartStandby(ctx context.Context, primary *Server, o StandbyOptions) (*Serv
 	return s, nil
 }
 
-// source is where a standby of a name finds the primary.
+// source returns the connection string by which a standby of the given name reaches the primary.
 func (s *Server) source(name, through string) string {
 	primary := s.url
 	if through != "" {
@@ -65,7 +65,7 @@ func (s *Server) source(name, through string) string {
 	return primary + "&application_name=" + name
 }
 
-// at is the URL with another host and port.
+// at returns the URL with another host and port.
 func at(connection, address string) string {
 	u, err := url.Parse(connection)
 	if err != nil {
@@ -75,13 +75,13 @@ func at(connection, address string) string {
 	return u.String()
 }
 
-// Promote makes a standby a primary of its own, on a new timeline. It returns when the server takes
-// writes. Commits that the former primary had not sent by then are missing.
+// Promote makes a standby an independent primary, on a new timeline. It returns when the server
+// takes writes. Commits that the former primary had not sent by then are missing.
 func (s *Server) Promote() error { return s.control("promote") }
 
 // Follow starts a halted server as the standby of another. This works for a former primary that was
-// halted in order ([Fast]) before its standby was promoted; another has commits that its successor
-// lacks.
+// halted in order ([Fast]) before its standby was promoted. Any other former primary has commits
+// that its successor lacks.
 func (s *Server) Follow(primary *Server) error {
 	if err := errors.Join(s.configure("primary_conninfo", primary.source("follower", "")), s.configure("primary_slot_name", ""),
 		s.configure("synchronous_standby_names", ""), s.write("standby.signal", "")); err != nil {
@@ -90,12 +90,12 @@ func (s *Server) Follow(primary *Server) error {
 	return s.Resume()
 }
 
-// configure sets a parameter for the next start. What stands last in the file counts.
+// configure sets a parameter for the next start. The last setting in the file counts.
 func (s *Server) configure(name, value string) error {
 	return s.write("postgresql.auto.conf", fmt.Sprintf("%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''")))
 }
 
-// write appends to a file of the cluster's data.
+// write appends text to a file of the cluster's data.
 func (s *Server) write(name, text string) error {
 	path := filepath.Join(s.data(), name)
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -109,7 +109,7 @@ func (s *Server) write(name, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// alter sets a parameter of the running server for good.
+// alter sets a parameter of the running server permanently.
 func (s *Server) alter(ctx context.Context, name, value string) error {
 	conn, err := pgx.Connect(ctx, s.url)
 	if err != nil {

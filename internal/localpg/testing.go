@@ -12,7 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// TB is what the helpers for tests need of testing.TB; it keeps package testing out of the worker.
+// TB is the part of testing.TB that the helpers for tests need. It keeps package testing out of the
+// worker.
 type TB interface {
 	Helper()
 	Cleanup(f func())
@@ -21,13 +22,13 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// shared needs nobody to stop it: it ends with the test binary.
+// shared needs nobody to stop it, because it ends with the test binary.
 var shared = sync.OnceValues(func() (*Server, error) {
 	return Start(context.Background(), Options{Unsafe: true})
 })
 
-// Shared returns the URL of a cluster that all tests of a binary share. The first call starts it,
-// without fsync.
+// Shared returns the URL of a cluster that all tests of a binary share. The first call starts the
+// cluster, without fsync.
 func Shared(t TB) string {
 	t.Helper()
 	s, err := shared()
@@ -39,7 +40,8 @@ func Shared(t TB) string {
 
 var databases atomic.Int64
 
-// Database returns the URL of a new database in the shared cluster. It is dropped after the test.
+// Database returns the URL of a new database in the shared cluster. The database is dropped after
+// the test.
 func Database(t TB) string {
 	t.Helper()
 	server := Shared(t)
@@ -54,12 +56,11 @@ func Database(t TB) string {
 	return u.String()
 }
 
-// closeTimeout is how long the connections of a test may be in use after it.
+// closeTimeout is how long the connections of a test may stay in use after the test.
 const closeTimeout = 10 * time.Second
 
-// Pool returns connections to a database, which are closed after the test. Where a test has failed
-// and left a transaction open, that is said then: to wait for its connection would be to wait for
-// ever.
+// Pool returns connections to a database, which are closed after the test. If a failed test has
+// left a transaction open, Pool reports that instead of waiting for the connection for ever.
 func Pool(t TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)
@@ -87,7 +88,7 @@ func Pool(t TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 
 func execute(t TB, server, sql string) {
 	t.Helper()
-	ctx := context.Background() // a test's own context has ended when it cleans up
+	ctx := context.Background() // a test's own context has ended by the time of its cleanup
 	conn, err := pgx.Connect(ctx, server)
 	if err != nil {
 		t.Fatal(err)

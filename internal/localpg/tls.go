@@ -11,8 +11,9 @@ import (
 	"github.com/maestro-es/maestro/internal/localca"
 )
 
-// demandTLS puts a certificate into a cluster's directory and returns the settings that refuse whoever comes without TLS,
-// and what a client's URL needs to trust the server.
+// demandTLS puts a certificate into a cluster's directory. It returns the settings with which the
+// server refuses clients without TLS, and the part of a client's URL that makes the client trust
+// the server.
 func demandTLS(dir string, owner *syscall.Credential) (settings, query string, err error) {
 	files, err := localca.Write(dir)
 	if err != nil {

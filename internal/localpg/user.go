@@ -14,7 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// serverUser is the user that runs the server in place of root, nil for everybody else.
+// serverUser returns the user that runs the server in place of root, and nil if this process is not
+// root.
 func serverUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -37,12 +38,12 @@ func serverUser() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// The file in which initdb finds the password of a new cluster, and its name once the cluster is
-// complete.
+// freshPasswordFile is where initdb finds the password of a new cluster. passwordFile is the name
+// of that file once the cluster is complete.
 const freshPasswordFile, passwordFile = "password.new", "password"
 
-// makeDir makes the server's directory, a temporary one where none is given, and returns the
-// password of the cluster in it.
+// makeDir makes the server's directory, a temporary one if none is given, and returns the password
+// of the cluster in it.
 func (s *Server) makeDir(given string) (password string, err error) {
 	if s.dir, s.kept = given, given != ""; s.kept {
 		if s.dir, err = filepath.Abs(given); err != nil {
@@ -71,7 +72,7 @@ func (s *Server) makeDir(given string) (password string, err error) {
 	return password, nil
 }
 
-// free tells whether no server runs on the data already.
+// free returns an error if a server runs on the data already.
 func (s *Server) free() error {
 	if process, err := s.postmaster(); err == nil && syscall.Kill(process, 0) == nil {
 		return fmt.Errorf("another Postgres, process %d, runs on the data in %s", process, s.dir)
@@ -79,7 +80,7 @@ func (s *Server) free() error {
 	return nil
 }
 
-// removeDir removes the server's directory, unless it is one that stays.
+// removeDir removes the server's directory, unless the directory is to stay.
 func (s *Server) removeDir() error {
 	if s.kept {
 		return nil
@@ -87,7 +88,7 @@ func (s *Server) removeDir() error {
 	return os.RemoveAll(s.dir)
 }
 
-// enterable tells whether the owner of dir can get there.
+// enterable tells whether the owner can enter dir.
 func enterable(owner *syscall.Credential, dir string) error {
 	cmd := exec.Command("/bin/sh", "-c", `cd "$0"`, dir)
 	cmd.Dir = "/"

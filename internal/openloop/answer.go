@@ -11,27 +11,29 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Answer is what became of a command.
+// Answer tells how a command ended.
 type Answer struct {
-	// Status is that of the outcome, or Unanswered.
+	// Status is the outcome's status, or Unanswered.
 	Status store.Status
-	// Reason is the code of the error, where there is one.
+	// Reason is the code of the error, if there is one.
 	Reason string
 	// Resent is how often the command was sent again.
 	Resent int
 }
 
-// Unanswered is the status of a command that got no answer in time: nobody knows what became of it.
+// Unanswered is the status of a command that got no answer in time. Nobody knows whether it was
+// committed.
 const Unanswered store.Status = "unanswered"
 
-// reading is what an incoming message says: an answer, or that the command is to be sent again, or nothing to act on.
+// reading is the meaning of an incoming message: an answer, or a request to send the command again,
+// or nothing to act on.
 type reading struct {
 	answer Answer
 	final  bool
 	again  bool
 }
 
-// readOutcome reads what a worker, or the server in place of a worker, answers to a command.
+// readOutcome reads the answer to a command, from a worker or from the server in place of a worker.
 func readOutcome(msg *nats.Msg) reading {
 	switch cmp.Or(msg.Header.Get(micro.ErrorCodeHeader), msg.Header.Get("Status")) {
 	case "503", "504":
@@ -47,7 +49,8 @@ func readOutcome(msg *nats.Msg) reading {
 	return reading{final: true, answer: Answer{Status: store.Failed, Reason: "unreadable_answer"}}
 }
 
-// readStored reads what the stream says of a durable command. That it is stored is no outcome yet.
+// readStored reads the stream's answer to a durable command. That the command is stored is not an
+// outcome yet.
 func readStored(msg *nats.Msg) reading {
 	if msg.Header.Get("Status") == "503" {
 		return reading{again: true} // no stream, or none at the moment

@@ -20,7 +20,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// patience is far more than anything takes.
+// patience is far longer than anything takes.
 const patience = time.Minute
 
 func startWorker(t *testing.T, s *localnats.Server) {
@@ -100,7 +100,7 @@ func TestOutcomesAreCounted(t *testing.T) {
 	}
 }
 
-// Nobody answers at first. The worker starts when that has been noticed.
+// Nobody answers at first. The worker starts when the sender has noticed that.
 func TestCommandsWaitForAWorker(t *testing.T) {
 	t.Parallel()
 	for name, durable := range map[string]bool{"request": false, "send": true} {

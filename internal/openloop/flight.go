@@ -9,7 +9,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// flights are the commands of one connection that have no answer yet. It is safe for concurrent use.
+// flights are the commands of one connection that have no answer yet. They are safe for concurrent
+// use.
 type flights struct {
 	conn   *nats.Conn
 	mu     sync.Mutex
@@ -26,7 +27,8 @@ type flight struct {
 	retryPause time.Duration
 }
 
-// How long until a command is sent again: at first and at most after an answer that asks for it, and without any answer.
+// The pauses before a command is sent again: the first and the longest after an answer that asks
+// for it, and the one without any answer.
 const (
 	firstRetryPause = 20 * time.Millisecond
 	maxRetryPause   = time.Second
@@ -43,7 +45,8 @@ func (f *flights) add(n int, msg *nats.Msg, done func(Answer)) {
 	}
 }
 
-// land ends a flight with an answer. Only the first counts: what was sent again may be answered again.
+// land ends a flight with an answer. Only the first answer counts, because a command that was sent
+// again may be answered again.
 func (f *flights) land(n int, a Answer) {
 	f.mu.Lock()
 	c, ok := f.flying[n]
@@ -55,7 +58,7 @@ func (f *flights) land(n int, a Answer) {
 	}
 }
 
-// retry sends a command again after a pause, which grows.
+// retry sends a command again after a pause. The pause grows.
 func (f *flights) retry(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,11 +77,12 @@ func (f *flights) resend(n int) {
 	}
 	f.mu.Unlock()
 	if ok {
-		_ = f.conn.PublishMsg(c.msg) // no answer will come, and it is sent again
+		_ = f.conn.PublishMsg(c.msg) // if this fails no answer comes, and the command is sent again
 	}
 }
 
-// sweep sends again what has got no answer for long, and gives up what was waited for up to the timeout.
+// sweep sends commands again that have had no answer for long, and gives up commands that have
+// waited for the timeout.
 func (f *flights) sweep(timeout time.Duration) {
 	var silent, lost []int
 	now := time.Now()

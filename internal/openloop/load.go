@@ -15,16 +15,18 @@ import (
 
 // Load says which commands are sent.
 type Load struct {
-	// Aggregate is the aggregates' type, Command the command's name.
+	// Aggregate is the aggregates' type. Command is the command's name.
 	Aggregate, Command string
-	// Data is the command's JSON; nothing stands for {}.
+	// Data is the command's JSON. The zero value stands for {}.
 	Data Data
-	// Aggregates is how many there are, at random; their ids are IDs and a number from 0.
+	// Aggregates is the number of aggregates, which are picked at random. Their ids are IDs
+	// followed by a number from 0.
 	Aggregates int
 	IDs        string
 	// Hot is the share of the commands, 0 to 1, that go to the aggregate with number 0.
 	Hot float64
-	// Durable commands go through the command stream, others are requests. Either is measured up to its outcome.
+	// Durable commands go through the command stream; other commands are requests. Both are
+	// measured up to their outcome.
 	Durable bool
 }
 
@@ -45,7 +47,7 @@ func (l Load) Check() error {
 
 func (l Load) id(number int) string { return l.IDs + strconv.Itoa(number) }
 
-// pick is the id of an aggregate for the next command.
+// pick returns the id of the aggregate for the next command.
 func (l Load) pick() string {
 	if l.Hot > 0 && rand.Float64() < l.Hot {
 		return l.id(0)
@@ -59,17 +61,17 @@ func (l Load) pick() string {
 // Data makes the JSON of commands.
 type Data struct {
 	same     []byte
-	template *template.Template // nil where all are the same
+	template *template.Template // nil if all commands have the same data
 }
 
-// variables are what a template knows of its command.
+// variables are the values that a template can use.
 type variables struct {
 	N  int    // the command's number, from 0
 	ID string // the aggregate's id
 }
 
-// ParseData reads the JSON of a command, which may be a template of Go's text/template: {{.N}} is the command's number, {{.ID}} the
-// aggregate's id, {{random 100}} a number from 0 to 99.
+// ParseData reads the JSON of a command. The JSON may be a template of Go's text/template: {{.N}}
+// is the command's number, {{.ID}} the aggregate's id, {{random 100}} a number from 0 to 99.
 func ParseData(text string) (Data, error) {
 	d := Data{same: []byte(text)}
 	if strings.Contains(text, "{{") {

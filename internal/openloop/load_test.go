@@ -63,7 +63,7 @@ func TestTheHotAggregateGetsItsShare(t *testing.T) {
 		}
 		return n
 	}
-	// Ten standard deviations of a binomial distribution are never reached by chance.
+	// Chance alone never reaches ten standard deviations of a binomial distribution.
 	even := counts(Load{Aggregates: 10, IDs: "a"})
 	require.Len(t, even, 10)
 	for i := range 10 {

@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clock waits as exactly as the kernel can, and wakes up as what comes over the network does. Go's own timers are coarser where the process
-// has nothing else to do: it then waits in whole milliseconds.
+// clock waits as exactly as the kernel can. It wakes up in the same way as data from the network.
+// Go's own timers are coarser when the process has nothing else to do, because Go then waits in
+// whole milliseconds.
 type clock struct {
 	fd   int
-	file *os.File // the same, so that Go waits for it beside the network
+	file *os.File // the same timer as a file, so that Go waits for it together with the network
 	read [8]byte
 }
 
@@ -24,7 +25,7 @@ func newClock() (*clock, error) {
 	return &clock{fd: fd, file: os.NewFile(uintptr(fd), "timer")}, nil
 }
 
-// wait waits for a time above 0.
+// wait waits for d, which must be above 0.
 func (c *clock) wait(d time.Duration) error {
 	if err := unix.TimerfdSettime(c.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}, nil); err != nil {
 		return fmt.Errorf("set a timer: %w", err)

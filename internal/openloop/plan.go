@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Plan says how much load there is to be, and for how long.
+// Plan says how much load is sent, and for how long.
 type Plan struct {
-	// Rate is how many commands are due in a second.
+	// Rate is the number of commands due in a second.
 	Rate float64
-	// Duration is how long is measured, WarmUp how long commands are sent before that.
+	// Duration is the measured time. WarmUp is how long commands are sent before that.
 	Duration, WarmUp time.Duration
-	// MaxInFlight bounds the commands without an answer; 0 stands for 10,000. Beyond it a command that is due waits, which counts as
-	// latency.
+	// MaxInFlight is the limit of commands without an answer; 0 stands for 10,000. At the limit a
+	// command that is due waits, and the wait counts as latency.
 	MaxInFlight int
-	// Grace is how late a command may still be sent when the time is over; 0 stands for 1 s. Later ones are unsent.
+	// Grace is how late a command may still be sent after the end of the time; 0 stands for 1 s.
+	// Later commands are unsent.
 	Grace time.Duration
-	// Every second, if it is not nil, Watch is told how it goes.
+	// Watch is told every second how the run goes, unless Watch is nil.
 	Watch func(Moment)
 }
 
-// Defaults of a plan. With the grace, a machine that is busy for a moment loses no command.
+// Defaults of a plan. Because of the grace, a machine that is busy for a moment loses no command.
 const (
 	defaultMaxInFlight = 10_000
 	defaultGrace       = time.Second
@@ -54,5 +55,5 @@ func (p Plan) Check() error {
 
 func (p Plan) commandsIn(d time.Duration) int { return int(math.Ceil(p.Rate*d.Seconds() - 1e-6)) }
 
-// due is when a command is due, from the start. Commands are evenly spaced.
+// due returns when a command is due, counted from the start. Commands are evenly spaced.
 func (p Plan) due(n int) time.Duration { return time.Duration(float64(n) / p.Rate * 1e9) }

@@ -8,35 +8,37 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Report is what a load led to, without its warm-up. Times are in milliseconds.
+// Report is the result of a load, without its warm-up. Times are in milliseconds.
 type Report struct {
-	// Asked and PerSecond are the rate that was asked for and the rate of the answers.
+	// Asked is the rate that was asked for. PerSecond is the rate of the answers.
 	Asked     float64 `json:"rate"`
 	PerSecond float64 `json:"per_second"`
 	Seconds   float64 `json:"seconds"`
-	// Commands were sent; each is committed, rejected, failed, or unanswered in time. Unsent ones were due, but too many were in flight
-	// until the end.
+	// Commands is how many were sent. Each of them is committed, rejected, failed, or unanswered in
+	// time. Unsent commands were due, but too many others were in flight until the end.
 	Commands   int `json:"commands"`
 	Committed  int `json:"committed"`
 	Rejected   int `json:"rejected"`
 	Failed     int `json:"failed"`
 	Unanswered int `json:"unanswered"`
 	Unsent     int `json:"unsent"`
-	// Held is how many of those that were sent had to wait because too many were in flight.
+	// Held is how many of the sent commands had to wait because too many were in flight.
 	Held int `json:"held"`
 	// Resent is how often a command was sent again, because a worker asked for it or no answer came.
 	Resent int `json:"resent"`
-	// Reasons count the codes of what was not committed.
+	// Reasons count the codes of the commands that were not committed.
 	Reasons map[string]int `json:"reasons,omitempty"`
-	// Latency is from when a command was due to its answer. An unanswered one counts with the time for which it was waited for.
+	// Latency is the time from when a command was due to its answer. An unanswered command counts
+	// with the time that was spent waiting for it.
 	Latency Quantiles `json:"latency_ms"`
-	// Late is from when a command was due to when it was sent: the part of the latency that the sender has to answer for.
+	// Late is the time from when a command was due to when it was sent. The sender is responsible
+	// for this part of the latency.
 	Late Quantiles `json:"late_ms"`
-	// Stopped says that it was ended before its time.
+	// Stopped is true if the run was ended before its time.
 	Stopped bool `json:"stopped,omitempty"`
 }
 
-// Quantiles are latencies in milliseconds: P99 is the one that 99 of 100 commands stay within.
+// Quantiles are latencies in milliseconds. 99 of 100 commands stay within P99.
 type Quantiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -50,7 +52,7 @@ func quantiles(h *hdrhistogram.Histogram) Quantiles {
 	return Quantiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: at(100)}
 }
 
-// report sums up, after the last answer.
+// report sums up the run. It is called after the last answer.
 func (r *run) report(ctx context.Context, sent int) Report {
 	t := r.tally
 	t.mu.Lock()

@@ -9,12 +9,14 @@ import (
 
 // Sender sends commands.
 type Sender interface {
-	// Send sends the command of a number without waiting for the answer. Done is called once, whatever happens, from any goroutine.
+	// Send sends the command with number n without waiting for the answer. done is called exactly
+	// once, whatever happens, from any goroutine.
 	Send(n int, done func(Answer))
 }
 
-// Run sends the plan's commands, each when it is due, and waits for the answers. When ctx ends it sends no more, and the report tells of
-// what was measured until then. The error is that of a plan that makes no sense.
+// Run sends the plan's commands, each when it is due, and waits for the answers. When ctx ends, Run
+// sends no more commands, and the report covers what was measured until then. Run returns an error
+// if the plan makes no sense.
 func Run(ctx context.Context, p Plan, s Sender) (Report, error) {
 	if err := p.Check(); err != nil {
 		return Report{}, err
@@ -50,7 +52,8 @@ type run struct {
 	began            time.Time // when the first of them was sent
 }
 
-// send sends each command when it is due, and returns how many it came to before the time was over.
+// send sends each command when it is due, and returns how many commands it sent before the time was
+// over.
 func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 	end := r.start.Add(r.WarmUp + r.Duration)
 	over, cancel := context.WithDeadline(ctx, end.Add(r.Grace))
@@ -74,7 +77,8 @@ func (r *run) send(ctx context.Context, pace *clock) (sent int, err error) {
 	return r.commands, nil
 }
 
-// launch sends a command. One of the warm-up is measured only where the system is so far behind that there would be nothing else.
+// launch sends a command. A command of the warm-up is measured only if the system is so far behind
+// that there would be nothing else to measure.
 func (r *run) launch(n int, due, now time.Time, held bool) {
 	late := now.Sub(due)
 	measured := n >= r.warmUp || late > r.Grace && now.After(r.start.Add(r.WarmUp))
@@ -92,7 +96,7 @@ func (r *run) launch(n int, due, now time.Time, held bool) {
 	})
 }
 
-// takeSlot takes a place in flight; held says that it had to wait for one.
+// takeSlot takes a place in flight. held says that it had to wait for one.
 func (r *run) takeSlot(ctx context.Context) (ok, held bool) {
 	select {
 	case r.slots <- struct{}{}:
@@ -107,7 +111,7 @@ func (r *run) takeSlot(ctx context.Context) (ok, held bool) {
 	}
 }
 
-// waitUntil waits until a command is due, or ctx has ended.
+// waitUntil waits until a command is due or ctx has ended.
 func waitUntil(ctx context.Context, pace *clock, due time.Time) error {
 	for {
 		left := time.Until(due)
@@ -120,14 +124,15 @@ func waitUntil(ctx context.Context, pace *clock, due time.Time) error {
 	}
 }
 
-// grain is the shortest wait. What comes due meanwhile is sent together, at most so much too late, which counts as latency: to wake up
-// for every command takes more of the processor than to send it, here and in the server.
+// grain is the shortest wait. Commands that come due during it are sent together, late by at most
+// the grain, which counts as latency. Waking up for every command takes more processor time than
+// sending it, here and in the server.
 const grain = 500 * time.Microsecond
 
-// attention is how long at most it takes to notice that ctx has ended.
+// attention is the longest time until the end of ctx is noticed.
 const attention = 100 * time.Millisecond
 
-// watch tells Plan.Watch every second how it goes, until stop is called.
+// watch reports to Plan.Watch every second, until stop is called.
 func (r *run) watch() (stop func()) {
 	if r.Watch == nil {
 		return func() {}

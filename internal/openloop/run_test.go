@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// senderFunc is a sender without a network, which answers as the test likes.
+// senderFunc is a sender without a network. The test decides its answers.
 type senderFunc func(n int, done func(openloop.Answer))
 
 func (f senderFunc) Send(n int, done func(openloop.Answer)) { f(n, done) }
@@ -64,7 +64,8 @@ func TestEveryCommandIsSentOnceAndTheWarmUpIsNotCounted(t *testing.T) {
 	require.False(t, report.Stopped)
 }
 
-// All answers come after the last command was sent. A command that was due 199 ms before the last has waited at least so long.
+// All answers come after the last command was sent. A command that was due 199 ms before the last
+// one has waited at least 199 ms.
 func TestLatencyCountsFromWhenACommandWasDue(t *testing.T) {
 	t.Parallel()
 	const commands = 200
@@ -84,8 +85,9 @@ func TestLatencyCountsFromWhenACommandWasDue(t *testing.T) {
 	require.GreaterOrEqual(t, report.Latency.P90, 179.)
 }
 
-// The system stands still at the tenth command for 100 ms and answers all others at once. A generator that waits for answers would show one slow
-// command. Here those that were due meanwhile are slow too: half of them, at least, by more than 50 ms.
+// The system stands still at the tenth command for 100 ms and answers all others at once. A
+// generator that waits for answers would show one slow command. Here the commands that were due
+// meanwhile are slow too, and at least half of them by more than 50 ms.
 func TestAPauseCountsForAllThatWereDueMeanwhile(t *testing.T) {
 	t.Parallel()
 	pause := time.Now()
@@ -117,7 +119,8 @@ func TestWhatCannotBeSentIsTold(t *testing.T) {
 	require.Equal(t, 45, report.Unsent)
 }
 
-// The warm-up asks for more than can be sent. What is late by more than the grace is measured, since there is nothing else.
+// The warm-up asks for more than can be sent. Commands late by more than the grace are measured,
+// because there is nothing else to measure.
 func TestAnOverloadIsMeasuredThoughItIsStillInTheWarmUp(t *testing.T) {
 	t.Parallel()
 	report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 10_000, WarmUp: 100 * time.Millisecond, Duration: 1900 * time.Millisecond},
@@ -168,7 +171,8 @@ func TestWatchIsToldHowItGoes(t *testing.T) {
 	require.GreaterOrEqual(t, seen.Elapsed, time.Second)
 }
 
-// A generator that cannot keep up ends soon after its time, and says how much it owes.
+// A generator that cannot keep up ends soon after its time, and reports how many commands it did
+// not send.
 func TestASlowSenderEndsWithItsTime(t *testing.T) {
 	t.Parallel()
 	report, err := openloop.Run(t.Context(), openloop.Plan{Rate: 1000, Duration: 50 * time.Millisecond},

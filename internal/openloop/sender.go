@@ -13,8 +13,9 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// Commands sends the commands of a load over NATS. A command that a worker has no time for, or that gets no answer for a while, is sent
-// again under its id, as the clients do; its latency goes on counting.
+// Commands sends the commands of a load over NATS. If a worker has no time for a command, or no
+// answer comes for a while, the command is sent again under the same id, as the clients do. Its
+// latency goes on counting.
 type Commands struct {
 	load    Load
 	ns      wire.Namespace
@@ -26,14 +27,15 @@ type Commands struct {
 	swept   chan struct{}
 }
 
-// Subjects under the inbox: the outcome of a command, and what the stream says of it.
+// Subjects under the inbox: the outcome of a command, and the stream's answer to it.
 const (
 	outcomes = "o"
 	stored   = "s"
 )
 
-// NewCommands returns a sender on connections that remain the caller's, which share the commands. The run is a text that no other run
-// has, for the commands' ids. A command is unanswered after the timeout.
+// NewCommands returns a sender whose commands are spread over the connections. The connections
+// remain the caller's. run is a text that no other run has; it makes the commands' ids unique. A
+// command is unanswered after the timeout.
 func NewCommands(conns []*nats.Conn, namespace, run string, load Load, timeout time.Duration) (*Commands, error) {
 	if err := errors.Join(wire.Namespace(namespace).Check(), load.Check()); err != nil {
 		return nil, err
@@ -49,14 +51,14 @@ func NewCommands(conns []*nats.Conn, namespace, run string, load Load, timeout t
 	return c, nil
 }
 
-// listen subscribes to the answers that come over a connection.
+// listen subscribes to the answers on a connection.
 func (c *Commands) listen(conn *nats.Conn) error {
 	f := &flights{conn: conn, flying: map[int]*flight{}}
 	inbox := conn.NewInbox()
 	sub, err := conn.Subscribe(inbox+".*.*", func(msg *nats.Msg) {
 		kind, n, err := address(msg.Subject)
 		if err != nil {
-			return // nobody was given such an inbox
+			return // no command was sent with such an inbox
 		}
 		read := readOutcome
 		if kind == stored {
@@ -73,10 +75,10 @@ func (c *Commands) listen(conn *nats.Conn) error {
 		return fmt.Errorf("subscribe to the outcomes: %w", err)
 	}
 	c.inbox, c.flights, c.subs = append(c.inbox, inbox+"."), append(c.flights, f), append(c.subs, sub)
-	return sub.SetPendingLimits(-1, -1) // never more than commands in flight
+	return sub.SetPendingLimits(-1, -1) // there are never more answers than commands in flight
 }
 
-// address reads the end of an answer's subject: its kind and the command's number.
+// address reads the end of an answer's subject: the kind of the answer and the command's number.
 func address(subject string) (kind string, n int, err error) {
 	at := strings.LastIndexByte(subject, '.')
 	n, err = strconv.Atoi(subject[at+1:])
@@ -87,7 +89,7 @@ func address(subject string) (kind string, n int, err error) {
 	return rest[strings.LastIndexByte(rest, '.')+1:], n, nil
 }
 
-// Send sends the command of a number. It is not safe for concurrent use.
+// Send sends the command with number n. It is not safe for concurrent use.
 func (c *Commands) Send(n int, done func(Answer)) {
 	id := c.load.pick()
 	data, err := c.load.Data.of(variables{N: n, ID: id})
@@ -126,7 +128,7 @@ func (c *Commands) sweep(timeout time.Duration) {
 	}
 }
 
-// Close ends what listens for answers. It is called after [Run] has returned.
+// Close ends the subscriptions for answers. It is called after [Run] has returned.
 func (c *Commands) Close() {
 	close(c.done)
 	<-c.swept

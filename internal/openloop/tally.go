@@ -14,16 +14,16 @@ type tally struct {
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram // from due to answered
 	late    *hdrhistogram.Histogram // from due to sent: what the generator itself adds
-	lately  *hdrhistogram.Histogram // latency since the last moment, the warm-up too
+	lately  *hdrhistogram.Histogram // latency since the last moment, including the warm-up
 	answers map[store.Status]int
 	reasons map[string]int
 	held    int
 	resent  int
-	trouble int // failed or unanswered since the start, the warm-up too
+	trouble int // failed or unanswered since the start, including the warm-up
 	lastOne time.Time
 }
 
-// maxLatency is what the histograms can hold; longer ones count as that long.
+// maxLatency is the longest latency that the histograms hold. Longer ones count as maxLatency.
 const maxLatency = time.Hour
 
 func newTally() *tally {
@@ -36,7 +36,8 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d, 0), maxLatency).Microseconds()) // it fits
 }
 
-// sent counts a command that is sent so much later than it was due, because of too many in flight if it was held.
+// sent counts a command that was sent late by the given time. held says that it waited because too
+// many were in flight.
 func (t *tally) sent(late time.Duration, held bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,7 +47,7 @@ func (t *tally) sent(late time.Duration, held bool) {
 	}
 }
 
-// answered counts an answer, for the report only if it is measured.
+// answered counts an answer. It counts for the report only if it is measured.
 func (t *tally) answered(measured bool, latency time.Duration, a Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,7 +68,7 @@ func (t *tally) answered(measured bool, latency time.Duration, a Answer) {
 	}
 }
 
-// Moment is how it goes: what came in since the moment before.
+// Moment tells how a run goes: the answers since the previous moment.
 type Moment struct {
 	Elapsed  time.Duration
 	Answered int64
@@ -76,7 +77,7 @@ type Moment struct {
 	P50, P99 time.Duration
 }
 
-// moment is what came in since the last call.
+// moment returns the Moment since the last call.
 func (t *tally) moment() Moment {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,13 +16,14 @@ const (
 	unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 )
 
-// The sampler decides as OpenTelemetry says it does, and a batch as the commands that it links.
+// The sampler decides as OpenTelemetry specifies. It decides on a batch as on the commands that the
+// batch links.
 func TestSampler(t *testing.T) {
 	t.Parallel()
 	recorded, silent := telemetry.Extract(t.Context(), sampled, ""), telemetry.Extract(t.Context(), unsampled, "")
 	for _, c := range []struct {
 		name, argument      string
-		root, below, beside bool // without a parent, below one that is recorded, and below one that is not
+		root, below, beside bool // without a parent, below a recorded one, below one that is not recorded
 	}{
 		{"", "", true, true, false},
 		{"always_on", "", true, true, true},

@@ -9,8 +9,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// sampler is the one that OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG name, by default parentbased_always_on. OpenTelemetry
-// reads them itself, but gives nobody the sampler to build on.
+// sampler returns the sampler that OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG name, by default
+// parentbased_always_on. OpenTelemetry reads these variables itself, but gives nobody its sampler
+// to build on.
 func sampler(getenv func(string) string) (sdk.Sampler, error) {
 	name := strings.ToLower(strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER")))
 	kind, parentBased := strings.CutPrefix(name, "parentbased_")
@@ -38,7 +39,8 @@ func sampler(getenv func(string) string) (sdk.Sampler, error) {
 	return batches{base}, nil
 }
 
-// batches records the batch of a command that is recorded. A batch has no parent that could say so: it links its commands.
+// batches records a batch if one of its commands is recorded. A batch links its commands instead of
+// having a parent, so no parent can tell whether to record it.
 type batches struct{ sdk.Sampler }
 
 func (s batches) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {

@@ -1,5 +1,6 @@
-// Package recording makes a program record what Maestro's parts tell OpenTelemetry's API: spans and metrics, to where the
-// standard environment variables say. Only programs import it, because it links every exporter.
+// Package recording makes a program record the spans and metrics that Maestro's parts give to
+// OpenTelemetry's API. It sends them to where the standard environment variables say. Only programs
+// import this package, because it links every exporter.
 package recording
 
 import (
@@ -32,7 +33,7 @@ type Recording struct {
 	stop   []func(context.Context) error
 }
 
-// Stop sends what is left, also when ctx has ended. It gives up after a few seconds.
+// Stop sends what is left, even if ctx has ended. It gives up after a few seconds.
 func (r *Recording) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
@@ -43,12 +44,12 @@ func (r *Recording) Stop(ctx context.Context) error {
 	return err
 }
 
-// Setup makes the process record: metrics for Prometheus's default registry, and where the standard environment asks for
-// it, by OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER or, for traces, an OTEL_EXPORTER_OTLP_ENDPOINT alone, spans and metrics for
-// other places.
+// Setup makes the process record metrics in Prometheus's default registry. It also sends spans and
+// metrics to other places if the standard environment asks for it, by OTEL_TRACES_EXPORTER or
+// OTEL_METRICS_EXPORTER. For traces, OTEL_EXPORTER_OTLP_ENDPOINT alone is enough.
 func Setup(ctx context.Context, p Program) (*Recording, error) {
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName(p.Name), semconv.ServiceVersion(p.Version)),
-		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv()) // who runs it has the last word
+		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv()) // the environment comes last, because whoever runs the program has the last word
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("describe the process to OpenTelemetry: %w", err)
 	}
@@ -101,15 +102,16 @@ func (r *Recording) traces(ctx context.Context, p Program, about *resource.Resou
 
 const stopTimeout = 3 * time.Second
 
-// maxLinks is how many commands a batch can link; OpenTelemetry's 128 is less than a batch has.
+// maxLinks is how many commands a batch can link. OpenTelemetry's default of 128 is less than a
+// batch has.
 const maxLinks = 4096
 
-// disabled tells whether the environment switches OpenTelemetry off, in whatever case.
+// disabled tells whether the environment switches OpenTelemetry off, in upper or lower case.
 func disabled(getenv func(string) string) bool {
 	return strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true")
 }
 
-// newSpanExporter is the exporter that the environment asks for, nil for none.
+// newSpanExporter returns the exporter that the environment asks for, nil if it asks for none.
 func newSpanExporter(ctx context.Context, getenv func(string) string) (trace.SpanExporter, error) {
 	if disabled(getenv) || getenv("OTEL_TRACES_EXPORTER") == "" &&
 		getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {

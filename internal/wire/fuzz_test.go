@@ -10,8 +10,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// What passes the checks of names must be a subject that a server takes, with the tokens where the transform and the
-// readers expect them.
+// A name that passes the checks must make a subject that a server takes. The subject must have its
+// tokens where the transform and the readers expect them.
 func FuzzCheckedNamesMakeSubjects(f *testing.F) {
 	f.Add("maestro", "counter", "42", "increment")
 	f.Add("m", "a", "Az09_~:=+@-", "b_2")

@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// The server decides where a durable command is stored, this package where a request goes: both must say the same, or an
-// aggregate has two owners.
+// The server decides where a durable command is stored. This package decides where a request goes.
+// Both must give the same partition, because otherwise an aggregate has two owners.
 func TestPartitionIsTheServers(t *testing.T) {
 	t.Parallel()
 	nc := localnats.ForTest(t).Connect(t)
@@ -79,7 +79,7 @@ func TestPartitionIsInRange(t *testing.T) {
 	})
 }
 
-// These are for implementations in other languages: docs/protocol.md names them too.
+// These values are for implementations in other languages. docs/protocol.md names them too.
 func TestPartitionOfKnownAggregates(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

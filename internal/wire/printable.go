@@ -5,8 +5,9 @@ import (
 	"unicode"
 )
 
-// Printable is a stranger's text in a form that can be stored and shown: broken UTF-8 and control characters, NUL among
-// them, are replaced. What refuses a command must not fail for what it quotes.
+// Printable returns a stranger's text in a form that can be stored and shown. It replaces broken
+// UTF-8 and control characters, NUL among them. The refusal of a command must not fail because of
+// the text that it quotes.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
@@ -16,7 +17,7 @@ func Printable(s string) string {
 	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
 }
 
-// PrintableHeader is a message's headers in such a form.
+// PrintableHeader returns a message's headers in the form of [Printable].
 func PrintableHeader(h map[string][]string) map[string][]string {
 	clean := make(map[string][]string, len(h))
 	for name, values := range h {

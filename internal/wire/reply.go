@@ -8,12 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxReplyBytes bounds a subject that answers are sent to. A server closes the connection of whoever
-// sends a longer line than its max_control_line, 4,096 bytes by default, and does not tell what that is.
+// maxReplyBytes is the longest subject that answers are sent to. A server closes the connection of
+// a client that sends a line longer than its max_control_line. That limit is 4,096 bytes by
+// default, and the server does not tell its value.
 const maxReplyBytes = 1024
 
-// CheckReply tells whether an answer can be sent to a subject that a client names. The error goes on
-// after the subject's name.
+// CheckReply tells whether an answer can be sent to a subject that a client names. The error's text
+// continues a sentence that begins with the subject's name.
 func CheckReply(subject string) error {
 	if len(subject) > maxReplyBytes {
 		return fmt.Errorf("has %d bytes, at most %d are allowed", len(subject), maxReplyBytes)
@@ -30,8 +31,9 @@ func CheckReply(subject string) error {
 // verbs are the second parts of Maestro's subjects, in all namespaces.
 var verbs = []string{"cmd", "do", "get", "history", "snapshot", "evt", "fence", "worker", "log"}
 
-// MayAnswer tells whether a worker sends answers to a subject. Those of a namespace and of the server
-// are not for answers: workers may write there, and must not do it in the name of clients who may not.
+// MayAnswer tells whether a worker sends answers to a subject. It returns false for the subjects of
+// a namespace and of the server. Workers may write to those, and must not write there for clients
+// who may not.
 func (ns Namespace) MayAnswer(subject string) bool {
 	if CheckReply(subject) != nil || subject[0] == '$' || strings.HasPrefix(subject, string(ns)+".") {
 		return false
