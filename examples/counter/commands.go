@@ -2,10 +2,10 @@ package counter
 
 import "github.com/maestro-es/maestro/aggregate"
 
-// Root is what a command looks at.
+// Root is the aggregate as a command sees it.
 type Root = aggregate.Root[Counter]
 
-// Events are what a command leads to.
+// Events are the events that a command leads to.
 type Events = []aggregate.Event[Counter]
 
 // Increment counts up by By, by 1 if it is absent.
@@ -45,7 +45,7 @@ func amount(by *int64) (int64, error) {
 	}
 }
 
-// IncrementIfBelow counts up by 1, but not beyond Limit.
+// IncrementIfBelow counts up by 1, but not above Limit.
 type IncrementIfBelow struct {
 	Limit int64 `json:"limit"`
 }
@@ -64,7 +64,7 @@ func (c IncrementIfBelow) Decide(r Root) (Events, error) {
 	return Events{Incremented{By: 1}}, nil
 }
 
-// Name gives the counter a name. That no other counter has it is the concern of [Names].
+// Name gives the counter a name. [Names] makes sure that no other counter has the name.
 type Name struct {
 	Name string `json:"name"`
 }
@@ -79,7 +79,7 @@ func (c Name) Decide(r Root) (Events, error) {
 	return Events{Named(c)}, nil
 }
 
-// AddTag adds a tag. Adding one that is there changes nothing.
+// AddTag adds a tag. Adding a tag that is there already changes nothing.
 type AddTag struct {
 	Tag string `json:"tag"`
 }
@@ -94,7 +94,7 @@ func (c AddTag) Decide(r Root) (Events, error) {
 	return Events{TagAdded(c)}, nil
 }
 
-// RemoveTag removes a tag. Removing one that is not there changes nothing.
+// RemoveTag removes a tag. Removing a tag that is not there changes nothing.
 type RemoveTag struct {
 	Tag string `json:"tag"`
 }

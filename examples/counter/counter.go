@@ -15,17 +15,18 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Counter is the state: a value, which no event changes in place.
+// Counter is the state. It is a value: no event changes it in place.
 type Counter struct {
 	Value int64    `json:"value"`
 	Name  string   `json:"name,omitempty"`
 	Tags  []string `json:"tags,omitempty"` // in alphabetical order, each once
 }
 
-// find tells where the tag is, or would be.
+// find returns where the tag is, or where it would be.
 func (c Counter) find(tag string) (at int, found bool) { return slices.BinarySearch(c.Tags, tag) }
 
-// Definition puts the parts together. Names on the wire stay when a Go type is renamed.
+// Definition puts the parts together. The names on the wire stay the same when a Go type is
+// renamed.
 var Definition = aggregate.Define("counter",
 	aggregate.Handles[Increment]("increment"),
 	aggregate.Handles[Decrement]("decrement"),

@@ -22,7 +22,7 @@ func (e Decremented) Evolve(c Counter) Counter {
 	return c
 }
 
-// Named says that the counter got a name; an earlier one is free again.
+// Named says that the counter got a name. Its earlier name is free again.
 type Named struct {
 	Name string `json:"name"`
 }
@@ -37,7 +37,7 @@ type TagAdded struct {
 	Tag string `json:"tag"`
 }
 
-// Evolve works on a copy of the tags: the state that it was given keeps its own.
+// Evolve works on a copy of the tags, because the state that it was given keeps its own tags.
 func (e TagAdded) Evolve(c Counter) Counter {
 	if at, found := c.find(e.Tag); !found {
 		c.Tags = slices.Insert(slices.Clone(c.Tags), at, e.Tag)

@@ -9,8 +9,9 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Names is the table counter_names: each name, and the one counter that has it. It is written in the transaction that commits
-// the event, so two counters cannot get the same name, whichever workers they live on.
+// Names is the table counter_names: each name, and the one counter that has it. The table is
+// written in the transaction that commits the event. Two counters therefore cannot get the same
+// name, even if they live on different workers.
 var Names = projections.Define("counter_names", projections.Each(Definition, project), projections.Setup(`
 	create table if not exists counter_names (
 		name       text primary key,
@@ -19,7 +20,8 @@ var Names = projections.Define("counter_names", projections.Each(Definition, pro
 	create index if not exists counter_names_counter_id on counter_names (counter_id)`))
 
 func project(ctx context.Context, tx pgx.Tx, e projections.Event[Named]) error {
-	// A name that is taken is no error to Postgres this way, so the transaction stays usable.
+	// Because of "on conflict", a taken name is no error to Postgres, so the transaction stays
+	// usable.
 	inserted, err := tx.Exec(ctx, `insert into counter_names (name, counter_id) values ($1, $2) on conflict do nothing`,
 		e.Data.Name, e.Aggregate.ID)
 	if err != nil {

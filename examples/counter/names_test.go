@@ -25,14 +25,14 @@ func database(t *testing.T) (connect func() *pgx.Conn) {
 		return conn
 	}
 	conn := connect()
-	for range 2 { // it runs at every start of a worker
+	for range 2 { // the setup runs at every start of a worker
 		_, err := conn.Exec(t.Context(), counter.Names.Setup())
 		require.NoError(t, err)
 	}
 	return connect
 }
 
-// named lets a counter be named, as a worker does in the transaction of the commit.
+// named gives a counter a name, like a worker in the transaction of the commit.
 func named(ctx context.Context, tx pgx.Tx, id, name string) error {
 	return counter.Names.Project(ctx, tx, []store.Event{{
 		Aggregate: store.Key{Type: "counter", ID: id},

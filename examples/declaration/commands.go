@@ -6,13 +6,14 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// Root is what a command looks at.
+// Root is the aggregate as a command sees it.
 type Root = aggregate.Root[Declaration]
 
-// Events are what a command leads to.
+// Events are the events that a command leads to.
 type Events = []aggregate.Event[Declaration]
 
-// Step is what all commands say: when the step was taken, and by whom in which role. Both may be absent.
+// Step is the part that all commands have: when the step was taken, by whom, and in which role. All
+// of it may be absent.
 type Step struct {
 	At   time.Time `json:"at,omitzero"`
 	Role string    `json:"role,omitempty"`
@@ -44,7 +45,7 @@ func (c Submit) Decide(r Root) (Events, error) {
 	return Events{Submitted(c)}, nil
 }
 
-// checkAmount accepts 0: a trip may have cost nothing, and be declared all the same.
+// checkAmount accepts 0, because a trip may have cost nothing and still be declared.
 func checkAmount(cents int64) error {
 	if cents < 0 {
 		return aggregate.Reject("invalid_amount", "amount_cents must not be negative, got %d", cents)
@@ -72,7 +73,8 @@ func (c FinalApprove) Decide(r Root) (Events, error) {
 	return Events{FinalApproved{c.At, c.Role, r.State.AmountCents}}, nil
 }
 
-// Reject sends the declaration back. A rejected one can be rejected again: by the employee, who gives it up.
+// Reject sends the declaration back. A rejected declaration can be rejected again, by the employee,
+// who then gives it up.
 type Reject Step
 
 func (c Reject) Decide(r Root) (Events, error) {

@@ -22,7 +22,7 @@ import (
 // Declaration is the state.
 type Declaration struct {
 	Status string `json:"status"`
-	// AmountCents is what the last save or submit declared.
+	// AmountCents is the amount declared by the last save or submit.
 	AmountCents int64 `json:"amount_cents"`
 }
 

@@ -2,8 +2,9 @@ package declaration
 
 import "time"
 
-// Fact is what all events say: when and by whom the step was taken, and the amount of the declaration, so that a reader
-// of events needs no state. Each event alone determines the state after it.
+// Fact is the part that all events have: when and by whom the step was taken, and the amount of the
+// declaration. With it, a reader of events needs no state. Each event alone determines the state
+// after it.
 type Fact struct {
 	At          time.Time `json:"at,omitzero"`
 	Role        string    `json:"role,omitempty"`

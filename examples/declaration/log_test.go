@@ -24,7 +24,8 @@ type step struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// The log of a real university, two years long, ends as an independent model says it does. It is not part of the project.
+// The log of a real university covers two years. Replaying it must end as an independent model
+// says. The log is not part of the project.
 func TestTheRealLogEndsAsItShould(t *testing.T) {
 	t.Parallel()
 	instances := map[string]aggregate.Instance{}

@@ -7,8 +7,9 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Status is the table declaration_status: where each declaration stands now. updated_at is the time of the log, which
-// rises with every event; when the step was taken is in the event.
+// Status is the table declaration_status, with the present status of each declaration. updated_at
+// is the time of the log, which rises with every event. The event itself says when the step was
+// taken.
 var Status = projections.Define("declaration_status", projections.Queue(Definition, project), projections.Setup(`
 	create table if not exists declaration_status (
 		id           text primary key,
@@ -17,7 +18,7 @@ var Status = projections.Define("declaration_status", projections.Queue(Definiti
 		updated_at   timestamptz not null
 	)`))
 
-// project asks each event itself what comes after it.
+// project asks each event which status comes after it.
 func project(into *pgx.Batch, e projections.Event[aggregate.Event[Declaration]]) error {
 	now := e.Data.Evolve(Declaration{})
 	into.Queue(`

@@ -35,7 +35,7 @@ func TestTheTableSaysWhereADeclarationStands(t *testing.T) {
 	conn, err := pgx.Connect(ctx, localpg.Database(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	for range 2 { // it runs at every start of a worker
+	for range 2 { // the setup runs at every start of a worker
 		_, err = conn.Exec(ctx, declaration.Status.Setup())
 		require.NoError(t, err)
 	}

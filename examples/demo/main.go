@@ -78,7 +78,7 @@ func demo(ctx context.Context, commands int, seed uint64) error {
 	return work(ctx, pool, nc, func() error { return show(ctx, os.Stdout, pool, nc, commands, seed) })
 }
 
-// work runs a worker while do runs, and stops it as a signal would.
+// work runs a worker while do runs, then stops the worker like a signal would.
 func work(ctx context.Context, pool *pgxpool.Pool, nc *nats.Conn, do func() error) error {
 	worker, err := maestro.New(ctx, maestro.Config{
 		NATS: nc, Database: pool,
@@ -106,7 +106,7 @@ func work(ctx context.Context, pool *pgxpool.Pool, nc *nats.Conn, do func() erro
 	return errors.Join(err, <-stopped)
 }
 
-// show imports the commands and shows what they came to.
+// show imports the commands and shows the results.
 func show(ctx context.Context, out io.Writer, pool *pgxpool.Pool, nc *nats.Conn, commands int, seed uint64) error {
 	c, err := client.New(nc, client.Options{})
 	if err != nil {
@@ -144,7 +144,8 @@ func withoutErrors(commands iter.Seq[client.Command]) iter.Seq2[client.Command, 
 	}
 }
 
-// showTotals reads the read model, which every commit kept in step with the log.
+// showTotals prints the totals of the read model. Every commit kept the read model in step with the
+// log.
 func showTotals(ctx context.Context, out io.Writer, pool *pgxpool.Pool) error {
 	rows, err := pool.Query(ctx, `select status, count(*), sum(amount_cents) from maestro_read.declaration_status
 		group by status order by 2 desc`)
@@ -165,7 +166,8 @@ func showTotals(ctx context.Context, out io.Writer, pool *pgxpool.Pool) error {
 	return rows.Err()
 }
 
-// showEvents counts the events in the log, and in the stream once it has caught up.
+// showEvents counts the events in the log. It also counts those in the stream, once the stream has
+// caught up.
 func showEvents(ctx context.Context, out io.Writer, pool *pgxpool.Pool, nc *nats.Conn) error {
 	var inLog uint64
 	if err := pool.QueryRow(ctx, `select coalesce(sum(position), 0) from maestro.partitions`).Scan(&inLog); err != nil {

@@ -15,19 +15,20 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// bulk is a log that was filled by SQL, as if many commands had been handled long ago: one event and one receipt for each aggregate.
+// bulk is a log that was filled by SQL, as if many commands had been handled long ago. It has one
+// event and one receipt for each aggregate.
 type bulk struct {
 	ns              wire.Namespace
 	events          int
 	eventPartitions int
-	sets            int // of aggregates that will get commands
+	sets            int // the number of sets of aggregates that will get commands
 }
 
 const (
 	bulkPartitions = 16
-	// bulkAggregates are in a set.
+	// bulkAggregates is the number of aggregates in a set.
 	bulkAggregates = 10_000
-	// bulkGap is the difference between the ids of two other aggregates.
+	// bulkGap is the difference between the ids of two neighbouring other aggregates.
 	bulkGap = 1000
 )
 
@@ -63,7 +64,8 @@ func (l *lab) fillLog(ctx context.Context, b bulk) error {
 	return l.countAsPublished(ctx, b.ns)
 }
 
-// Rows after those of the known aggregates, each partition's in the order of its positions. Their ids lie among the known ones.
+// These statements write the rows after those of the known aggregates, in each partition in the
+// order of its positions. Their ids lie among the known ids.
 const (
 	fillEvents = `
 		with known as materialized (select p, (select count(*) from bench.log e where e.partition = p) as n from generate_series(0, 15) p)
@@ -82,8 +84,9 @@ func (b bulk) qualify(sql string) string {
 	return strings.ReplaceAll(sql, "bench.", pgx.Identifier{string(b.ns)}.Sanitize()+".")
 }
 
-// known names the aggregates of a set, which are spread over the whole log. Those of one number are of the same partition in all sets, and
-// neighbours in the indexes, so that a later set finds the pages that an earlier one has changed.
+// known names the aggregates of a set, which are spread over the whole log. Aggregates with the
+// same number are in the same partition in all sets, and are neighbours in the indexes. A later set
+// therefore finds the pages that an earlier set has changed.
 func (b bulk) known(set int) func(n int) string {
 	ids := make([]string, bulkAggregates)
 	for n := range ids {
@@ -103,7 +106,8 @@ func (b bulk) known(set int) func(n int) string {
 	return func(n int) string { return ids[n] }
 }
 
-// copyKnown writes the events of the aggregates that will get commands into their partitions, which SQL cannot tell.
+// copyKnown writes the events of the aggregates that will get commands into their partitions. SQL
+// alone cannot compute these partitions.
 func (b bulk) copyKnown(ctx context.Context, conn *pgx.Conn) error {
 	positions := [bulkPartitions]int64{}
 	at := time.Now().Add(-time.Hour)
@@ -124,8 +128,8 @@ func (b bulk) copyKnown(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// dropIndexes drops the indexes of the large tables and returns the SQL that makes them anew: to build them at once takes a fraction of
-// the time.
+// dropIndexes drops the indexes of the large tables and returns the SQL that makes them again.
+// Building the indexes at the end takes a fraction of the time.
 func (b bulk) dropIndexes(ctx context.Context, conn *pgx.Conn) (restore []string, err error) {
 	restore = []string{`set maintenance_work_mem = '1GB'`}
 	rows, _ := conn.Query(ctx, b.qualify(`
@@ -153,7 +157,8 @@ func (b bulk) dropIndexes(ctx context.Context, conn *pgx.Conn) (restore []string
 // bounded is an event stream that may have dropped its oldest events.
 var bounded = eventstream.StreamConfig{MaxBytes: 1 << 30}
 
-// countAsPublished makes the event stream and says that it once had all events of the log.
+// countAsPublished makes the event stream and records that the stream once had all events of the
+// log.
 func (l *lab) countAsPublished(ctx context.Context, ns wire.Namespace) error {
 	stream, err := eventstream.Ensure(ctx, l.js, ns, bounded)
 	if err != nil {

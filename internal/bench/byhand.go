@@ -18,11 +18,12 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// byHandRole makes this program the path of the floor program, for commands that come at any time and want an answer. It is as lean as
-// such a path gets: one loop for all partitions, and one transaction for all that has come.
+// byHandRole makes this program the path of the floor program, for commands that come at any time
+// and want an answer. The path is as lean as it can be: one loop for all partitions, and one
+// transaction for all commands that have come.
 const byHandRole = "byhand"
 
-// byHandConfig is what such a process is told.
+// byHandConfig is the configuration of such a process.
 type byHandConfig struct {
 	NATS, Database string
 	Namespace      wire.Namespace
@@ -66,25 +67,26 @@ const (
 			unnest($5::text[])::jsonb, unnest($6::text[])::jsonb`
 )
 
-// byHand is a path with no framework: no tracing, no duplicates, no owners, nothing that fails, and events that nobody waits for.
+// byHand is a path with no framework. It has no tracing, no duplicates, no owners and no failures,
+// and nobody waits for its events.
 type byHand struct {
 	byHandConfig
 	pool *pgxpool.Pool
 	nc   *nats.Conn
 	js   jetstream.JetStream
-	// What the aggregates and the partitions have come to.
+	// The present sequences of the aggregates and positions of the partitions.
 	sequences map[string]int64
 	at        []byHandPosition
 }
 
 type byHandPosition struct{ position, cursor int64 }
 
-// sql puts the namespace in the place of byhand.
+// sql replaces byhand with the namespace.
 func (w *byHand) sql(text string) string {
 	return strings.ReplaceAll(text, "byhand", pgx.Identifier{string(w.Namespace)}.Sanitize())
 }
 
-// byHandCommand is one that waits for its transaction.
+// byHandCommand is a command that waits for its transaction.
 type byHandCommand struct {
 	partition            int
 	aggregate, id, reply string
@@ -92,7 +94,7 @@ type byHandCommand struct {
 	sequence             uint64 // in the stream
 }
 
-// workByHand is the process. It has Go's usual heap, without a worker's reserve.
+// workByHand is the process. It has Go's usual heap, without the reserve that a worker has.
 func workByHand(config string) {
 	w := byHand{sequences: map[string]int64{}}
 	must(json.Unmarshal([]byte(config), &w.byHandConfig))
@@ -153,7 +155,7 @@ func (w *byHand) follow(ctx context.Context, p int, into chan<- byHandCommand) {
 	must(err)
 }
 
-// settle commits what has come, answers, and publishes.
+// settle commits the commands that have come, answers them, and publishes the events.
 func (w *byHand) settle(ctx context.Context, conn *pgx.Conn, batch []byHandCommand) {
 	n := len(batch)
 	partitions, positions, sequences := make([]int16, n), make([]int64, n), make([]int64, n)
@@ -196,7 +198,7 @@ func (w *byHand) settle(ctx context.Context, conn *pgx.Conn, batch []byHandComma
 	}
 }
 
-// takeSome waits for a command, and takes what else is there, up to a limit.
+// takeSome waits for a command, and takes the others that are there, up to a limit.
 func takeSome(commands <-chan byHandCommand, limit int) []byHandCommand {
 	batch := []byHandCommand{<-commands}
 	for len(batch) < limit {

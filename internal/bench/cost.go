@@ -32,7 +32,8 @@ func costOfCommands(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// costs are processor times of a command in microseconds, one of each round, and its latencies in milliseconds.
+// costs are the processor times of a command in microseconds, one for each round, and the latencies
+// in milliseconds.
 type costs struct {
 	nats, worker, postgres, client, all []float64
 	p50, p99                            []float64
@@ -67,7 +68,7 @@ func (l *lab) measureCosts(ctx context.Context, t *table, durable bool) error {
 	return nil
 }
 
-// compareCosts has the sides take turns at a rate, after a turn of each that does not count.
+// compareCosts makes the sides take turns at a rate. The first turn of each does not count.
 func (l *lab) compareCosts(ctx context.Context, t *table, sides []*half, durable bool, rate float64) error {
 	measured := make([]costs, len(sides))
 	for round := range l.rounds + 1 {
@@ -126,7 +127,8 @@ func (h *half) measureCost(ctx context.Context, into *costs, durable bool, rate 
 	return nil
 }
 
-// times are the processor times so far of nats-server, the worker, all processes of Postgres, and this program.
+// times returns the processor times so far of nats-server, the worker, all processes of Postgres,
+// and this program.
 func (h *half) times(ctx context.Context) (all [4]time.Duration, err error) {
 	if all[0], err = processTime(h.lab.nats.cmd.Process.Pid); err != nil {
 		return all, err

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// writeResult replaces what is between the marks of an experiment in a page, and draws its plots into the folder plots beside the page.
-// All else stays as it is.
+// writeResult replaces the text between the marks of an experiment in a page, and draws its plots
+// into the folder plots beside the page. Everything else stays as it is.
 func writeResult(page, name string, r *result) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -35,12 +35,12 @@ func writeResult(page, name string, r *result) error {
 
 const plotFolder = "plots"
 
-// marks are the lines around the results of an experiment.
+// marks returns the lines around the results of an experiment.
 func marks(name string) (begin, end string) {
 	return "<!-- bench: " + name + " -->", "<!-- bench: end of " + name + " -->"
 }
 
-// markdown is the result as a part of a page.
+// markdown returns the result as a part of a page.
 func (r *result) markdown() string {
 	var b strings.Builder
 	b.WriteString(strings.Join(r.notes, " ") + "\n")
@@ -61,7 +61,7 @@ func (r *result) markdown() string {
 
 func row(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
-// alternative is what stands in for the plot where none is shown.
+// alternative returns the text for readers who do not see the plot.
 func (p plotted) alternative() string {
 	return strings.TrimPrefix(p.title+": ", ": ") + p.y.label + " against " + p.x.label
 }

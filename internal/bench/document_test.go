@@ -55,7 +55,7 @@ func TestPlotsAreSmallAndWellFormed(t *testing.T) {
 	}
 }
 
-// The page has a place for each experiment, so that a run of half an hour does not fail at its end.
+// The page has a place for each experiment. Otherwise a run of half an hour would fail at its end.
 func TestThePageHasAPlaceForEveryExperiment(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/performance.md")

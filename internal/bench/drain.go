@@ -14,8 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// drain is the experiment of which most are made: commands wait in the stream, a worker begins, and the time ends when the last of their
-// events is in the event stream.
+// drain is the basis of most experiments. Commands wait in the stream, then a worker begins. The
+// time ends when the last of their events is in the event stream.
 type drain struct {
 	commands   int
 	aggregates int
@@ -28,7 +28,7 @@ type drain struct {
 	written    writing
 	tracing    tracing
 	stream     eventstream.StreamConfig
-	// watch, if it is not nil, is called now and then with the number of events that are out.
+	// watch is called now and then with the number of published events, unless it is nil.
 	watch func(w *worker, events int, since time.Duration) error
 }
 
@@ -47,7 +47,7 @@ func (l *lab) rate(ctx context.Context, d drain) (float64, error) {
 	return rate, l.drop(ctx, ns)
 }
 
-// drainIn runs a drain in a namespace, which may exist. The run begins the commands' ids.
+// drainIn runs a drain in a namespace, which may exist already. The commands' ids begin with run.
 func (l *lab) drainIn(ctx context.Context, ns wire.Namespace, run string, d drain) (float64, error) {
 	if err := l.fill(ctx, ns, run, d); err != nil {
 		return 0, fmt.Errorf("store the commands: %w", err)
@@ -78,7 +78,8 @@ func (l *lab) drainIn(ctx context.Context, ns wire.Namespace, run string, d drai
 	return float64(d.commands) / time.Since(began).Seconds(), err
 }
 
-// awaitEvents waits until a stream holds so many events. Watch is told how many there are, now and then, if it is not nil.
+// awaitEvents waits until a stream holds n events. It calls watch now and then with the number of
+// events, unless watch is nil.
 func awaitEvents(ctx context.Context, stream jetstream.Stream, ns wire.Namespace, n int, watch func(n int) error) error {
 	for {
 		out, err := eventsIn(ctx, stream, ns)
@@ -96,7 +97,8 @@ func awaitEvents(ctx context.Context, stream jetstream.Stream, ns wire.Namespace
 	}
 }
 
-// eventsIn counts the events in a stream, without the fences of the publishers, one for each partition.
+// eventsIn counts the events in a stream. It leaves out the publishers' fences, of which each
+// partition has one.
 func eventsIn(ctx context.Context, stream jetstream.Stream, ns wire.Namespace) (int, error) {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ns.Fences()))
 	if err != nil {
@@ -130,7 +132,8 @@ func (l *lab) fill(ctx context.Context, ns wire.Namespace, run string, d drain) 
 	}
 }
 
-// aggregate is whose command a number is: each in turn, or the first every other time.
+// aggregate returns the aggregate of the command with a number: each aggregate in turn, or the
+// first one for every other command.
 func (d drain) aggregate(i int) string {
 	n := i % d.aggregates
 	if d.hot && i%2 == 0 {

@@ -70,10 +70,11 @@ func (p plotted) draw(file string) error {
 	return os.WriteFile(file, bytes.ReplaceAll(svg.Bytes(), []byte("Liberation Sans"), []byte(fonts)), 0o644)
 }
 
-// fonts are what browsers try one after the other. The first is the one whose widths are known here; the others have the same.
+// fonts are the fonts that browsers try one after the other. This program knows the widths of the
+// first font. The others have the same widths.
 const fonts = "Liberation Sans,Arial,Helvetica,sans-serif"
 
-// headroom keeps lines off the top.
+// headroom keeps lines away from the top.
 const headroom = 1.1
 
 func sans(size font.Length) font.Font {
@@ -102,7 +103,7 @@ func (a axis) apply(to *plot.Axis) {
 	}
 }
 
-// readable are about five ticks at multiples of 1, 2 or 5 and a power of ten.
+// readable returns about five ticks, at multiples of 1, 2 or 5 times a power of ten.
 func readable(from, to float64) (ticks []plot.Tick) {
 	power := math.Pow(10, math.Floor(math.Log10((to-from)/5)))
 	step := power
@@ -117,7 +118,7 @@ func readable(from, to float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// decades are ticks at 1, 10, 100 and so on, with unnamed ones between.
+// decades returns ticks at 1, 10, 100 and so on, with unnamed ticks between.
 func decades(from, to float64) (ticks []plot.Tick) {
 	for decade := math.Pow(10, math.Floor(math.Log10(from))); decade <= to*10; decade *= 10 {
 		ticks = append(ticks, plot.Tick{Value: decade, Label: short(decade)})
@@ -128,7 +129,7 @@ func decades(from, to float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// short is a number in few signs: 20k, 1M, 0.5.
+// short writes a number with few characters: 20k, 1M, 0.5.
 func short(v float64) string {
 	for _, unit := range []struct {
 		size float64

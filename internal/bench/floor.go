@@ -10,7 +10,8 @@ import (
 	"strconv"
 )
 
-// floorFigures is what the floor program prints: microseconds, and commands per second.
+// floorFigures are the figures that the floor program prints, in microseconds and in commands per
+// second.
 type floorFigures struct {
 	PathPerSecond float64 `json:"path_per_second"`
 	LatencyP50    float64 `json:"latency_p50_us"`
@@ -25,7 +26,8 @@ func buildFloor(ctx context.Context, folder, into string) (file string, err erro
 	return file, build.Run()
 }
 
-// runFloor runs the floor program, which has a schema and streams of its own that it removes.
+// runFloor runs the floor program. That program makes a schema and streams of its own and removes
+// them.
 func (l *lab) runFloor(ctx context.Context, commands, partitions, roundTrips int) (f floorFigures, err error) {
 	if l.floor == "" {
 		return f, nil
@@ -43,7 +45,7 @@ func (l *lab) runFloor(ctx context.Context, commands, partitions, roundTrips int
 	return f, nil
 }
 
-// beside is one number of partitions in the experiment floor: the rates of all rounds.
+// beside holds the rates of all rounds for one number of partitions in the experiment floor.
 type beside struct {
 	partitions     int
 	floor, maestro []float64

@@ -11,8 +11,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// besideHand is the experiment half: the latencies at half of saturation, and what the machine gives at that rate to a path with no
-// framework.
+// besideHand is the experiment half. It measures the latencies at half of saturation, and compares
+// them with those of a path with no framework on the same machine at the same rate.
 func besideHand(ctx context.Context, l *lab) (r result, err error) {
 	r.notef("A steady load as in the experiment load, at half of what Maestro does with %s commands in flight all the time. *By hand* is the "+
 		"path of the floor program at its leanest: one loop and one transaction for all partitions, taking requests, or commands from the "+
@@ -42,13 +42,14 @@ func besideHand(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// halfRounds is how many times more often than elsewhere the sides take turns: a stop of the disk spoils a round, and the machine varies.
+// halfRounds is the factor by which the sides take more turns than elsewhere, because a stop of the
+// disk spoils a round and the machine varies.
 const halfRounds = 4
 
 // half is one side of the comparison.
 type half struct {
 	name     string
-	lab      *lab // with a nats-server of its own
+	lab      *lab // has a nats-server of its own
 	ns       wire.Namespace
 	process  *process
 	capacity float64
@@ -113,7 +114,8 @@ func (h *half) stop() {
 	h.lab.leave()
 }
 
-// compareHalves finds out what each side can do, and then has them take turns at half of what the first can.
+// compareHalves finds out the highest rate of each side. It then makes the sides take turns at half
+// of the first side's rate.
 func (l *lab) compareHalves(ctx context.Context, sides []*half, durable bool) (err error) {
 	for _, side := range sides {
 		if side.capacity, err = side.lab.saturate(ctx, side.ns, durable); err != nil {

@@ -68,7 +68,8 @@ func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
 	return nil
 }
 
-// alternate has the loads take turns. The harmless one is adapted until it takes as much processor time.
+// alternate makes the loads take turns. The harmless load is adapted until it takes as much
+// processor time as the hostile one.
 func (h *half) alternate(ctx context.Context, trials []hostile.Trial, perSecond int) (bad, good rounds, err error) {
 	alone, err := h.turn(ctx, &rounds{}, func(context.Context) error { return nil })
 	if err != nil {
@@ -94,7 +95,8 @@ func (h *half) alternate(ctx context.Context, trials []hostile.Trial, perSecond 
 	return bad, good, nil
 }
 
-// turn offers the good load with another beside it, and tells the processor time of all processes.
+// turn offers the good load with another load beside it, and returns the processor time of all
+// processes.
 func (h *half) turn(ctx context.Context, into *rounds, beside func(context.Context) error) (took time.Duration, err error) {
 	before, err := h.times(ctx)
 	if err != nil {

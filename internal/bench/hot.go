@@ -9,7 +9,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// originalPerSecond is what the Elixir original does on one aggregate, one command at a time, in process.
+// originalPerSecond is the rate of the Elixir original on one aggregate, one command at a time, in
+// process.
 const originalPerSecond = 1870
 
 // hotAggregate is the experiment hot.
@@ -46,7 +47,7 @@ func hotAggregate(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// asLibrary is the rate of commands on one aggregate without NATS, one at a time.
+// asLibrary returns the rate of commands on one aggregate without NATS, one at a time.
 func (l *lab) asLibrary(ctx context.Context, n int) (float64, error) {
 	log, err := store.Open(ctx, l.pool, store.Options{Namespace: string(l.namespace()), Partitions: 16})
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// lab is what an experiment works with: servers of its own, and connections to them.
+// lab is the equipment of an experiment: servers of its own, and connections to them.
 type lab struct {
 	options
 	dir        string
@@ -67,12 +67,12 @@ func newCollector() *httptest.Server {
 	}))
 }
 
-// settings are what docs/operations.md asks of a Postgres that is to be quick.
+// settings are those that docs/operations.md recommends for a Postgres that is to be quick.
 var settings = []string{"shared_buffers=6GB", "min_wal_size=7GB", "max_wal_size=8GB", "checkpoint_timeout=30min"}
 
-// age makes a new cluster one that has worked for a while: it has files of the write-ahead log to
-// use again, and need not make them. There are enough for five minutes of work. A new one would be
-// filled with zeros first, and all commits wait for that.
+// age makes a new cluster like one that has worked for a while. An old cluster reuses files of its
+// write-ahead log instead of making new ones. A new cluster would first fill each file with zeros,
+// and all commits wait for that. age makes enough files for five minutes of work.
 func (l *lab) age(ctx context.Context) error {
 	const files = 400 // of 16 MiB
 	if _, err := l.pool.Exec(ctx, `create table pad (n int)`); err != nil {
@@ -93,8 +93,8 @@ func (l *lab) age(ctx context.Context) error {
 	return err
 }
 
-// startBroker starts a nats-server and connects to it. After an error, leave stops what has been
-// started.
+// startBroker starts a nats-server and connects to it. After an error, leave stops everything that
+// has been started.
 func (l *lab) startBroker(ctx context.Context) error {
 	dir, err := os.MkdirTemp(l.dir, "jetstream-*")
 	if err != nil {
@@ -110,8 +110,8 @@ func (l *lab) startBroker(ctx context.Context) error {
 	return err
 }
 
-// beside is the same lab with another nats-server, until leave is called: what a server keeps of
-// one side is no burden to the other.
+// beside returns the same lab with another nats-server, until leave is called. With separate
+// servers, the data that a server keeps for one side are no burden to the other side.
 func (l *lab) beside(ctx context.Context) (*lab, error) {
 	other := *l
 	other.nats, other.conn, other.js = nil, nil, nil
@@ -146,21 +146,21 @@ func (l *lab) close() (err error) {
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
-// scaled is a number of something that is many, at the size that was asked for.
+// scaled returns a number, such as one of commands, at the scale that was asked for.
 func (l *lab) scaled(n int) int { return max(int(float64(n)*l.scale), 1000) }
 
-// lasting is a duration at the size that was asked for.
+// lasting returns a duration at the scale that was asked for.
 func (l *lab) lasting(d time.Duration) time.Duration {
 	return max(time.Duration(float64(d)*l.scale), time.Second)
 }
 
-// namespace is a new one.
+// namespace returns a new namespace.
 func (l *lab) namespace() wire.Namespace {
 	l.namespaces++
 	return wire.Namespace(fmt.Sprintf("bench%d", l.namespaces))
 }
 
-// drop removes all that a namespace has left behind.
+// drop removes everything that a namespace has left behind.
 func (l *lab) drop(ctx context.Context, ns wire.Namespace) error {
 	_ = l.js.DeleteStream(ctx, ns.CommandStream())
 	_ = l.js.DeleteStream(ctx, ns.EventStream())
@@ -173,10 +173,10 @@ func (l *lab) drop(ctx context.Context, ns wire.Namespace) error {
 	return err
 }
 
-// progressf tells whoever waits how it goes.
+// progressf tells people who wait how the experiment goes.
 func (l *lab) progressf(format string, args ...any) { log.Printf("  "+format, args...) }
 
-// machine says where a result comes from.
+// machine describes the machine that a result comes from.
 func (l *lab) machine(ctx context.Context) string {
 	postgres := "Postgres"
 	_ = l.pool.QueryRow(ctx, `select 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1)`).Scan(&postgres)

@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// patience bounds what would otherwise wait for ever if an answer is lost.
+// patience bounds waits that would otherwise last for ever if an answer is lost.
 const patience = 5 * time.Minute
 
 // oneByOne is the latency of commands that are sent one at a time, in microseconds.
@@ -25,7 +25,8 @@ func (r *rounds) add(o oneByOne) {
 	r.p50, r.p99, r.mean = append(r.p50, o.p50), append(r.p99, o.p99), append(r.mean, o.mean)
 }
 
-// latencyRounds is how many times more often than elsewhere the sides take turns: the differences are small, and the machine varies.
+// latencyRounds is the factor by which the sides take more turns than elsewhere, because the
+// differences are small and the machine varies.
 const latencyRounds = 4
 
 // oneAtATime is the experiment latency.
@@ -55,7 +56,8 @@ func oneAtATime(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// askOneByOne has a worker take turns with what is called before each: requests, then durable commands, on one aggregate.
+// askOneByOne measures requests and then durable commands on one aggregate, in turns. It calls
+// before ahead of each turn.
 func (l *lab) askOneByOne(ctx context.Context, n, turns int, before func(context.Context) error) (request, durable rounds, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -120,7 +122,7 @@ func (l *lab) awaitWorker(ctx context.Context, ns wire.Namespace) error {
 	}
 }
 
-// measureEach does something n times, one after the other. The first tenth warms up.
+// measureEach calls do n times, one after the other. The first tenth warms up.
 func measureEach(n int, do func() (*nats.Msg, error)) (o oneByOne, err error) {
 	h := hdrhistogram.New(1, time.Minute.Microseconds(), 3)
 	for i := range n {

@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// shares are the loads that are measured, as shares of what the system can do.
+// shares are the measured loads, as shares of the most that the system can do.
 var shares = []float64{0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1}
 
 // latencyAgainstLoad is the experiment load.
@@ -43,10 +43,10 @@ func latencyAgainstLoad(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// inFlight is how many commands find out what the system can do.
+// inFlight is the number of commands in flight while the system's highest rate is measured.
 const inFlight = 1000
 
-// climb finds what a worker can do and then measures at each share of it.
+// climb finds the highest rate of a worker, and then measures at each share of that rate.
 func (l *lab) climb(ctx context.Context, durable bool) (reports []openloop.Report, capacity float64, err error) {
 	ns := l.namespace()
 	w, err := l.startWorker(ctx, workConfig{Namespace: ns, Partitions: 16}, sampled)
@@ -77,7 +77,7 @@ func (l *lab) climb(ctx context.Context, durable bool) (reports []openloop.Repor
 	return reports, capacity, nil
 }
 
-// newCommands sends commands to 10,000 aggregates.
+// newCommands returns a sender of commands to 10,000 aggregates.
 func (l *lab) newCommands(ns wire.Namespace, durable bool) (*openloop.Commands, error) {
 	data, err := openloop.ParseData(string(payload(1, 0)))
 	if err != nil {
@@ -145,7 +145,7 @@ func latencyPlot(name, title string, reports []openloop.Report) plotted {
 	return p
 }
 
-// millis is a latency with three digits.
+// millis writes a latency with three digits.
 func millis(ms float64) string {
 	switch {
 	case ms < 10:

@@ -12,10 +12,11 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// logSizes are the numbers of events that logs have.
+// logSizes are the sizes of the logs, in events.
 var logSizes = []int{10_000, 1_000_000, 10_000_000}
 
-// ofLog is what was measured with logs of some size: one that is worked on in every round, or one for each, so that it stays small.
+// ofLog holds the measurements with logs of one size. There is one log that is used in every round,
+// or one for each round so that the log stays small.
 type ofLog struct {
 	events, eventPartitions int
 	logs                    []bulk
@@ -25,7 +26,8 @@ type ofLog struct {
 // logRounds is how often each log is measured, the first time included.
 func (l *lab) logRounds() int { return 1 + 2*l.rounds }
 
-// againstLog is the experiment log: what the log holds already must not matter to a command.
+// againstLog is the experiment log. The events that the log already holds must not matter to a
+// command.
 func againstLog(ctx context.Context, l *lab) (r result, err error) {
 	r.notef("The logs are filled by SQL, with one event and one receipt for each aggregate, then vacuumed; a checkpoint follows. %s commands "+
 		"go to %s aggregates that are spread over the log. In the first round each page of the indexes is changed for the first time since the "+
@@ -90,7 +92,7 @@ func (l *lab) onLogs(ctx context.Context, eventPartitions int) (sizes []*ofLog, 
 	return sizes, nil
 }
 
-// cost is that of a command as a multiple of that with another log, in each round.
+// cost returns the cost of a command as a multiple of the cost with another log, in each round.
 func (o *ofLog) cost(other *ofLog) (ratios []float64) {
 	for round, rate := range o.rates {
 		ratios = append(ratios, other.rates[round]/rate)
@@ -145,7 +147,8 @@ func (o *ofLog) round(ctx context.Context, l *lab, round int) error {
 	return nil
 }
 
-// startUp is the time in milliseconds from the start of a worker process to the outcome of a command that waits.
+// startUp returns the time in milliseconds from the start of a worker process to the outcome of a
+// waiting command.
 func (l *lab) startUp(ctx context.Context, ns wire.Namespace, command, id string) (float64, error) {
 	if err := consumer.EnsureStream(ctx, l.js, ns, bulkPartitions, consumer.StreamConfig{}); err != nil {
 		return 0, err

@@ -9,8 +9,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// memoryOfCache is the experiment memory: a worker gets the first command of more and more aggregates, and is asked what it takes when it
-// has nothing to do.
+// memoryOfCache is the experiment memory. A worker gets the first command of more and more
+// aggregates. It is then asked how much memory it uses while it has nothing to do.
 func memoryOfCache(ctx context.Context, l *lab) (r result, err error) {
 	const steps = 4
 	n := l.scaled(1_000_000)
@@ -50,7 +50,8 @@ func memoryOfCache(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// remember has a worker handle a command of each of the aggregates from one number to another, and asks what it takes then.
+// remember makes a worker handle a command of each aggregate from one number to another, and then
+// asks what the worker uses.
 func (l *lab) remember(ctx context.Context, w *worker, ns wire.Namespace, from, to int) (u usage, err error) {
 	d := drain{commands: to - from, aggregates: max(to-from, 1), partitions: 16, id: func(n int) string { return strconv.Itoa(from + n) }}
 	if err := l.fill(ctx, ns, "c-"+strconv.Itoa(from), d); err != nil {

@@ -19,7 +19,8 @@ type natsServer struct {
 	url string
 }
 
-// natsEnvironment is what docs/operations.md asks of a nats-server that is to answer evenly.
+// natsEnvironment is the environment that docs/operations.md recommends for a nats-server that is
+// to answer evenly.
 var natsEnvironment = []string{"GOGC=800", "GOMEMLIMIT=2GiB"}
 
 // startNATS starts a server that keeps its streams in a folder, and returns when it takes connections.
@@ -31,7 +32,8 @@ func startNATS(ctx context.Context, dir string) (*natsServer, error) {
 	return &natsServer{process: p, url: strings.TrimSpace(string(url))}, nil
 }
 
-// serve is the nats-server process. It prints its URL, and ends with the process that started it, or when it is interrupted.
+// serve is the nats-server process. It prints its URL. It ends with the process that started it, or
+// when it is interrupted.
 func serve(dir string) {
 	server, err := localnats.Start(localnats.Options{Dir: dir})
 	must(err)

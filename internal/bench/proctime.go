@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// processStat is what Linux says of a process in /proc/<pid>/stat.
+// processStat is the information of Linux about a process in /proc/<pid>/stat.
 type processStat struct {
 	parent        int
-	own, children time.Duration // processor time; of its children, that of those that have ended
+	own, children time.Duration // processor time; children counts only those that have ended
 }
 
 // clockTick is the unit of these times: 10 ms on every Linux that Go runs on.
@@ -26,7 +26,7 @@ func statOf(pid int) (s processStat, err error) {
 	if err != nil {
 		return s, err
 	}
-	at := bytes.LastIndexByte(line, ')') // the name may have any characters
+	at := bytes.LastIndexByte(line, ')') // the name may contain any characters
 	fields := strings.Fields(string(line[at+1:]))
 	if len(fields) < 15 {
 		return s, fmt.Errorf("/proc/%d/stat: not understood: %s", pid, line)
@@ -42,13 +42,14 @@ func statOf(pid int) (s processStat, err error) {
 	return s, err
 }
 
-// processTime is the processor time of a process so far.
+// processTime returns the processor time of a process so far.
 func processTime(pid int) (time.Duration, error) {
 	s, err := statOf(pid)
 	return s.own, err
 }
 
-// postgresTime is the processor time of all processes of Postgres so far, of those that have ended too.
+// postgresTime returns the processor time so far of all processes of Postgres, including those that
+// have ended.
 func (l *lab) postgresTime(ctx context.Context) (time.Duration, error) {
 	var backend int
 	if err := l.pool.QueryRow(ctx, "select pg_backend_pid()").Scan(&backend); err != nil {

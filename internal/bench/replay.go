@@ -43,7 +43,7 @@ func replay(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// loadTimes are the milliseconds to load an aggregate of n events without and with a snapshot.
+// loadTimes returns the milliseconds to load an aggregate of n events, without and with a snapshot.
 func (l *lab) loadTimes(ctx context.Context, log *store.Postgres, n int) (plain, quick float64, err error) {
 	instance := tallies.New(fmt.Sprintf("of-%d", n))
 	if err := grow(ctx, log, instance, n); err != nil {
@@ -67,14 +67,14 @@ func (l *lab) loadTimes(ctx context.Context, log *store.Postgres, n int) (plain,
 }
 
 const (
-	// loads is how often an aggregate is loaded: often enough that most loads find memory that the process has used before, as in a worker
-	// that has run for a while.
+	// loads is how often an aggregate is loaded. It is often enough that most loads find memory
+	// that the process has used before, like in a worker that has run for a while.
 	loads = 401
 	// snapshotEvery is how often a worker may take a snapshot.
 	snapshotEvery = 100
 )
 
-// loadTime is the median time to load an aggregate, in milliseconds.
+// loadTime returns the median time to load an aggregate, in milliseconds.
 func loadTime(ctx context.Context, log *store.Postgres, of aggregate.Instance) (float64, error) {
 	var took []float64
 	for range loads {

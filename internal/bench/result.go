@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// result is what an experiment found.
+// result is the finding of an experiment.
 type result struct {
 	notes     []string // sentences before the tables
 	tables    []table
@@ -33,7 +33,7 @@ type plotted struct {
 type axis struct {
 	label string
 	log   bool
-	// ticks are the values that are named; none leaves it to the plot.
+	// ticks are the values that are named. If there are none, the plot chooses them.
 	ticks []float64
 }
 
@@ -89,7 +89,7 @@ func (r *result) show(w io.Writer) {
 	}
 }
 
-// count is a number as people write it: 12,345.
+// count writes a number as people do: 12,345.
 func count(n float64) string {
 	digits := strconv.FormatFloat(n, 'f', 0, 64)
 	for at := len(digits) - 3; at > 0; at -= 3 {
@@ -98,7 +98,7 @@ func count(n float64) string {
 	return digits
 }
 
-// ratio is what of a whole something is.
+// ratio writes a as a ratio of b.
 func ratio(a, b float64) string {
 	if b == 0 {
 		return "-"
@@ -106,7 +106,7 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.2f", a/b)
 }
 
-// orNone is a number, if there is one.
+// orNone formats a number, if there is one.
 func orNone(n float64, format func(float64) string) string {
 	if n == 0 {
 		return "-"

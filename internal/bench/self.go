@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// process is this program again, as one of the roles. What it does with its memory is nobody else's, as it is in production.
+// process is this program again, in one of the roles. It shares its memory with nobody, as in
+// production.
 type process struct {
 	cmd   *exec.Cmd
 	in    io.Writer // open as long as the suite lives
@@ -20,11 +21,11 @@ type process struct {
 	ended chan struct{}
 }
 
-// roles are what this program can be besides the suite: the first argument names it, the second is its own. The first line that a role
-// prints says that it has begun.
+// roles are the roles that this program can have besides the suite. The first argument names the
+// role, the second is the role's own. A role prints its first line when it has begun.
 var roles = map[string]func(argument string){serveRole: serve, workRole: work, byHandRole: workByHand}
 
-// startSelf starts a role and returns when it has begun, with the line that says so.
+// startSelf starts a role. It returns when the role has begun, with the line that the role printed.
 func startSelf(ctx context.Context, role, argument string, env []string) (p *process, begun []byte, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -33,7 +34,7 @@ func startSelf(ctx context.Context, role, argument string, env []string) (p *pro
 	cmd := exec.CommandContext(ctx, self, role, argument)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the suite, which then stops the others
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C goes to the suite only, which then stops the others
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, nil, err
@@ -58,7 +59,8 @@ func startSelf(ctx context.Context, role, argument string, env []string) (p *pro
 	return p, begun, nil
 }
 
-// during is a context that ends with the process, so that nobody waits for it in vain.
+// during returns a context that ends with the process, so that nobody waits for the process in
+// vain.
 func (p *process) during(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	go func() {
@@ -71,7 +73,7 @@ func (p *process) during(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { end(nil) }
 }
 
-// stop ends the process, in order if it can.
+// stop ends the process, in order if possible.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(os.Interrupt)
 	kill := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })

@@ -15,8 +15,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// What all partitions count in: as in a log of resources that people work on, the key is a resource
-// and one of its tasks.
+// All partitions count in the same rows. As in a log of resources that people work on, the key is a
+// resource and one of its tasks.
 const (
 	sharedModel     = "shared"
 	sharedResources = 150
@@ -25,8 +25,8 @@ const (
 
 const sharedSetup = `create table if not exists shared (resource int, task int, n bigint not null, primary key (resource, task))`
 
-// sharedRow counts an event under a resource and a task, which its aggregate's number gives. Rows
-// of a batch come in any order.
+// sharedRow counts an event under a resource and a task. Both follow from the aggregate's number.
+// The rows of a batch come in any order.
 func sharedRow(into *pgx.Batch, e addedEvent) error {
 	n, err := strconv.Atoi(e.Aggregate.ID)
 	if err != nil {
@@ -85,8 +85,8 @@ func sharedRows(ctx context.Context, l *lab) (r result, err error) {
 	return r, nil
 }
 
-// share has workers drain commands whose events are all counted in the same rows. It returns
-// commands per second, and those of the slowest tenth of the commands.
+// share makes workers drain commands whose events are all counted in the same rows. It returns
+// commands per second, for all commands and for the slowest tenth of them.
 func (l *lab) share(ctx context.Context, s sharing) (rate, slowest float64, err error) {
 	ns := l.namespace()
 	if rate, slowest, err = l.shareIn(ctx, ns, s); err == nil {
@@ -118,8 +118,8 @@ func (l *lab) shareIn(ctx context.Context, ns wire.Namespace, s sharing) (rate, 
 	return float64(d.commands) / time.Since(began).Seconds(), paces.slowest, nil
 }
 
-// startSharing starts the workers. The context ends when one of them does; stop ends those that
-// were started.
+// startSharing starts the workers. The context ends when one of them ends. stop ends all workers
+// that were started.
 func (l *lab) startSharing(ctx context.Context, ns wire.Namespace, s sharing) (during context.Context, stop func(), err error) {
 	stop = func() {}
 	for range s.workers {
@@ -135,7 +135,7 @@ func (l *lab) startSharing(ctx context.Context, ns wire.Namespace, s sharing) (d
 	return ctx, stop, nil
 }
 
-// checkShared makes sure that each event was counted once.
+// checkShared checks that each event was counted once.
 func (l *lab) checkShared(ctx context.Context, ns wire.Namespace, commands int) error {
 	var counted, rows int
 	table := pgx.Identifier{store.ReadSchema(string(ns)), sharedModel}.Sanitize()
@@ -149,7 +149,7 @@ func (l *lab) checkShared(ctx context.Context, ns wire.Namespace, commands int) 
 // tenths finds the slowest tenth of a number of events.
 type tenths struct {
 	of, seen int
-	at       time.Time // when so many had been seen
+	at       time.Time // when that many events had been seen
 	slowest  float64   // events per second
 }
 

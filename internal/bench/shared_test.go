@@ -11,7 +11,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// The test binary is the processes of an experiment too.
+// The test binary also runs as the processes of an experiment.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 {
 		if role, is := roles[os.Args[1]]; is {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// smallLab has servers for little data.
+// smallLab returns a lab whose servers hold little data.
 func smallLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{options: options{scale: 1, rounds: 1}, dir: t.TempDir(), collector: newCollector()}

@@ -37,7 +37,7 @@ var suite = []experiment{
 	{"tracing", "the cost of tracing", costOfTracing},
 }
 
-// perform runs an experiment on fresh servers, shows the result and writes it where that is wanted.
+// perform runs an experiment on fresh servers, shows the result, and writes it if that is wanted.
 func (e experiment) perform(ctx context.Context, o options) (err error) {
 	log.Printf("\n%s: %s", e.name, e.about)
 	start := time.Now()

@@ -40,7 +40,7 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// varied are the variants that differ from the standard in one number.
+// varied returns variants that differ from the standard in one number.
 func (l *lab) varied(what string, values []int, change func(d *drain, value int)) (variants []variant) {
 	for _, value := range values {
 		v := variant{name: fmt.Sprintf("%s %s", count(float64(value)), what), x: float64(value), drain: l.standard()}

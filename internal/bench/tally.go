@@ -12,12 +12,12 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// tally is the aggregate that is measured: small, and with the events that an experiment asks for.
+// tally is the measured aggregate. It is small, and has the events that an experiment asks for.
 type tally struct {
 	Total int `json:"total"`
 }
 
-// add counts up, and leads to as many events as it says, each of them with its text.
+// add counts up. It leads to as many events as it says, each with its text.
 type add struct {
 	By     int    `json:"by"`
 	Events int    `json:"events,omitempty"`
@@ -50,7 +50,8 @@ const (
 
 var tallies = aggregate.Define(tallyType, aggregate.Handles[add](addCommand), aggregate.Emits[added]("added"))
 
-// payload is the JSON of a command whose events have a size in bytes, or the smallest there is for 0.
+// payload returns the JSON of a command whose events have a size in bytes. A size of 0 gives the
+// smallest possible.
 func payload(events, size int) []byte {
 	c := add{By: 1}
 	if events > 1 {
@@ -77,7 +78,7 @@ const (
 
 var writings = []writing{queued, eventwise, batchwise}
 
-// readModels are n projections, each of which writes a row for each event into a table of its own.
+// readModels returns n projections. Each of them writes a row for each event into its own table.
 func readModels(n int, written writing) (all []*projections.Projection) {
 	for i := range n {
 		name := fmt.Sprintf("added_%d", i)

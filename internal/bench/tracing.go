@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// tracing is how much of it a worker does.
+// tracing says how much tracing a worker does.
 type tracing int
 
 // Most experiments run with what a worker in production may have.
@@ -15,7 +15,7 @@ const (
 	traced                  // every command
 )
 
-// environment asks for the tracing as users do.
+// environment returns the environment variables that switch the tracing on, as users do.
 func (t tracing) environment(collector string) []string {
 	share := map[tracing]float64{sampled: 0.01, traced: 1}[t]
 	if t == untraced {

@@ -27,7 +27,8 @@ import (
 	"github.com/maestro-es/maestro/tests/hostile"
 )
 
-// work is the worker process. It writes a line when it begins, and one for each line that it reads.
+// work is the worker process. It writes a line when it begins, and one line for each line that it
+// reads.
 func work(config string) {
 	var c workConfig
 	must(json.Unmarshal([]byte(config), &c))
@@ -66,7 +67,7 @@ func work(config string) {
 	must(worker.Run(ctx))
 }
 
-// workerReserve is that of the program worker.
+// workerReserve is the same as the reserve of the program worker.
 const workerReserve = 64 << 20
 
 // connections is the size of the pool, the same as that of the program worker.
@@ -82,7 +83,7 @@ func database(url string, traces bool) *pgxpool.Config {
 	return config
 }
 
-// report answers questions about the process; the first line says that the work begins.
+// report answers questions about the process. Its first line says that the work begins.
 func report() {
 	out := json.NewEncoder(os.Stdout)
 	must(out.Encode(usage{}))
@@ -95,15 +96,15 @@ func report() {
 	}
 }
 
-// processorTime is what the process has used, in all threads.
+// processorTime returns the processor time of all threads of the process.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// resident is the memory that the process has from the operating system; 0 where that cannot be
-// read.
+// resident returns the memory that the process has from the operating system, or 0 if that cannot
+// be read.
 func resident() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

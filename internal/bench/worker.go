@@ -14,7 +14,7 @@ import (
 // workRole makes this program a worker.
 const workRole = "work"
 
-// workConfig is what a worker process is told.
+// workConfig is the configuration of a worker process.
 type workConfig struct {
 	NATS, Database string
 	Namespace      wire.Namespace
@@ -35,7 +35,7 @@ type worker struct {
 	lines *json.Decoder
 }
 
-// usage is what a worker process takes: bytes, after a collection of its garbage, and processor
+// usage is what a worker process uses: bytes of memory after a garbage collection, and processor
 // time since its start.
 type usage struct {
 	Heap     int64         `json:"heap"`
@@ -57,7 +57,7 @@ func (l *lab) startWorker(ctx context.Context, c workConfig, t tracing) (*worker
 	return &worker{process: p, ask: json.NewEncoder(p.in), lines: json.NewDecoder(p.out)}, nil
 }
 
-// usage asks the process what it takes.
+// usage asks the process for its usage.
 func (w *worker) usage() (u usage, err error) {
 	if err := w.ask.Encode("usage"); err != nil {
 		return u, err

@@ -19,7 +19,7 @@ type Deposit struct {
 	Cents int64 `json:"cents"`
 }
 
-// Withdraw takes money out, as far as there is any.
+// Withdraw takes money out, but not more than the balance.
 type Withdraw struct {
 	Cents int64 `json:"cents"`
 }
@@ -67,7 +67,7 @@ func (c Deposit) Decide(a aggregate.Root[Account]) ([]aggregate.Event[Account], 
 	return []aggregate.Event[Account]{Deposited(c)}, nil
 }
 
-// Decide leaves nobody with a debt.
+// Decide refuses a withdrawal that would leave a debt.
 func (c Withdraw) Decide(a aggregate.Root[Account]) ([]aggregate.Event[Account], error) {
 	if err := check(a.State, c.Cents); err != nil {
 		return nil, err

@@ -25,7 +25,8 @@ func TestNobodyGetsIntoDebt(t *testing.T) {
 		Then(account.Withdrawn{Cents: 500})
 }
 
-// A rule holds whatever comes: the shortest list of commands that breaks it would be shown.
+// The rule holds for any commands. If it did not, the test would show the shortest list of commands
+// that breaks it.
 func TestNoCommandsLeadIntoDebt(t *testing.T) {
 	commands := rapid.Custom(func(t *rapid.T) aggregate.Command[account.Account] {
 		switch rapid.IntRange(0, 2).Draw(t, "command") {

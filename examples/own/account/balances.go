@@ -6,9 +6,9 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Balances is the table balances: the owner and the balance of each account. It is written in the
-// transaction that commits the events, so whoever has the answer to a command finds its effect
-// there. Others read it as maestro_read.balances.
+// Balances is the table balances: the owner and the balance of each account. The table is written
+// in the transaction that commits the events, so a client that has the answer to a command finds
+// its effect there. Other programs read the table as maestro_read.balances.
 var Balances = projections.Define("balances",
 	projections.Setup(`create table if not exists balances (id text primary key, owner text not null, cents bigint not null)`),
 	projections.Queue(Definition, func(into *pgx.Batch, e projections.Event[Opened]) error {
