@@ -21,13 +21,13 @@ import (
 	"github.com/maestro-es/maestro/internal/child"
 )
 
-// brokerCommand makes the test binary a nats-server, so that there is a process to kill.
+// brokerCommand makes the test binary a nats-server, so that a test has a process to kill.
 const brokerCommand = "nats-server"
 
-// runBroker is that nats-server, with a configuration file that it reads again at a SIGHUP. It ends
+// runBroker is the nats-server process. It reads its configuration file again at a SIGHUP, and ends
 // with SIGTERM.
 func runBroker(file string) int {
-	again := make(chan os.Signal, 1) // before the server is there: a SIGHUP must not end the process
+	again := make(chan os.Signal, 1) // set up before the server starts, because a SIGHUP must not end the process
 	signal.Notify(again, syscall.SIGHUP)
 	options, err := server.ProcessConfigFile(file)
 	if err != nil {
@@ -56,10 +56,10 @@ func runBroker(file string) int {
 	}
 }
 
-// broker is one nats-server process, which comes back at the same port with the same files.
+// broker is one nats-server process. After a restart it has the same port and the same files.
 type broker struct {
 	name, dir, saved string
-	port, between    int    // between is where the servers of a cluster find each other, 0 for one alone
+	port, between    int    // between is the port where the servers of a cluster find each other, 0 for a server alone
 	routes           string // to all servers of the cluster
 	log              *os.File
 
@@ -104,13 +104,14 @@ func (b *broker) start() error {
 	return b.process.Start(cmd)
 }
 
-// stop ends the server with a signal, by force if that takes long, and waits until it is gone.
+// stop ends the server with a signal and waits until it is gone. If that takes long, stop uses
+// force.
 func (b *broker) stop(s syscall.Signal) { b.process.Stop(s, patience/3) }
 
 func (b *broker) signal(s syscall.Signal) { b.process.Signal(s) }
 
-// save keeps a copy of the files of a stopped server, restore puts it back: so a disk forgets what
-// was written to it last.
+// save keeps a copy of the files of a stopped server. restore puts the copy back, like a disk that
+// forgets the latest writes.
 func (b *broker) save() error {
 	if err := os.RemoveAll(b.saved); err != nil {
 		return err
@@ -144,7 +145,7 @@ func awaitBroker(ctx context.Context, nc *nats.Conn) error {
 	})
 }
 
-// poll looks until something holds that gives no signal, or ctx ends.
+// poll checks a condition that gives no signal, until it holds or ctx ends.
 func poll(ctx context.Context, holds func() bool) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -158,7 +159,7 @@ func poll(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// pause lets time pass, less if ctx ends.
+// pause waits for d, or less if ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):

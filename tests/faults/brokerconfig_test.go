@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// rules are what nats-servers allow, and may be changed while they run.
+// rules are what nats-servers allow. They may be changed while the servers run.
 type rules struct {
-	guarded     bool   // they know users, and nobody else
+	guarded     bool   // the servers know users, and refuse everybody else
 	password    string // of the workers
 	denied      string // what workers may not publish and not subscribe to; "" for nothing
 	payload     int    // the largest message in bytes; 0 for the server's default
@@ -18,16 +18,16 @@ type rules struct {
 }
 
 const (
-	// account is the one of all users of a guarded server.
+	// account is the account of all users of a guarded server.
 	account = "FAULTS"
-	// workerUser are the workers, otherUser the harness and the clients.
+	// workerUser is the user of the workers. otherUser is the user of the harness and the clients.
 	workerUser, otherUser = "worker", "other"
 	otherPassword         = "other"
-	// defaultPayload is the server's own limit of a message.
+	// defaultPayload is the server's default limit for a message.
 	defaultPayload = 1 << 20
 )
 
-// file is the configuration of a server.
+// file writes the configuration of a server.
 func (r rules) file(b *broker) string {
 	var f strings.Builder
 	fmt.Fprintf(&f, "server_name: %s\nhost: 127.0.0.1\nport: %d\njetstream { store_dir: %q }\n", b.name, b.port, b.dir)
@@ -46,7 +46,7 @@ func (r rules) file(b *broker) string {
 	return f.String()
 }
 
-// obey has a server follow rules: from its start on, or now if it runs.
+// obey makes a server follow rules: from its start on, or now if it runs.
 func (b *broker) obey(r rules) error {
 	if err := os.WriteFile(b.dir+".conf", []byte(r.file(b)), 0o600); err != nil {
 		return err

@@ -24,7 +24,7 @@ type violation struct {
 	guarantee, what string
 }
 
-// The guarantees, as docs/guarantees.md numbers them.
+// The guarantees, with the numbers of docs/guarantees.md.
 const (
 	lastingAnswers = "1 an answered command is in Postgres"
 	onceOnly       = "2 a command takes effect once"
@@ -37,7 +37,7 @@ const (
 	inTime         = "no command fails for a deadline that has not passed"
 )
 
-// checker holds the evidence to the guarantees and notes what it finds.
+// checker compares the evidence with the guarantees and notes what it finds.
 type checker struct {
 	evidence
 	operations []*operation
@@ -45,7 +45,7 @@ type checker struct {
 	found      []violation
 }
 
-// check returns every violation that it finds, few of each kind.
+// check returns the violations that it finds, only a few of each kind.
 func check(e evidence, operations []*operation, partitions int) []violation {
 	c := &checker{evidence: e, operations: operations, partitions: partitions}
 	if e.stuck != nil {
@@ -90,7 +90,7 @@ func (c *checker) checkGapless() {
 			sequences[e.key()] = e.Sequence
 		}
 		if e.RecordedAt.Before(times[e.Partition]) {
-			if falls[e.Partition]++; falls[e.Partition] > c.setBack { // then times go back once, for a later owner
+			if falls[e.Partition]++; falls[e.Partition] > c.setBack { // times go back once for each time that the clock was set back, for a later owner
 				c.violatedf(inOrder, "partition %d: the time falls at position %d", e.Partition, e.Position)
 			}
 		}
@@ -106,7 +106,7 @@ func (c *checker) checkGapless() {
 	}
 }
 
-// checkAnswers: what a client was told is in Postgres, and nobody was told anything else.
+// checkAnswers: every answer that a client got is in Postgres, and no client got a different one.
 func (c *checker) checkAnswers() {
 	states := c.statesAt()
 	for _, o := range c.operations {
@@ -134,7 +134,7 @@ func (c *checker) checkAnswers() {
 	}
 }
 
-// lasting are the outcomes that a client was told and that must hold for ever.
+// lasting returns the outcomes that a client was told and that must hold for ever.
 func (c *checker) lasting(o *operation) []store.Outcome {
 	if o.invoked < c.forgotten {
 		return nil
@@ -182,7 +182,7 @@ func sameJSON(a, b []byte) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
-// checkEffects: a command id has one effect, and all that ask for its outcome are told the same.
+// checkEffects: a command id has one effect, and all that ask for its outcome get the same answer.
 func (c *checker) checkEffects() {
 	effects := map[store.CommandKey][]row{}
 	for _, e := range c.log {
@@ -190,7 +190,7 @@ func (c *checker) checkEffects() {
 		effects[key] = append(effects[key], e)
 	}
 	for key, events := range effects {
-		if len(events) > 1 { // no command of the examples leads to more than one
+		if len(events) > 1 { // no command of the examples leads to more than one event
 			c.violatedf(onceOnly, "command %s on %v has %d events, at positions %v", key.CommandID, key.Key, len(events), positionsOf(events))
 		}
 		if r, kept := c.receipts[key]; !kept || r.Status != store.Committed || r.Events != len(events) {
@@ -226,15 +226,15 @@ func positionsOf(events []row) (positions []int64) {
 	return positions
 }
 
-// checkOrder: what one client stored for one aggregate one after the other was handled in that
-// order.
+// checkOrder: commands that one client stored one after the other for one aggregate were handled in
+// that order.
 func (c *checker) checkOrder() {
 	events := map[store.CommandKey]row{}
 	for _, e := range c.log {
 		events[store.CommandKey{Key: e.key(), CommandID: e.CommandID}] = e
 	}
 	last := map[int]*operation{}
-	for _, o := range c.operations { // in the order in which they were begun
+	for _, o := range c.operations { // in the order in which the operations began
 		e, did := events[store.CommandKey{Key: o.key, CommandID: o.command.ID}]
 		if o.group == 0 || !did || o.invoked < c.forgotten {
 			continue
@@ -249,7 +249,7 @@ func (c *checker) checkOrder() {
 	}
 }
 
-// clock is a time as the workers' logs have it.
+// clock formats a time as the workers' logs do.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }
 
 func (c *checker) checkModels() {

@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// checkStream: the event stream is the log, or its end where the stream drops old events.
+// checkStream: the event stream equals the log, or the end of the log if the stream drops old
+// events.
 func (c *checker) checkStream() {
 	streamed, logged := map[int][]message{}, map[int][]row{}
 	for _, m := range c.stream {
@@ -40,8 +41,8 @@ func (c *checker) checkStream() {
 	}
 }
 
-// carries tells whether a message has the body of its event, or may leave it to the log: it was too
-// large for the servers once.
+// carries tells whether a message has the body of its event. A message may also leave the body to
+// the log, if the body was too large for the servers at some time.
 func (c *checker) carries(m message, e row) bool {
 	if m.inLog {
 		return len(m.body) == 0 && c.tooLarge(len(e.Body))
@@ -49,16 +50,17 @@ func (c *checker) carries(m message, e row) bool {
 	return bytes.Equal(m.body, e.Body)
 }
 
-// tooLarge tells whether a body of so many bytes was more than nats-servers allowed at any time.
+// tooLarge tells whether a body of so many bytes was more than the nats-servers allowed at any
+// time.
 func (c *checker) tooLarge(body int) bool {
 	const headers = 8 << 10
 	return c.smallest > 0 && body > c.smallest-headers
 }
 
-// checkSubscriber: what a subscriber wrote into its table, with its checkpoint in the same
-// transaction, is the log.
+// checkSubscriber: the subscriber's table equals the log. The subscriber writes its checkpoint in
+// the same transaction as its table.
 func (c *checker) checkSubscriber() {
-	if c.seen == nil || c.forgotten > 0 { // it has read events that the log has lost
+	if c.seen == nil || c.forgotten > 0 { // the subscriber has read events that the log has lost
 		return
 	}
 	counts := map[place]int{}

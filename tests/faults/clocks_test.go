@@ -16,22 +16,22 @@ const (
 	year = 365 * day
 )
 
-// usualOffset is what the clock of a place for workers is off by when no fault moves it.
+// usualOffset is the offset of the clock at a worker's place when no fault moves it.
 func usualOffset(i int) time.Duration {
 	return []time.Duration{0, 20 * time.Second, -45 * time.Second, 300 * ms, -2 * time.Second}[i%5]
 }
 
-// Where faults move clocks. Deadlines of commands are further away than any worker's clock gets,
-// and nearer than Postgres's gets.
+// Faults move clocks to these offsets. Deadlines of commands are further away than any worker's
+// clock gets, and nearer than Postgres's clock gets.
 var (
 	workerJumps   = []time.Duration{2 * time.Second, -2 * time.Second, 50 * time.Second, -2 * time.Hour, 2 * time.Hour, 10 * year, -10 * year}
 	postgresJumps = []time.Duration{2 * time.Second, -2 * time.Second, 2 * time.Minute, -3 * time.Hour, 30 * day, -30 * day, 30 * year, -20 * year}
 )
 
-// farAway is a deadline that no clock of a worker comes to.
+// farAway is a deadline that no worker's clock reaches.
 func farAway() time.Time { return time.Now().Add(20 * year) }
 
-// setClock has the worker's clock be off, from now on.
+// setClock sets the worker's clock off by the given time, from now on.
 func (w *worker) setClock(by time.Duration) {
 	file := w.clock + ".new"
 	if err := os.WriteFile(file, []byte(by.String()), 0o600); err != nil {
@@ -42,7 +42,7 @@ func (w *worker) setClock(by time.Duration) {
 	}
 }
 
-// setClock has Postgres's clock be off, from now on.
+// setClock sets Postgres's clock off by the given time, from now on.
 func (d *database) setClock(by time.Duration) {
 	if by < d.ahead {
 		d.setBack++
@@ -53,7 +53,7 @@ func (d *database) setClock(by time.Duration) {
 	}
 }
 
-// strikeClock has a clock jump, and jump back after a time.
+// strikeClock makes a clock jump, and jump back after a time.
 func (s *storm) strikeClock(ctx context.Context, f fault, place int) {
 	if f.kind == movePostgresClock {
 		s.database.setClock(postgresJumps[f.target>>8%len(postgresJumps)])
@@ -67,8 +67,8 @@ func (s *storm) strikeClock(ctx context.Context, f fault, place int) {
 	w.setClock(usualOffset(place))
 }
 
-// checkDeadlines: no command fails because of a deadline that has not passed. All are further away
-// than any worker's clock gets.
+// checkDeadlines: no command fails because of a deadline that has not passed. All deadlines are
+// further away than any worker's clock gets.
 func (c *checker) checkDeadlines() {
 	for _, o := range c.operations {
 		for _, a := range o.outcomes {
@@ -79,8 +79,8 @@ func (c *checker) checkDeadlines() {
 	}
 }
 
-// jumpAhead has Postgres's clock be years ahead while something is committed, and then sends a
-// command whose deadline has not passed.
+// jumpAhead sets Postgres's clock years ahead while something is committed. It then sends a command
+// whose deadline has not passed.
 func (s *stage) jumpAhead() {
 	s.do(s.op("increment", `{}`))
 	s.database.setClock(30 * year)
@@ -114,7 +114,7 @@ func (s *stage) everywhere(deadline time.Duration) (all []*operation) {
 	return all
 }
 
-// A clock that is years ahead for a moment is over when it is over, in all partitions.
+// A clock that is years ahead for a moment has no lasting effect in any partition.
 func TestAClockAheadForAMomentIsOver(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, "", variation{clocks: true})
@@ -140,8 +140,8 @@ func TestAClockAheadForAMomentIsOver(t *testing.T) {
 // waitForClocks waits until all workers have looked at their clocks again.
 func (s *stage) waitForClocks() { pause(s.Context(), 500*ms) }
 
-// Ids are not forgotten because the clock that made their receipts, or the one that looks at them,
-// is wrong.
+// Ids are not forgotten because of a wrong clock, neither the clock that made their receipts nor
+// the clock that looks at the receipts.
 func TestNoIDIsForgottenByAWrongClock(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]func(s *stage, by time.Duration){
@@ -162,7 +162,7 @@ func TestNoIDIsForgottenByAWrongClock(t *testing.T) {
 			s.waitForClocks()
 			sent := s.everywhere(0)
 			wrong(s, 30*day)
-			pause(s.Context(), 7*time.Second) // receipts are looked through every five
+			pause(s.Context(), 7*time.Second) // receipts are looked through every five seconds
 			wrong(s, 0)
 			s.pruned()
 			for _, o := range sent {
@@ -174,7 +174,7 @@ func TestNoIDIsForgottenByAWrongClock(t *testing.T) {
 	}
 }
 
-// pruned waits until old receipts have been looked for and forgotten.
+// pruned waits until old receipts have been searched for and forgotten.
 func (s *stage) pruned() {
 	s.Helper()
 	old := client.NewID()

@@ -13,9 +13,9 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// database is the Postgres of a world: a primary, and what the world has beside it. Workers reach
-// it through the service, the harness by a wire that no fault breaks; both are pointed to the new
-// primary after a failover.
+// database is the Postgres of a world: a primary, and the servers beside it. Workers reach the
+// primary through the service. The harness reaches it by a wire that no fault breaks. After a
+// failover both point to the new primary.
 type database struct {
 	*testing.T
 	shape
@@ -28,14 +28,14 @@ type database struct {
 	lost []time.Time // when a failover may have lost commits
 
 	ahead   time.Duration // of the primary's clock
-	setBack int           // how often that was set back
+	setBack int           // how often Postgres's clock was set back
 }
 
 func newDatabase(t *testing.T, s shape) *database {
 	t.Helper()
 	d := &database{T: t, shape: s}
 	var err error
-	d.primary, err = localpg.Start(t.Context(), localpg.Options{ // durable: it is to be crashed
+	d.primary, err = localpg.Start(t.Context(), localpg.Options{ // durable, because the test crashes it
 		Settings: []string{"wal_keep_size=1GB"}, Clock: s.clocks}) // a standby may be away
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.primary.Stop()) })
@@ -64,7 +64,7 @@ func (d *database) url(s *localpg.Server) *url.URL {
 
 func (d *database) at(s *localpg.Server) string { return d.url(s).Host }
 
-// forWorkers is the connection string by which workers come, with the address where they enter.
+// forWorkers returns the connection string for workers, and the address that they connect to.
 func (d *database) forWorkers() (connection *url.URL, address string) {
 	u := d.url(d.primary)
 	u.User, address = d.user, d.service.address()
@@ -75,7 +75,7 @@ func (d *database) forWorkers() (connection *url.URL, address string) {
 	return u, address
 }
 
-// forHarness is the connection string of the superuser, which goes where the primary is.
+// forHarness returns the connection string of the superuser. It always leads to the primary.
 func (d *database) forHarness() string {
 	u := d.url(d.primary)
 	u.Host = d.inside.address()
@@ -95,7 +95,7 @@ func (d *database) execute(statements ...string) {
 	}
 }
 
-// follow starts a standby of the primary, which acknowledges over a wire that can be held.
+// follow starts a standby of the primary. The wire for its acknowledgements can be held.
 func (d *database) follow() (err error) {
 	d.acknowledgements = newProxy(d.T, d.at(d.primary))
 	d.follower, err = localpg.StartStandby(context.WithoutCancel(d.Context()), d.primary,
@@ -103,15 +103,16 @@ func (d *database) follow() (err error) {
 	return err
 }
 
-// point has everybody find the primary. Who is connected elsewhere stays there, as with the
+// point makes everybody find the primary. A connection to another server stays there, as with the
 // services of an orchestrator.
 func (d *database) point() {
 	d.service.point(d.at(d.primary))
 	d.inside.point(d.at(d.primary))
 }
 
-// failOver crashes the primary and promotes the standby after a time. What the standby has not got
-// is lost: with a synchronous one that is nothing that was answered. A new standby follows.
+// failOver crashes the primary and promotes the standby after a time. Commits that the standby has
+// not received are lost. With a synchronous standby no answered commit is lost. A new standby
+// follows.
 func (d *database) failOver(ctx context.Context, after time.Duration) error {
 	former := d.primary
 	if err := former.Halt(localpg.Immediate); err != nil {
@@ -129,8 +130,8 @@ func (d *database) failOver(ctx context.Context, after time.Duration) error {
 	return errors.Join(former.Stop(), d.follow())
 }
 
-// switchOver makes the standby the primary and the primary its standby, in order. For a time the
-// service still leads to the one that was demoted, which takes no writes.
+// switchOver makes the standby the primary, and the primary its standby, in order. For a time the
+// service still leads to the demoted server, which takes no writes.
 func (d *database) switchOver(ctx context.Context, wrong time.Duration) error {
 	former, next := d.primary, d.follower
 	if err := former.Halt(localpg.Fast); err != nil {

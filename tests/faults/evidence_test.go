@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// evidence is what the checker looks at, besides what clients were told.
+// evidence is what the checker looks at, besides the clients' answers.
 type evidence struct {
 	log      []row
 	receipts map[store.CommandKey]receipt
@@ -24,15 +24,15 @@ type evidence struct {
 	names    map[string]string // counter_names
 	parcels  map[string]string // the bytes of each parcel
 	shared   map[string]string // the one row that all partitions count in
-	seen     []place           // what the subscriber wrote into its table
+	seen     []place           // the rows of the subscriber's table
 	stuck    error             // why the workers did not take commands at the end
-	// forgotten is when Postgres last lost commits, which only a failover without synchronous
-	// replication may do: what began before may have any end. 0 stands for never.
+	// forgotten is when Postgres last lost commits, 0 if never. Only a failover without synchronous
+	// replication may lose commits. An operation that began before that time may have any end.
 	forgotten time.Duration
 	bounded   bool // the stream may have dropped its oldest events
 	setBack   int  // how often Postgres's clock was set back
-	// smallest is the smallest message that nats-servers allowed to anybody, 0 if they always
-	// allowed a megabyte.
+	// smallest is the smallest limit of a message that nats-servers set for anybody, 0 if they
+	// always allowed a megabyte.
 	smallest int
 }
 
@@ -73,8 +73,8 @@ type place struct {
 	Position  int64
 }
 
-// collect reads everything, when the system has come to rest. A request that its client has given
-// up may still be on its way, so what was read counts only if the log is the same afterwards.
+// collect reads everything after the system has come to rest. A request that its client has given
+// up may still be on its way. The evidence therefore counts only if the log is the same afterwards.
 func (w *world) collect(ctx context.Context) (e evidence, err error) {
 	for {
 		events := 0
@@ -87,8 +87,7 @@ func (w *world) collect(ctx context.Context) (e evidence, err error) {
 	}
 }
 
-// readAll reads the log, then the event stream. What is committed in between is in the stream
-// alone.
+// readAll reads the log, then the event stream. Events committed in between are in the stream only.
 func (w *world) readAll(ctx context.Context) (e evidence, err error) {
 	rows, _ := w.pool.Query(ctx, `select partition, position, aggregate_type, aggregate_id, sequence, type, version, body,
 		metadata->>'command_id', recorded_at from `+w.table("log")+` order by partition, position`)

@@ -61,7 +61,7 @@ func runSeed(t *testing.T, seed uint64, duration time.Duration, most int, sum *t
 	}
 }
 
-// rest waits until everything has come to an end, and collects the evidence.
+// rest waits until all work has come to an end, and collects the evidence.
 func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) {
 	draining, cancel := context.WithTimeout(ctx, w.calm)
 	defer cancel()
@@ -70,7 +70,7 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 	defer cancel()
 	patient := time.AfterFunc(w.calm, cancel)
 	var furthest uint64
-	_ = poll(settle, func() bool { // where it does not come to that, the checker says what is wrong
+	_ = poll(settle, func() bool { // if the condition never holds, the checker reports what is wrong
 		stream, err := w.js.Stream(settle, w.namespace.EventStream())
 		if err != nil {
 			return false
@@ -87,7 +87,7 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 		if err != nil || w.pool.QueryRow(settle, count).Scan(&events, &seen) != nil {
 			return false
 		}
-		if seen > furthest { // a subscriber of many events on a busy machine takes its time
+		if seen > furthest { // a subscriber of many events needs time on a busy machine
 			furthest = seen
 			patient.Reset(w.calm)
 		}
@@ -108,7 +108,7 @@ func (w *world) rest(ctx context.Context, watching *watchers) (evidence, error) 
 	return e, err
 }
 
-// published tells whether the last event of every partition is the last in the stream too.
+// published tells whether the last event of every partition is also the last one in the stream.
 func (w *world) published(ctx context.Context) bool {
 	rows, _ := w.pool.Query(ctx, "select partition, position from "+w.table("partitions"))
 	ends, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
@@ -131,7 +131,7 @@ func (w *world) published(ctx context.Context) bool {
 	return true
 }
 
-// fences is the number of messages in the event stream that are no events.
+// fences is the number of messages in the event stream that are not events.
 func (w *world) fences(ctx context.Context) (n uint64) {
 	stream, err := w.js.Stream(ctx, w.namespace.EventStream())
 	if err != nil {
@@ -147,8 +147,8 @@ func (w *world) fences(ctx context.Context) (n uint64) {
 	return n
 }
 
-// drain sends a durable command and a request through every partition: what was there before them
-// has been handled then.
+// drain sends a durable command and a request through every partition. When they are answered,
+// everything before them has been handled.
 func (w *world) drain(ctx context.Context) error {
 	c := w.client(w.nats, resend)
 	for p := range w.partitions {

@@ -25,7 +25,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// TestFigures measures what docs/performance.md says of takeover, handover and outages:
+// TestFigures measures the figures in docs/performance.md on takeover, handover and outages:
 //
 //	go test ./tests/faults -run TestFigures -figures -v -timeout 30m
 //
@@ -42,7 +42,8 @@ func TestFigures(t *testing.T) {
 	t.Run("full command stream", measureFullStream)
 }
 
-// stream stores increments for all partitions, one after the other, until stop; it returns how many.
+// stream stores increments for all partitions, one after the other, until stop is called. stop
+// returns how many were stored.
 func (w *world) stream(perSecond int) (stop func() int) {
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan int)
@@ -96,7 +97,8 @@ func measureTakeover(t *testing.T) {
 		len(all), all[len(all)/2].Round(time.Millisecond), all[len(all)*99/100].Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond))
 }
 
-// firstCommit waits for the first event in a partition after a moment, and returns its time.
+// firstCommit waits for the first event in a partition after the given time, and returns the
+// event's time.
 func (w *world) firstCommit(partition int, after time.Time) (at time.Time) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
@@ -108,7 +110,7 @@ func (w *world) firstCommit(partition int, after time.Time) (at time.Time) {
 	return at
 }
 
-// balanced waits until so many workers share all partitions evenly.
+// balanced waits until n workers share all partitions evenly.
 func (w *world) balanced(n int) map[string]int {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
@@ -132,7 +134,7 @@ func (w *world) balanced(n int) map[string]int {
 	return shares
 }
 
-// asking sends requests without any help of the client library, and keeps how long each took.
+// asking sends requests without any help of the client library, and records how long each took.
 type asking struct {
 	mu      sync.Mutex
 	at      []time.Time
@@ -167,7 +169,7 @@ func (w *world) ask(clients int) (*asking, func()) {
 	return a, func() { cancel(); group.Wait() }
 }
 
-// p99 is of the requests that began in one of the windows.
+// p99 returns the 99th percentile of the requests that began in one of the windows.
 func (a *asking) p99(windows ...[2]time.Time) (p99 time.Duration, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -305,7 +307,7 @@ func measureOutage(t *testing.T) {
 	t.Logf("%d stored commands, all handled, in order; %d requests, %d of them without an outcome while Postgres was away", sent, len(a.took), len(a.refused))
 }
 
-// usage is what a worker takes of the machine.
+// usage returns what a worker uses of the machine.
 func (w *world) usage(address string) string {
 	response, err := http.Get("http://" + address + "/metrics")
 	require.NoError(w, err)

@@ -9,14 +9,16 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// operation is a command, however often it was sent, or a read. Its times are since the world began.
+// operation is a command, however often it was sent, or a read. Its times count from the beginning
+// of the world.
 type operation struct {
 	number  int
 	key     store.Key
 	command client.Command // without a name for a read
 	how     how
 	invoked time.Duration // when it was first sent
-	// returned is when the first answer came, 0 if none did: then it may have happened, at any time since.
+	// returned is when the first answer came, 0 if none came. Without an answer the operation may
+	// have happened at any time since its call.
 	returned time.Duration
 	outcomes []store.Outcome
 	state    client.State // of a read
@@ -26,7 +28,7 @@ type operation struct {
 	mistakes []string // errors that a client must not get
 }
 
-// how is the way in which a command goes.
+// how is the way in which a command is sent.
 type how string
 
 const (
@@ -44,7 +46,7 @@ type history struct {
 	groups     int
 }
 
-// begin writes down that an operation is sent for the first time.
+// begin records that an operation is sent for the first time.
 func (h *history) begin(o operation) *operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,7 +56,7 @@ func (h *history) begin(o operation) *operation {
 	return &o
 }
 
-// answer writes down an outcome.
+// answer records an outcome.
 func (h *history) answer(o *operation, outcome store.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,14 +66,14 @@ func (h *history) answer(o *operation, outcome store.Outcome) {
 	o.outcomes = append(o.outcomes, outcome)
 }
 
-// read writes down a state.
+// read records a state.
 func (h *history) read(o *operation, state client.State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o.returned, o.state = h.now(), state
 }
 
-// mistake writes down an error that no fault excuses.
+// mistakef records an error that no fault excuses.
 func (h *history) mistakef(o *operation, format string, args ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,14 +104,14 @@ func (h *history) group() int {
 	return h.groups
 }
 
-// ungroup says that an operation may come before those of its group.
+// ungroup says that an operation may come before the others of its group.
 func (h *history) ungroup(o *operation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o.group = 0
 }
 
-// all is every operation so far.
+// all returns every operation so far.
 func (h *history) all() []*operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()

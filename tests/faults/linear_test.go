@@ -14,9 +14,9 @@ import (
 	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
-// checkLinear: for each aggregate there is an order of all operations, in which each lies between
-// its call and its answer, that the aggregate's own code explains. A command that nobody got an
-// answer to counts where the log has its event.
+// checkLinear: for each aggregate there is an order of all operations that the aggregate's own code
+// explains. In this order each operation lies between its call and its answer. A command without an
+// answer counts at the place of its event in the log.
 func (c *checker) checkLinear() {
 	happened := map[store.CommandKey]row{}
 	for _, e := range c.log {
@@ -30,7 +30,7 @@ func (c *checker) checkLinear() {
 		}
 	}
 	for key, history := range histories {
-		if forgotten[key] { // what it was told before is not what it goes on from
+		if forgotten[key] { // what the operation was told before is not the state that the aggregate goes on from
 			continue
 		}
 		switch porcupine.CheckOperationsTimeout(c.modelOf(key), history, 20*time.Second) {
@@ -43,7 +43,7 @@ func (c *checker) checkLinear() {
 	}
 }
 
-// result is what an operation led to, as far as it is known.
+// result is the result of an operation, as far as it is known.
 type result struct {
 	sequence int64
 	status   store.Status // "" for a read
@@ -51,8 +51,8 @@ type result struct {
 	state    json.RawMessage // nil if nobody was told
 }
 
-// linear is an operation as the model takes it. One without an answer and without an event has
-// changed nothing.
+// linear converts an operation for the model. An operation without an answer and without an event
+// has changed nothing.
 func linear(o *operation, happened map[store.CommandKey]row) (op porcupine.Operation, counts bool) {
 	op = porcupine.Operation{Input: o, Call: int64(o.invoked), Return: int64(o.returned)}
 	switch {
@@ -74,7 +74,7 @@ func linear(o *operation, happened map[store.CommandKey]row) (op porcupine.Opera
 	return op, did
 }
 
-// modelOf is the aggregate's own code as a sequential specification.
+// modelOf returns the aggregate's own code as a sequential specification.
 func (c *checker) modelOf(key store.Key) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return definitions[key.Type].New(key.ID) },
@@ -103,7 +103,7 @@ func (c *checker) step(now aggregate.Instance, o *operation, r result) (bool, ag
 	if mood.Refuses() && (r.code != projectionFailed || r.status != store.Failed) {
 		return false, now
 	}
-	if o.how != byRead && r.code != nameTaken && !mood.Refuses() { // what a read model refuses is not the aggregate's to say
+	if o.how != byRead && r.code != nameTaken && !mood.Refuses() { // the aggregate cannot know what a read model refuses
 		_, err := next.Execute(o.command.Name, body, aggregate.Metadata{ID: o.command.ID})
 		var rejection *aggregate.Rejection
 		switch {
@@ -139,7 +139,7 @@ const (
 // tooLarge is the code of a command whose event does not fit into a message.
 const tooLarge = "too_large"
 
-// decidesTooMuch tells whether an event of the command was more than nats-servers allowed at some
+// decidesTooMuch tells whether an event of the command was larger than nats-servers allowed at some
 // time.
 func (c *checker) decidesTooMuch(at aggregate.Instance, o *operation) bool {
 	body, _ := o.command.Data.(json.RawMessage)
@@ -147,9 +147,9 @@ func (c *checker) decidesTooMuch(at aggregate.Instance, o *operation) bool {
 	return err == nil && slices.ContainsFunc(events, func(e aggregate.Decided) bool { return c.tooLarge(len(e.Body)) })
 }
 
-// moodOf is the mood of a command for a parcel.
+// moodOf returns the mood of a command for a parcel.
 func moodOf(body []byte) parcel.Mood {
 	var c parcel.Pack
-	_ = json.Unmarshal(body, &c) // the commands of others have none
+	_ = json.Unmarshal(body, &c) // other commands have no mood
 	return c.Mood
 }

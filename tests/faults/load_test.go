@@ -15,17 +15,18 @@ import (
 	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
-// load are clients that send commands, one after the other each, until they are told to stop. Each
-// command is sent until it is answered, apart from a few that are given up.
+// load is a set of clients that send commands until they are told to stop. Each client sends one
+// command after the other. Each command is sent until it is answered, except a few that are given
+// up.
 type load struct {
 	*world
 	history
-	// wipes counts how often the command stream lost data: what a client stored before, it must
-	// store again.
+	// wipes counts how often the command stream lost data. After a wipe, a client must store again
+	// what it stored before.
 	wipes   atomic.Int64
 	clients sync.WaitGroup
 	stop    context.CancelFunc
-	give    chan struct{} // closed when it is time to give up what is unanswered
+	give    chan struct{} // closed when the clients are to give up unanswered commands
 }
 
 const (
@@ -33,13 +34,13 @@ const (
 	aggregates  = 200
 	parcels     = 20
 	hot         = 4
-	// attemptTimeout is how long a client lets the library try before it sends the same command
-	// anew, perhaps another way.
+	// attemptTimeout is how long a client lets the library try. After that the client sends the
+	// same command anew, perhaps in another way.
 	attemptTimeout = 3 * time.Second
 	resend         = time.Second
 )
 
-// startLoad begins to send. The seed determines what is sent, not when.
+// startLoad begins to send. The seed determines the commands, but not their times.
 func startLoad(w *world, seed uint64) *load {
 	ctx, stop := context.WithCancel(w.Context())
 	l := &load{world: w, history: history{now: w.now}, stop: stop, give: make(chan struct{})}
@@ -51,7 +52,7 @@ func startLoad(w *world, seed uint64) *load {
 	return l
 }
 
-// finish stops the load and waits until everything is answered, or for the patience.
+// finish stops the load and waits until everything is answered, but not longer than the patience.
 func (l *load) finish() {
 	l.stop()
 	timer := time.AfterFunc(patience, func() { close(l.give) })
@@ -88,7 +89,7 @@ func (c *loader) run(ctx context.Context) {
 	}
 }
 
-// aggregate picks one; a third of the commands go to a few.
+// aggregate picks an aggregate. A third of the commands go to a few aggregates.
 func (c *loader) aggregate() string {
 	if c.random.IntN(3) == 0 {
 		return fmt.Sprintf("hot-%d", c.random.IntN(hot))
@@ -125,7 +126,8 @@ func (c *loader) command() client.Command {
 	return cmd
 }
 
-// pack makes up a body: sizes of all magnitudes, and a read model that is mostly fine with it.
+// pack makes up a body: sizes of all magnitudes, and mostly a mood in which the read model accepts
+// the body.
 func (c *loader) pack() string {
 	moods := []parcel.Mood{parcel.Fine, parcel.Fine, parcel.Fine, parcel.Shared, parcel.Shared, parcel.Slow, parcel.Panics, parcel.Ignores,
 		parcel.Ends, parcel.Weakens}
@@ -133,7 +135,7 @@ func (c *loader) pack() string {
 		int(math.Pow(parcel.MaxSize, c.random.Float64())), moods[c.random.IntN(len(moods))])
 }
 
-// do sends a command until it is answered, mostly as it was sent first.
+// do sends a command until it is answered, mostly in the way in which it was sent first.
 func (c *loader) do(o *operation) {
 	way := o.how
 	for {
@@ -170,7 +172,7 @@ func (c *loader) try(o *operation, way how, timeout time.Duration) bool {
 	return false
 }
 
-// judge tells errors of the moment from those that no fault excuses.
+// judge separates temporary errors from errors that no fault excuses.
 func (c *loader) judge(o *operation, err error) {
 	var refused *client.RefusedError
 	if errors.Is(err, client.ErrInvalid) || errors.As(err, &refused) && refused.Status != "503" && refused.Status != "504" {
@@ -199,7 +201,7 @@ func (c *loader) get(ctx context.Context) {
 	c.judge(o, err)
 }
 
-// again sends a command that somebody has sent, or is about to.
+// again sends a command that another client has sent, or is about to send.
 func (c *loader) again() {
 	o := c.pick(c.random.IntN)
 	if o == nil || o.command.Name == "" {
@@ -209,7 +211,7 @@ func (c *loader) again() {
 	if c.random.IntN(3) == 0 {
 		way = bySend
 	}
-	c.ungroup(o) // as a request it may come before what is still in the stream
+	c.ungroup(o) // as a request it may overtake commands that are still in the stream
 	c.try(o, way, attemptTimeout)
 }
 
@@ -238,7 +240,7 @@ func (c *loader) burst(ctx context.Context) {
 		}
 		stored = append(stored, o)
 	}
-	if c.wipes.Load() != wipes { // the first of them may be gone, and come after the others when they are sent again
+	if c.wipes.Load() != wipes { // the first commands may be lost, and come after the others when they are sent again
 		for _, o := range stored {
 			o.group = 0
 		}
@@ -253,7 +255,7 @@ func (c *loader) burst(ctx context.Context) {
 	}
 }
 
-// keep stores a command and tells whether it is there.
+// keep stores a command and tells whether it is stored.
 func (c *loader) keep(ctx context.Context, o *operation) bool {
 	for ctx.Err() == nil {
 		try, cancel := context.WithTimeout(ctx, attemptTimeout)

@@ -49,12 +49,12 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	scratch = dir
-	signal.Ignore(syscall.SIGHUP) // so that one that comes before a nats-server listens to it does not end it
+	signal.Ignore(syscall.SIGHUP) // so that a SIGHUP does not end a nats-server that does not listen to it yet
 	defer func() { _ = os.RemoveAll(dir) }()
 	return m.Run()
 }
 
-// scratch is a folder for what all tests of the binary share.
+// scratch is a folder for files that all tests of the binary share.
 var scratch string
 
 var (
@@ -62,8 +62,9 @@ var (
 	built    = map[string]string{}
 )
 
-// program builds the worker, once for each build tag; "" is the worker as users get it. One that
-// lacks a protection is there to break a guarantee, not to be looked at by the race detector.
+// program builds the worker, once for each build tag; "" is the worker as users get it. A worker
+// that lacks a protection is built without the race detector, because its purpose is to break a
+// guarantee.
 func program(t *testing.T, tag string) string {
 	t.Helper()
 	building.Lock()

@@ -15,8 +15,8 @@ import (
 
 // An operator does what docs/operations.md asks for, and what workers ask for in their logs.
 
-// mend builds the event stream anew where Postgres has lost commits and a worker says that this is
-// the remedy. Nobody else knows.
+// mend builds the event stream anew if Postgres has lost commits and a worker says that this is the
+// remedy. Only the workers know whether it is.
 func (w *world) mend(ctx context.Context) error {
 	if len(w.database.lost) == 0 {
 		return nil
@@ -43,7 +43,7 @@ func (w *world) command(ctx context.Context, name string) error {
 	return nil
 }
 
-// told tells whether a worker has said something in its log.
+// told tells whether a worker has written the text to its log.
 func (w *world) told(text string) bool {
 	logs, _ := filepath.Glob(filepath.Join(w.dir, "*.log"))
 	return slices.ContainsFunc(logs, func(path string) bool {

@@ -123,7 +123,8 @@ func (p *proxy) cut() {
 	}
 }
 
-// hold keeps back what is sent in the directions, without breaking connections, as a network does that loses packets.
+// hold keeps back the data of the given directions without breaking connections, like a network
+// that loses packets.
 func (p *proxy) hold(directions ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +146,7 @@ func (p *proxy) slow(by time.Duration, directions ...int) {
 	}
 }
 
-// point has new connections go to another server.
+// point makes new connections go to another server.
 func (p *proxy) point(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +159,7 @@ func (p *proxy) leads() string {
 	return p.target
 }
 
-// heal makes the wire whole, and lets through what was held.
+// heal repairs the wire, and lets through the data that were held.
 func (p *proxy) heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

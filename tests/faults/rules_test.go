@@ -9,7 +9,7 @@ import (
 )
 
 // An operator takes a permission away from the workers and gives it back. nats-server ends the
-// subscriptions that are not allowed any more, and does not begin them again.
+// subscriptions that are no longer allowed, and does not start them again.
 func TestASubjectThatIsTakenAwayAndGivenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{brokers: 1, workers: 2, started: 2, partitions: 4, variation: variation{guarded: true}})

@@ -44,9 +44,9 @@ const (
 	movePostgresClock kind = "postgres's clock jumps"
 )
 
-// fault is something that breaks, and heals by itself after a length of time.
+// fault is a breakage that heals by itself after a length of time.
 type fault struct {
-	after  time.Duration // since the fault before began
+	after  time.Duration // since the previous fault began
 	kind   kind
 	target int // which worker or server
 	length time.Duration
@@ -63,7 +63,7 @@ type option struct {
 	needs   func(shape) bool // nil: nothing
 }
 
-// What options need.
+// The conditions of options.
 func alone(s shape) bool      { return s.brokers == 1 }
 func clustered(s shape) bool  { return s.brokers > 1 }
 func followed(s shape) bool   { return s.standby != noStandby }
@@ -78,12 +78,12 @@ const ms = time.Millisecond
 // duplicateWindow is how long the event stream remembers message ids.
 const duplicateWindow = time.Second
 
-// options are all that may happen.
+// options are all faults that may happen.
 var options = slices.Concat(serverOptions, rulesOptions)
 
-// serverOptions: takeovers first, then the servers. The workers' own timeouts are 1 s for a silent
-// worker, 1 s for a lock and 5 s for an exchange with JetStream. Freezes and holds are also longer
-// than any of them, and than the window for duplicates.
+// serverOptions lists the takeovers first, then the faults of the servers. The workers' own
+// timeouts are 1 s for a silent worker, 1 s for a lock and 5 s for an exchange with JetStream. Some
+// freezes and holds are longer than any of these timeouts and than the window for duplicates.
 var serverOptions = []option{
 	{kind: killWorker, weight: 16, atLeast: 0, atMost: 1500 * ms},
 	{kind: terminateWorker, weight: 10, atLeast: 0, atMost: 500 * ms},
@@ -117,8 +117,8 @@ var serverOptions = []option{
 	{kind: movePostgresClock, weight: 20, atLeast: 100 * ms, atMost: 8000 * ms, needs: movable},
 }
 
-// schedule makes the faults of a seed, as many as fit into the duration, but not more than most
-// unless that is 0.
+// schedule makes the faults of a seed, as many as fit into the duration. If most is not 0, there
+// are at most that many.
 func schedule(seed uint64, s shape, duration time.Duration, most int) []fault {
 	r := rand.New(rand.NewPCG(seed, 0))
 	total := 0

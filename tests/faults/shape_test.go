@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// shape is what a world consists of.
+// shape describes the parts of a world.
 type shape struct {
 	brokers    int // 1 or 3
 	workers    int // places for workers
-	started    int // of them with a worker from the start
+	started    int // how many places have a worker from the start
 	partitions int
 	tag        string   // build tag of the worker
 	env        []string // of the workers
 	http       bool     // each worker has an HTTP server
 	variation
-	// calm is how long the system may take in the end to handle everything that was sent, and to
-	// publish everything.
+	// calm is how long the system may take at the end to handle and publish everything that was
+	// sent.
 	calm time.Duration
 }
 
-// variation is what stands around a world's workers besides the servers.
+// variation describes the surroundings of a world's workers besides the servers.
 type variation struct {
 	pooler  bool          // PgBouncer in transaction mode, between the workers and Postgres
 	standby standby       // what follows the primary
-	role    bool          // the workers' user may do no more than it must
-	guarded bool          // the nats-servers know users, and what they allow changes
+	role    bool          // the workers' user has only the rights that it needs
+	guarded bool          // the nats-servers know users, and their permissions change
 	bounded time.Duration // how long the event stream keeps events; 0 for ever
-	clocks  bool          // of workers and of Postgres can be moved; the workers' differ from the beginning
+	clocks  bool          // the clocks of workers and of Postgres can be moved; the workers' clocks differ from the beginning
 }
 
 // standby is how a second Postgres follows the first.
@@ -40,7 +40,7 @@ const (
 	asynchronous standby = "asynchronous"
 )
 
-// variations are taken in turn by two seeds each, the first with one nats-server, the second with
+// Each variation is taken by two seeds in turn. The first seed has one nats-server, the second
 // three.
 var variations = []variation{
 	{},
@@ -61,7 +61,7 @@ func (s shape) tags() string {
 	return s.tag
 }
 
-// shapeOf is the world of a seed.
+// shapeOf returns the shape of a seed's world.
 func shapeOf(seed uint64) shape {
 	s := shape{brokers: 1, workers: 5, started: 3, partitions: 16, variation: variations[(seed-1)/2%uint64(len(variations))]}
 	if seed%2 == 0 {

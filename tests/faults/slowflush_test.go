@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Postgres whose flushes take long makes commands wait, and nothing else: none is given up, and
-// none becomes a dead letter. Without the flag it is a short time in which each flush takes longer
-// than the projections of a commit may.
+// A Postgres with slow flushes makes commands wait, and does nothing else. No command is given up,
+// and none becomes a dead letter. Without the flag the test takes a short time. Each flush then
+// takes longer than the projections of a commit may take.
 func TestASlowFlushGivesNoCommandUp(t *testing.T) {
 	t.Parallel()
 	flush, length := 2*time.Second, *slowFlushFlag

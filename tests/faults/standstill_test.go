@@ -22,7 +22,7 @@ var (
 )
 
 // All processes of Postgres stand still while durable commands of half a megabyte come. The worker
-// holds what its budget allows of them, and handles all of them when Postgres goes on.
+// holds as many as its budget allows, and handles all commands when Postgres goes on.
 func TestABacklogWhilePostgresStandsStill(t *testing.T) {
 	t.Parallel()
 	const size = 500_000
@@ -60,8 +60,8 @@ func TestABacklogWhilePostgresStandsStill(t *testing.T) {
 		"stood still, at most %d MiB", *backlogFlag, size, *intakeFlag>>20, most/(1<<20), before, still, w.workers[0].memory(t, "VmHWM"))
 }
 
-// memory is what the kernel says of the process's memory, in MiB: VmRSS is what it has, VmHWM the
-// most that it had.
+// memory returns the kernel's figure for the process's memory, in MiB. VmRSS is the present memory,
+// VmHWM the most so far.
 func (w *worker) memory(t *testing.T, what string) int {
 	t.Helper()
 	_, pid := w.current()

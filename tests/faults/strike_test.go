@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// storm carries a schedule out. What two faults would break at once, one breaks and the other
-// leaves alone.
+// storm carries out a schedule. If two faults would break the same thing at once, only one of them
+// breaks it.
 type storm struct {
 	*world
 	load *load
@@ -18,13 +18,13 @@ type storm struct {
 	brokers  sync.Mutex
 	rules    sync.Mutex
 	postgres sync.Mutex
-	clocks   []sync.Mutex // of the workers and, at the end, of Postgres
+	clocks   []sync.Mutex // one for each worker, and the last for Postgres
 	under    sync.WaitGroup
 
 	mu        sync.Mutex
 	struck    map[kind]int
-	takeovers []time.Duration // from the death of a worker until all it owned has another owner
-	outlasted int             // how many faults were longer than the event stream's memory of message ids
+	takeovers []time.Duration // from the death of a worker until all its partitions have another owner
+	outlasted int             // how many faults were longer than the event stream remembers message ids
 }
 
 func newStorm(w *world, l *load) *storm {
@@ -44,7 +44,7 @@ func (s *storm) rage(ctx context.Context, faults []fault) {
 	s.under.Wait()
 }
 
-// with runs a fault if what it breaks is whole.
+// with runs a fault if the thing that it breaks is whole.
 func (s *storm) with(lock *sync.Mutex, f fault, do func()) {
 	if !lock.TryLock() {
 		return
@@ -195,8 +195,8 @@ func (s *storm) strikeNATS(ctx context.Context, f fault) {
 	}
 }
 
-// eachStream does something to both streams, unless nobody answers because there is no leader just
-// now.
+// eachStream calls do for both streams, unless there is no answer because the servers have no
+// leader just now.
 func (s *storm) eachStream(ctx context.Context, do func(ctx context.Context, stream string)) {
 	for _, stream := range []string{s.namespace.CommandStream(), s.namespace.EventStream()} {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -205,7 +205,7 @@ func (s *storm) eachStream(ctx context.Context, do func(ctx context.Context, str
 	}
 }
 
-// losing runs what loses commands that were stored.
+// losing runs a fault that loses stored commands.
 func (s *storm) losing(do func()) {
 	s.load.wipes.Add(1)
 	do()

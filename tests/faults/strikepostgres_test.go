@@ -42,8 +42,8 @@ func (s *storm) strikePostgres(ctx context.Context, f fault) {
 	}
 }
 
-// loseStandby keeps the standby away, and promotes it half of the time: what was not acknowledged
-// is lost then, and nothing else.
+// loseStandby keeps the standby away, and promotes it half of the time. Commits that it did not
+// acknowledge are lost then, and nothing else.
 func (s *storm) loseStandby(ctx context.Context, f fault) {
 	d := s.database
 	d.acknowledgements.cut()
@@ -55,7 +55,7 @@ func (s *storm) loseStandby(ctx context.Context, f fault) {
 	d.acknowledgements.heal()
 }
 
-// lateness is up to two seconds.
+// lateness returns a delay of up to two seconds.
 func (s *storm) lateness(f fault) (by time.Duration) {
 	return time.Duration(1+f.target>>8%20) * 100 * ms
 }

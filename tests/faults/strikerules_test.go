@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What an operator does to guarded servers while they run: each change is a reload of all servers,
-// and is undone after the fault's length.
+// Changes that an operator makes to guarded servers while they run. Each change is a reload of all
+// servers, and is undone after the fault's length.
 const (
 	rotatePassword   kind = "nats password of the workers is another"
 	lowerPayload     kind = "nats max_payload lowered"
@@ -27,11 +27,11 @@ var rulesOptions = []option{
 
 func guarded(s shape) bool { return s.guarded }
 
-// law is the rules of a world's servers as they are now.
+// law holds the present rules of a world's servers.
 type law struct {
 	mu    sync.Mutex
 	rules rules
-	// smallest is the smallest max_payload that there was, 0 if it was never lowered.
+	// smallest is the smallest max_payload so far, 0 if it was never lowered.
 	smallest int
 }
 
@@ -51,7 +51,7 @@ func (w *world) rule(change func(*rules)) error {
 	return nil
 }
 
-// subjects that workers may lose, of each kind that they use.
+// subjects returns subjects that workers may lose, one of each kind that they use.
 func (w *world) subjects() []string {
 	ns := string(w.namespace)
 	return []string{ns + ".do.>", ns + ".evt.>", ns + ".fence.*", ns + ".worker.>", "$JS.API.>", "$JS.API.CONSUMER.>", "_INBOX.>", ns + ".cmd.>"}
@@ -78,9 +78,9 @@ func (s *storm) strikeRules(ctx context.Context, f fault) {
 	}
 }
 
-// rotatePassword has the servers know another password than the workers, for a time. It ends with
-// the former one, or with workers that are started with the new one, as an orchestrator does when a
-// Secret has changed.
+// rotatePassword makes the servers know another password than the workers, for a time. At the end
+// either the former password is back, or the workers are started with the new one. An orchestrator
+// does the latter when a Secret has changed.
 func (s *storm) rotatePassword(ctx context.Context, f fault, back bool) {
 	var former string
 	s.must(f, s.rule(func(r *rules) { former, r.password = r.password, fmt.Sprintf("secret-%d", s.now()) }))
@@ -96,7 +96,7 @@ func (s *storm) rotatePassword(ctx context.Context, f fault, back bool) {
 	for i, w := range s.world.workers {
 		w.tell(password)
 		restarts.Go(func() {
-			s.workers[i].Lock() // nobody else breaks it or brings it back meanwhile
+			s.workers[i].Lock() // no other fault breaks the worker or brings it back meanwhile
 			defer s.workers[i].Unlock()
 			if _, pid := w.current(); pid != 0 {
 				w.end(syscall.SIGTERM, 10*time.Second)
@@ -107,7 +107,7 @@ func (s *storm) rotatePassword(ctx context.Context, f fault, back bool) {
 	restarts.Wait()
 }
 
-// tell has the next processes of a worker connect with a password.
+// tell makes the next processes of a worker connect with a password.
 func (w *worker) tell(password string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

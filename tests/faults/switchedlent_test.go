@@ -12,8 +12,8 @@ import (
 	"github.com/maestro-es/maestro/tests/faults/parcel"
 )
 
-// pack makes an operation on a parcel in the partition of the round's counter, for a read model in
-// a mood.
+// pack makes an operation on a parcel in the partition of the round's counter. The parcel's read
+// model is in the given mood.
 func (s *stage) pack(mood parcel.Mood) *operation {
 	s.Helper()
 	s.sent++
@@ -27,12 +27,13 @@ func (s *stage) pack(mood parcel.Mood) *operation {
 		Name: "pack", Data: json.RawMessage(data), Return: client.ReturnState}})
 }
 
-// endItsTransaction has a read model roll back the transaction that it was given, and say that all
-// is well.
+// endItsTransaction makes a read model roll back the transaction that it was given, and report
+// success.
 func (s *stage) endItsTransaction() { s.do(s.pack(parcel.Ends)) }
 
-// weakenItsSession has a read model leave a session whose commits do not wait for the standby. Then
-// the standby is away while the same lane commits something else, and is promoted.
+// weakenItsSession makes a read model leave a session whose commits do not wait for the standby.
+// Then the standby is away while the same lane commits something else. The standby is then
+// promoted.
 func (s *stage) weakenItsSession() {
 	s.do(s.pack(parcel.Weakens))
 	s.database.acknowledgements.cut()

@@ -17,13 +17,13 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// situation is one that needs a protection: without it the checker must find a guarantee broken,
-// with all of them nothing.
+// situation is a situation that needs a protection. Without the protection the checker must find a
+// broken guarantee. With all protections it must find nothing.
 type situation struct {
 	without string // the build tag that switches the protection off
 	brokers int
 	breaks  string // "" for any guarantee
-	rounds  int    // within which it must have happened
+	rounds  int    // the violation must happen within this number of rounds
 	bring   func(*stage)
 	around  variation
 }
@@ -76,7 +76,7 @@ func TestTheCheckerFindsWhatIsSwitchedOff(t *testing.T) {
 	}
 }
 
-// stage is a world with two workers, and one client that brings it into a situation.
+// stage is a world with two workers and one client. The client brings the world into a situation.
 type stage struct {
 	*loader
 	round int
@@ -107,7 +107,7 @@ func (s *stage) op(name, data string) *operation {
 		AggregateID: fmt.Sprint("counter-", s.round), Name: name, Data: json.RawMessage(data), Return: client.ReturnState}})
 }
 
-// ownerOtherThan waits until somebody else than the given worker owns the round's counter.
+// ownerOtherThan waits until a worker other than the given one owns the round's counter.
 func (s *stage) ownerOtherThan(not *worker) (found *worker) {
 	s.Helper()
 	partition := wire.Partition("counter", fmt.Sprint("counter-", s.round), s.partitions)
@@ -127,8 +127,8 @@ func (s *stage) askTwice() {
 	s.do(o)
 }
 
-// wakeAFormerOwner freezes an owner, changes its counter behind its back, and has it wake to
-// commands that wait for it.
+// wakeAFormerOwner freezes an owner and changes its counter behind its back. When the owner wakes,
+// commands wait for it.
 func (s *stage) wakeAFormerOwner() {
 	s.do(s.op("increment", `{"by":1000}`))
 	former := s.ownerOtherThan(nil)
@@ -137,7 +137,7 @@ func (s *stage) wakeAFormerOwner() {
 	s.do(s.op("decrement", `{"by":1000}`))
 	var waiting sync.WaitGroup
 	patient := &loader{load: s.load, Client: s.client(s.nats, patience), random: s.random}
-	for range 60 { // what goes to the frozen worker waits there
+	for range 60 { // commands for the frozen worker wait there
 		o := s.op("increment_if_below", `{"limit":1000}`)
 		waiting.Go(func() { patient.try(o, byRequest, patience) })
 	}
@@ -146,8 +146,8 @@ func (s *stage) wakeAFormerOwner() {
 	waiting.Wait()
 }
 
-// releaseAnOldPublication keeps back what an owner publishes until its successor has published it,
-// and the stream has forgotten the message's id.
+// releaseAnOldPublication keeps back an owner's publication until its successor has published the
+// event and the stream has forgotten the message's id.
 func (s *stage) releaseAnOldPublication() {
 	s.do(s.op("increment", `{}`))
 	former := s.ownerOtherThan(nil)
@@ -158,8 +158,8 @@ func (s *stage) releaseAnOldPublication() {
 	s.releaseWhenReplaced(former, &waiting)
 }
 
-// releaseAnOldUnit does the same with several events, which an owner commits and publishes together
-// because they waited for it together.
+// releaseAnOldUnit does the same with several events. The owner commits and publishes them together
+// because they waited together.
 func (s *stage) releaseAnOldUnit() {
 	s.do(s.op("increment", `{}`))
 	former := s.ownerOtherThan(nil)
@@ -170,7 +170,7 @@ func (s *stage) releaseAnOldUnit() {
 		one := &loader{load: s.load, Client: s.client(s.nats, 500*ms), random: rand.New(rand.NewPCG(1, uint64(o.number)))}
 		waiting.Go(func() { one.do(o) })
 	}
-	pause(s.Context(), 200*ms) // less than makes it count as dead
+	pause(s.Context(), 200*ms) // too short for the worker to count as dead
 	former.hold(toServer)
 	former.signal(syscall.SIGCONT)
 	s.releaseWhenReplaced(former, &waiting)

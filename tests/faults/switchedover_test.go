@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// loseWhatTheStandbyLacks has a command wait for a standby that is away, for longer than a worker
-// waits for Postgres, and then promotes the standby. What was not acknowledged must not have been
-// answered.
+// loseWhatTheStandbyLacks makes a command wait for a standby that is away, for longer than a worker
+// waits for Postgres. It then promotes the standby. A commit that the standby did not acknowledge
+// must not have been answered.
 func (s *stage) loseWhatTheStandbyLacks() {
 	s.do(s.op("increment", `{}`))
 	s.database.acknowledgements.cut()
@@ -19,8 +19,8 @@ func (s *stage) loseWhatTheStandbyLacks() {
 	s.do(s.op("increment", `{"by":3}`))
 }
 
-// forgetWhatIsPublished promotes a standby that lacks what was committed and published, and goes on
-// until the log is longer than it was.
+// forgetWhatIsPublished promotes a standby that lacks commits which were published. It goes on
+// until the log is longer than before.
 func (s *stage) forgetWhatIsPublished() {
 	s.do(s.op("increment", `{}`))
 	s.database.acknowledgements.cut()

@@ -11,7 +11,7 @@ import (
 )
 
 // A planned switchover of Postgres under load. For some seconds the service still leads to the
-// primary that was demoted, which can be read but not written.
+// demoted primary, which can be read but not written.
 func TestAPlannedSwitchoverUnderLoad(t *testing.T) {
 	t.Parallel()
 	const wrong = 5 * time.Second
@@ -55,7 +55,7 @@ func TestAPlannedSwitchoverUnderLoad(t *testing.T) {
 	require.Empty(t, check(e, l.all(), w.partitions))
 }
 
-// committed is how many events Postgres has.
+// committed returns how many events Postgres has.
 func (w *world) committed(ctx context.Context) (n int64) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -63,7 +63,7 @@ func (w *world) committed(ctx context.Context) (n int64) {
 	return n
 }
 
-// ready is how many workers say that they are ready.
+// ready returns how many workers say that they are ready.
 func (w *world) ready(ctx context.Context) (n int) {
 	for _, v := range w.workers {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -90,8 +90,8 @@ func connectWhenUp(ctx context.Context, url string) (conn *pgx.Conn, err error) 
 	return conn, err
 }
 
-// settled is how many connections of workers a server has had for longer than it takes to find out
-// that it takes no writes.
+// settled returns how many workers' connections a server has had for longer than workers need to
+// notice that it takes no writes.
 func settled(t *testing.T, server *pgx.Conn) (n int) {
 	t.Helper()
 	require.NoError(t, server.QueryRow(t.Context(), `select count(*) from pg_stat_activity

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// total is what was run, and what came of it.
+// total sums up the runs and their results.
 type total struct {
 	seeds      int
 	took       time.Duration

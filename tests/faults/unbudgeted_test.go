@@ -15,8 +15,8 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// Commands of half a megabyte wait while Postgres takes none. A worker holds what its budget
-// allows, and handles all of them afterwards; without the budget it holds whatever there is.
+// Commands of half a megabyte wait while Postgres takes none. A worker holds as many as its budget
+// allows, and handles all of them afterwards. Without the budget it holds all that wait.
 func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 	t.Parallel()
 	const size, commands, budget, heap = 500_000, 600, 16 << 20, 200 << 20
@@ -30,7 +30,7 @@ func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 			defer cancel()
 			tx, err := w.pool.Begin(ctx)
 			require.NoError(t, err)
-			_, err = tx.Exec(ctx, "lock table "+w.table("log")+" in exclusive mode") // a commit waits, all else goes on
+			_, err = tx.Exec(ctx, "lock table "+w.table("log")+" in exclusive mode") // a commit waits, everything else goes on
 			require.NoError(t, err)
 			clients := w.client(w.nats, patience)
 			data := json.RawMessage(`{"by": 1, "padding": "` + strings.Repeat("x", size) + `"}`)
@@ -61,7 +61,7 @@ func TestWithoutTheBudgetAWorkerHoldsWhateverWaits(t *testing.T) {
 	}
 }
 
-// metric is a gauge of a worker, 0 while it has none.
+// metric reads a gauge of a worker, 0 while the worker does not have it.
 func metric(ctx context.Context, t *testing.T, address, name string) (value float64) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)

@@ -12,9 +12,9 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// A database loses commits that the event stream has, and then gets more than it lost. A worker
-// stops publishing and says so; without the comparison of log and stream it goes on after the
-// events of another history, without a word.
+// A database loses commits that the event stream has, and then gets more commits than it lost. A
+// worker stops publishing and says so. Without the comparison of log and stream, the worker
+// silently goes on after the events of another history.
 func TestWithoutTheComparisonAnotherHistoryIsPassedOver(t *testing.T) {
 	t.Parallel()
 	const kept, lost, more = 2, 2, 4
@@ -50,7 +50,7 @@ func (s *stage) partition() int {
 	return wire.Partition("counter", fmt.Sprint("counter-", s.round), s.partitions)
 }
 
-// inStream is the position of the last event of the round's counter in the stream.
+// inStream returns the position of the last event of the round's counter in the stream.
 func (s *stage) inStream() int {
 	s.Helper()
 	stream, err := s.js.Stream(s.Context(), s.namespace.EventStream())
@@ -71,10 +71,10 @@ func (s *stage) streamHas(position int) {
 	require.NoError(s, poll(ctx, func() bool { return s.inStream() == position }))
 }
 
-// tables are those that tell where a partition is.
+// tables are the tables that hold the state of a partition.
 var tables = []string{"partitions", "log", "receipts", "snapshots"}
 
-// keep remembers the tables, bringBack makes them what they were then.
+// keep saves the tables. bringBack restores what was saved.
 func (s *stage) keep() {
 	s.Helper()
 	for _, name := range tables {

@@ -11,8 +11,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// watchers look on while faults happen: a subscriber that keeps its checkpoint in its own transaction, and a reader that
-// compares a read model with the log.
+// watchers observe while faults happen. They are a subscriber that keeps its checkpoint in its own
+// transaction, and a reader that compares a read model with the log.
 type watchers struct {
 	*world
 	stop    context.CancelFunc
@@ -33,7 +33,7 @@ func startWatchers(w *world) (*watchers, error) {
 		return nil, err
 	}
 	s.running.Go(func() {
-		for ctx.Err() == nil { // it is refused while the stream is away
+		for ctx.Err() == nil { // the subscription is refused while the stream is away
 			_ = eventstream.Subscribe(ctx, w.nats, eventstream.Subscription{Name: "seen", Namespace: string(w.namespace),
 				Logger: slog.New(slog.DiscardHandler)}, s.see)
 			pause(ctx, 100*ms)
@@ -53,7 +53,7 @@ func (s *watchers) finish() {
 	s.running.Wait()
 }
 
-// see takes each event once, whatever comes again, and nothing out of turn.
+// see takes each event once, even if events come again, and takes none out of turn.
 func (s *watchers) see(ctx context.Context, e store.Event) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `insert into seen_up_to values ($1, $2) on conflict (partition) do update set position = excluded.position
@@ -66,7 +66,7 @@ func (s *watchers) see(ctx context.Context, e store.Event) error {
 	})
 }
 
-// compare looks at the log and at a read model in the same instant.
+// compare reads the log and a read model at the same instant.
 func (s *watchers) compare(ctx context.Context) {
 	var wrong int
 	err := s.pool.QueryRow(ctx, `select count(*) from (select distinct on (aggregate_id) aggregate_id, type, body

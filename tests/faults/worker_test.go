@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// worker is a place for a worker process, with wires of its own. While it is wanted, a process that
-// ends is replaced, as an orchestrator would.
+// worker is a place for a worker process, with its own wires. While the worker is wanted, a process
+// that ends is replaced, like by an orchestrator.
 type worker struct {
 	t             *testing.T
 	program, name string
@@ -22,7 +22,7 @@ type worker struct {
 	http          string // its address, if it has one
 	nats          []*proxy
 	postgres      *proxy
-	clock         string // the file with what its clock is off by, "" if it cannot be
+	clock         string // the file with the offset of its clock, "" if the clock cannot be moved
 
 	mu       sync.Mutex
 	starts   int
@@ -30,7 +30,7 @@ type worker struct {
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process has ended
 	wanted   bool
-	crashes  []string // what processes said that ended by themselves with an error
+	crashes  []string // the output of processes that ended by themselves with an error
 	restarts sync.WaitGroup
 }
 
@@ -72,12 +72,12 @@ func (w *worker) launch() {
 	})
 }
 
-// replace follows the end of a process.
+// replace waits for the end of a process and starts another.
 func (w *worker) replace(cmd *exec.Cmd, log string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cmd != cmd {
-		return // somebody ended it on purpose
+		return // the test ended the process on purpose
 	}
 	w.cmd = nil
 	said, _ := os.ReadFile(log)
@@ -104,7 +104,7 @@ func (w *worker) signal(s syscall.Signal) {
 	}
 }
 
-// end ends the process with a signal, and by force if that has no effect in time.
+// end ends the process with a signal, and uses force if the signal has no effect in time.
 func (w *worker) end(s syscall.Signal, patience time.Duration) (clean bool) {
 	w.mu.Lock()
 	cmd, ended := w.cmd, w.ended
@@ -133,14 +133,14 @@ func (w *worker) current() (node string, pid int) {
 	return w.node, w.cmd.Process.Pid
 }
 
-// hold keeps back what the worker and the NATS servers send each other.
+// hold keeps back the data between the worker and the NATS servers.
 func (w *worker) hold(directions ...int) {
 	for _, p := range w.nats {
 		p.hold(directions...)
 	}
 }
 
-// heal makes the wires whole.
+// heal repairs the wires.
 func (w *worker) heal() {
 	for _, p := range w.nats {
 		p.heal()

@@ -23,7 +23,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// world is a namespace with all that it runs on, every part of which can be broken.
+// world is a namespace with everything that it runs on. Every part can be broken.
 type world struct {
 	*testing.T
 	shape
@@ -33,7 +33,7 @@ type world struct {
 	law       law
 	database  *database
 	workers   []*worker
-	nats      *nats.Conn // the harness's own wires are never broken
+	nats      *nats.Conn // the harness's own connections are never broken
 	js        jetstream.JetStream
 	pool      *pgxpool.Pool
 	began     time.Time
@@ -66,10 +66,10 @@ func newWorld(t *testing.T, s shape) *world {
 	return w
 }
 
-// patience bounds what must come to pass in a healthy system.
+// patience bounds the time of anything that must happen in a healthy system.
 const patience = 90 * time.Second
 
-// connect opens a connection of the harness or of clients, around the proxies.
+// connect opens a connection of the harness or of clients that bypasses the proxies.
 func (w *world) connect(name string) *nats.Conn {
 	w.Helper()
 	urls := make([]string, len(w.brokers))
@@ -88,7 +88,7 @@ func (w *world) connect(name string) *nats.Conn {
 	return nc
 }
 
-// client returns a client that is quick to ask again.
+// client returns a client that soon asks again.
 func (w *world) client(nc *nats.Conn, resend time.Duration) *client.Client {
 	w.Helper()
 	c, err := client.New(nc, client.Options{Namespace: string(w.namespace), Resend: resend})
@@ -129,7 +129,7 @@ func (w *world) newWorker(i int, binary string) *worker {
 	return v
 }
 
-// shutDown ends all workers, and shows what they said if the test failed.
+// shutDown ends all workers, and shows their output if the test failed.
 func (w *world) shutDown() {
 	for _, v := range w.workers {
 		v.signal(syscall.SIGCONT)
@@ -145,7 +145,7 @@ func (w *world) shutDown() {
 	}
 }
 
-// heal makes everything whole: servers run, wires are open, nobody is frozen, and at least two
+// heal repairs everything. Then servers run, wires are open, nobody is frozen, and at least two
 // workers work.
 func (w *world) heal(ctx context.Context) error {
 	for _, b := range w.brokers {
@@ -168,7 +168,7 @@ func (w *world) heal(ctx context.Context) error {
 	return w.owned(ctx)
 }
 
-// owned waits until every partition has an owner that lives.
+// owned waits until every partition has a living owner.
 func (w *world) owned(ctx context.Context) error {
 	var owners map[string]int
 	err := poll(ctx, func() bool {
@@ -190,7 +190,7 @@ func (w *world) owned(ctx context.Context) error {
 	return nil
 }
 
-// owners tells how many partitions each node owns, as Postgres has it.
+// owners returns how many partitions each node owns according to Postgres.
 func (w *world) owners(ctx context.Context) (map[string]int, error) {
 	rows, err := w.pool.Query(ctx, "select owner, count(*) from "+w.table("partitions")+" group by 1")
 	if err != nil {
@@ -209,7 +209,7 @@ func (w *world) owners(ctx context.Context) (map[string]int, error) {
 	return owners, rows.Err()
 }
 
-// owner is the worker that owns a partition, nil if it is none of those that run.
+// owner returns the worker that owns a partition, nil if no running worker owns it.
 func (w *world) owner(ctx context.Context, partition int) *worker {
 	var node string
 	if w.pool.QueryRow(ctx, "select owner from "+w.table("partitions")+" where partition = $1", partition).Scan(&node) != nil {
@@ -225,7 +225,7 @@ func (w *world) owner(ctx context.Context, partition int) *worker {
 
 func (w *world) table(name string) string { return string(w.namespace) + "." + name }
 
-// view is what readers see of a read model.
+// view returns the name under which readers see a read model.
 func (w *world) view(name string) string { return store.ReadSchema(string(w.namespace)) + "." + name }
 
 func (w *world) now() time.Duration { return time.Since(w.began) }
