@@ -16,7 +16,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// asking are clients that send requests all the time and remember what they were told.
+// asking is a set of clients that send requests all the time and remember the answers.
 type asking struct {
 	*system
 	stop    context.CancelFunc
@@ -27,7 +27,7 @@ type asking struct {
 	unknown  map[string]string  // aggregate id by command id
 }
 
-// asking starts n clients that each increment a counter of their own, one request after the other.
+// asking starts n clients. Each of them increments its own counter, one request after the other.
 func (s *system) asking(n int) *asking {
 	ctx, stop := context.WithCancel(s.Context())
 	a := &asking{system: s, stop: stop, answered: map[string]verdict{}, unknown: map[string]string{}}
@@ -41,7 +41,8 @@ func (s *system) asking(n int) *asking {
 	return a
 }
 
-// ask sends one request, with no other help than that of the protocol. No answer, and "unavailable", leave the outcome open.
+// ask sends one request. It uses only what the protocol offers. If there is no answer, or the
+// answer is "unavailable", the outcome stays open.
 func (a *asking) ask(ctx context.Context, id, command string) {
 	a.mu.Lock()
 	a.unknown[command] = id
@@ -52,7 +53,7 @@ func (a *asking) ask(ctx context.Context, id, command string) {
 		Header: nats.Header{"Maestro-Command-Id": {command}}})
 	var o store.Outcome
 	if err != nil || json.Unmarshal(answer.Data, &o) != nil || answer.Header.Get("Nats-Service-Error-Code") == "503" {
-		<-ctx.Done() // do not ask a server that is away in a hurry
+		<-ctx.Done() // do not ask again in a hurry while the server is away
 		return
 	}
 	a.mu.Lock()
@@ -61,8 +62,8 @@ func (a *asking) ask(ctx context.Context, id, command string) {
 	a.answered[command] = verdict{Status: o.Status, Sequence: o.Sequence, Code: cmp.Or(o.Error, &store.Error{}).Code}
 }
 
-// finish asks again for every outcome that was left open, and holds all answers to the log: none was a lie, and every
-// command took effect once.
+// finish asks again for every outcome that was left open. It then compares all answers with the
+// log: every answer was true, and every command took effect once.
 func (a *asking) finish() {
 	a.Helper()
 	a.stop()

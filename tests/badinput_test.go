@@ -17,12 +17,12 @@ import (
 
 // bad is a command that cannot take effect.
 type bad struct {
-	subject string // by default that of the command add on an aggregate of the case's own
+	subject string // by default the subject of the command add on an aggregate of the case's own
 	command string
 	body    string
 	headers []string
-	// status is failed unless it says otherwise, code and message are what the client is told, number is the micro
-	// service's status, message a part of the text.
+	// status is the expected status, failed if empty. code and message are what the client is told;
+	// message is a part of the text. number is the micro service's status.
 	status                store.Status
 	code, number, message string
 }
@@ -56,8 +56,8 @@ var badCommands = map[string]bad{
 	"control character":    {headers: []string{"Maestro-Correlation-Id", "a\x01b"}, code: "malformed", number: "400", message: `header Maestro-Correlation-Id "a\x01b": expected UTF-8 without control characters`},
 }
 
-// Each bad command gets its answer, and leaves a dead letter if it failed on the durable stream; the next commands of the
-// same aggregate and partition go on.
+// Each bad command gets its answer. If it failed on the durable stream, it also leaves a dead
+// letter. The next commands of the same aggregate and partition go on.
 func TestBadCommandsAreAnsweredAndHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -78,7 +78,7 @@ func TestBadCommandsAreAnsweredAndHoldUpNobody(t *testing.T) {
 	s.check()
 }
 
-// with is the system in a part of the test.
+// with returns the system for a part of the test.
 func (s *system) with(t *testing.T) *system {
 	part := *s
 	part.T = t
@@ -113,7 +113,8 @@ func (s *system) bad(b bad, id string, durable bool) {
 	require.EqualValues(s, 3, s.committed(s.send("trouble."+id+".add", `{"n":1}`)), "and so does the partition's stream")
 }
 
-// isDeadLetter: the last dead letter is the command as it came, with what its client was told.
+// isDeadLetter checks that the last dead letter is the command as it came, with the answer that its
+// client got.
 func (s *system) isDeadLetter(b bad, a answer) {
 	s.Helper()
 	var partition int
@@ -133,7 +134,7 @@ func (s *system) isDeadLetter(b bad, a answer) {
 	require.Equal(s, wire.Partition(tokens[0], tokens[1], s.partitions), partition)
 }
 
-// A subject that no stream takes gets an answer all the same.
+// A command on a subject that no stream takes still gets an answer.
 func TestMisaddressedCommandsAreAnswered(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -162,7 +163,8 @@ func TestMisaddressedCommandsAreAnswered(t *testing.T) {
 	require.Zero(t, s.events())
 }
 
-// An empty token never reaches a worker: the server knows no subject with one.
+// A command with an empty token never reaches a worker, because the server accepts no subject with
+// an empty token.
 func TestAnEmptyIDIsRefusedBeforeItIsSent(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -190,7 +192,7 @@ func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
 	_, err = s.Request(s.Context(), command)
 	require.ErrorIs(t, err, client.ErrInvalid)
 
-	for range 3 { // each event fits, and so does the command; their sum is the state
+	for range 3 { // each event fits, and so does the command; the state is the sum of them
 		s.committed(s.ask("do.trouble.1.grow", `{"bytes":500000}`))
 	}
 	a := s.ask("do.trouble.1.add", `{"n":1}`, "Maestro-Return", "state")

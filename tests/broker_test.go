@@ -23,9 +23,10 @@ type broker interface {
 	Connect(t localnats.TB, options ...nats.Option) *nats.Conn
 }
 
-// brokerProcess is the nats-server of all tests that leave it alone. It is built without the race
-// detector and is no part of the process of the tests: what is to be tested is not the server,
-// which is ten times as slow with the detector and waits for the tests' own work then.
+// brokerProcess is the nats-server of all tests that do not break it. It is built without the race
+// detector and runs outside of the tests' process. The server itself is not tested. With the race
+// detector it would be ten times as slow, and inside the tests' process it would wait for their
+// work.
 type brokerProcess struct {
 	url string
 	cmd *exec.Cmd
@@ -75,9 +76,9 @@ func (b *brokerProcess) Connect(t localnats.TB, options ...nats.Option) *nats.Co
 	return nc
 }
 
-// inMemory is a folder in memory, "" where there is none with room enough. The disk is for the
-// servers that tests break: while several Postgres flush to it, each stream and consumer that is
-// made waits for it, and with it all of JetStream.
+// inMemory returns a folder in memory, or "" if there is none with enough room. The disk is for the
+// servers that tests break. While several Postgres flush to the disk, the creation of each stream
+// and consumer waits for it, and all of JetStream waits too.
 func inMemory() string {
 	const memory, room = "/dev/shm", 4 << 30
 	var about syscall.Statfs_t

@@ -21,7 +21,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// check holds the namespace to the guarantees that can be seen from outside, whatever has happened to it.
+// check compares the namespace with the guarantees that can be seen from outside, whatever has
+// happened to the namespace.
 func (s *system) check() {
 	s.Helper()
 	log := s.readLog()
@@ -54,8 +55,8 @@ func (s *system) readLog() []row {
 	return log
 }
 
-// checkGapless: positions count 1, 2, 3 in each partition, sequences in each aggregate, times never go back, and the
-// partition's own row says the same.
+// checkGapless: positions count 1, 2, 3 in each partition, and sequences in each aggregate. Times
+// never go back. The partition's own row agrees.
 func (s *system) checkGapless(log []row) {
 	s.Helper()
 	positions, times, sequences := map[int]int64{}, map[int]time.Time{}, map[store.Key]int64{}
@@ -74,7 +75,8 @@ func (s *system) checkGapless(log []row) {
 	}
 }
 
-// checkReceipts: every event belongs to the one receipt of its command, and every receipt accounts for its events.
+// checkReceipts: every event belongs to exactly one receipt, that of its command. Every receipt
+// accounts for its events.
 func (s *system) checkReceipts() {
 	s.Helper()
 	orphans := query[int64](s, `select count(*) from `+s.table("events")+` e where not exists (
@@ -85,11 +87,11 @@ func (s *system) checkReceipts() {
 	require.Equal(s, s.events(), query[int64](s, "select coalesce(sum(events), 0)::bigint from "+s.table("receipts")))
 }
 
-// checkReadModels: what the projections wrote is the fold of the log.
+// checkReadModels: the projections' rows are the fold of the log.
 func (s *system) checkReadModels(log []row) {
 	s.Helper()
 	if !query[bool](s, "select to_regclass($1) is not null", s.view("declaration_status")) {
-		return // another worker than the project's own
+		return // a worker other than the project's own
 	}
 	statuses, names := map[string]string{}, map[string]string{}
 	for key, i := range fold(s, log) {
@@ -135,7 +137,8 @@ func fold(t require.TestingT, log []row) map[store.Key]aggregate.Instance {
 	return instances
 }
 
-// checkStream: the event stream is the log, event by event and in its order. What is still to be published is waited for.
+// checkStream: the event stream equals the log, event by event and in the same order. It waits for
+// events that are still to be published.
 func (s *system) checkStream(log []row) {
 	s.Helper()
 	if len(log) == 0 {
@@ -169,7 +172,8 @@ func (s *system) checkStream(log []row) {
 	require.Zero(s, pending, "the event stream has more events than the log")
 }
 
-// sameEvent holds a message to the row, by the protocol's words and not by the program's own functions.
+// sameEvent compares a message with the row. It uses the protocol's own names and not the program's
+// functions.
 func (s *system) sameEvent(e row, msg jetstream.Msg) {
 	partition, position := strconv.Itoa(e.Partition), strconv.FormatInt(e.Position, 10)
 	sequence := strconv.FormatInt(e.Sequence, 10)
@@ -200,7 +204,7 @@ func (s *system) sameEvent(e row, msg jetstream.Msg) {
 	require.Equal(s, subject, msg.Subject())
 }
 
-// same compares two maps and shows the first differences alone.
+// same compares two maps and shows only the first differences.
 func same[K comparable, V any](t require.TestingT, what string, want, got map[K]V) {
 	differences := []string{}
 	for key := range want {

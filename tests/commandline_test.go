@@ -17,7 +17,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// Whoever starts the worker wrong is told what to do, and no password is shown.
+// A user who starts the worker wrongly is told what to do, and no password is shown.
 func TestWrongStartsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -57,7 +57,7 @@ func TestWrongStartsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// What `worker migrate --print` prints makes a schema that the worker takes as its own.
+// The output of `worker migrate --print` makes a schema that the worker takes as its own.
 func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"plain": nil, "event partitions": {"--event-partitions", "4"}} {
@@ -68,7 +68,7 @@ func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 			require.Zero(t, p.status(), p.out.String())
 			conn, err := s.pool.Acquire(s.Context())
 			require.NoError(t, err)
-			// As psql sends a script: text, with no parameters.
+			// Like a script from psql: text without parameters.
 			require.NoError(t, conn.Conn().PgConn().Exec(s.Context(), p.stdout.String()).Close())
 			conn.Release()
 
@@ -81,7 +81,7 @@ func TestPrintedMigrationsMakeTheSchema(t *testing.T) {
 	}
 }
 
-// The probes say whether the worker lives, and whether it is at work.
+// The probes say whether the worker lives, and whether it is working.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()
@@ -137,7 +137,7 @@ func TestDevBringsItsServers(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// With a folder the servers keep what they have; a database that is given keeps its own.
+// With a folder, the servers keep their data. A database that the user gives keeps its own data.
 func TestDevKeepsWhatItIsGivenAPlaceFor(t *testing.T) {
 	t.Parallel()
 	t.Run("its own Postgres", func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestDevKeepsWhatItIsGivenAPlaceFor(t *testing.T) {
 	})
 }
 
-// openFolder is a temporary folder that the user who runs Postgres for root can enter.
+// openFolder returns a temporary folder that the user who runs Postgres in place of root can enter.
 func openFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "maestro-test-") //nolint:usetesting // whose folders that user cannot enter
@@ -202,7 +202,7 @@ func (p *process) connect(t *testing.T) *nats.Conn {
 	return nc
 }
 
-// A signal ends a worker also while it waits for a database that does not answer.
+// A signal also ends a worker while it waits for a database that does not answer.
 func TestASignalEndsAWorkerThatIsStarting(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// A worker may end at any moment, in order or not, and the next goes on where it was.
+// A worker may end at any moment, in order or not. The next worker goes on from the same point.
 func TestWorkersEndAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	for how, end := range map[string]func(s *system, w *process){
@@ -39,8 +39,9 @@ func TestWorkersEndAtAnyMoment(t *testing.T) {
 	}
 }
 
-// A worker that stood still, as a virtual machine that is moved does, has lost its partitions to
-// another. It commits nothing of what it had in hand, and takes its share again.
+// A worker that stood still, like a virtual machine that is moved, has lost its partitions to
+// another. It commits nothing of the work that it had in hand, and then takes its share of
+// partitions again.
 func TestAFrozenWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
@@ -106,7 +107,7 @@ func (s *system) owners() map[string]string {
 	return s.pairs("select owner, count(*)::text from " + s.table("partitions") + " group by 1")
 }
 
-// handles sends some commands to see that they are handled, whichever worker they come to.
+// handles sends some commands and checks that they are handled, whichever worker gets them.
 func (s *system) handles(n int) {
 	s.Helper()
 	for k := range n {

@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// publishRaw sends a message with a header block as it stands, which no careful client would write,
-// and returns when the server has it.
+// publishRaw sends a message with the given header block unchanged, and returns when the server has
+// it. No careful client would write such a block.
 func (s *system) publishRaw(subject, reply, block, body string) {
 	s.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.natsURL, "nats://"))
@@ -33,9 +33,9 @@ func (s *system) publishRaw(subject, reply, block, body string) {
 	s.Fatal("the server has closed the connection")
 }
 
-// brokenBlocks lack a line break or a colon. A library that cannot read a block hands the message
-// over without headers. Those with more in their first line cannot be
-// told in a stream, because nats-server removes what follows NATS/1.0 when it stores a message.
+// brokenBlocks lack a line break or a colon. A library that cannot read a block delivers the
+// message without headers. Blocks with more text in their first line cannot be recognized in a
+// stream, because nats-server removes the text after NATS/1.0 when it stores a message.
 var brokenBlocks = map[string]string{
 	"no break of the first line": "NATS/1.0Maestro-Expect-Sequence: 7\r\nMaestro-Reply: %s\r\n\r\n",
 	"first line, with a space":   "NATS/1.0 Maestro-Expect-Sequence: 7\r\nMaestro-Reply: %s\r\n\r\n",
@@ -45,8 +45,8 @@ var brokenBlocks = map[string]string{
 	"another protocol":           "HTTP/1.1\r\nMaestro-Expect-Sequence: 7\r\nMaestro-Reply: %s\r\n\r\n",
 }
 
-// A command whose headers cannot be read is not handled as if it had none: its id, its deadline and
-// the sequence that it expects would be lost.
+// A command with unreadable headers is not handled like a command without headers, because its id,
+// its deadline and the sequence that it expects would be lost.
 func TestACommandWithoutReadableHeadersIsMalformed(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -83,7 +83,7 @@ func TestACommandWithoutReadableHeadersIsMalformed(t *testing.T) {
 	s.check()
 }
 
-// A reply subject that answers cannot be sent to would close the connection of each owner in turn.
+// A reply subject that is not valid for answers would close the connection of each owner in turn.
 func TestAReplySubjectThatIsNoneIsMalformed(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -106,7 +106,8 @@ func TestAReplySubjectThatIsNoneIsMalformed(t *testing.T) {
 	require.EqualValues(t, 2, s.committed(s.ask("do.trouble.1.add", `{"n":1}`)), "nothing came between")
 }
 
-// Answers stay away from the subjects of namespaces: there a worker would write in a client's name.
+// Answers never go to the subjects of namespaces, because the worker would write there in a
+// client's name.
 func TestNoAnswerOnSubjectsOfNamespaces(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -127,7 +128,8 @@ func TestNoAnswerOnSubjectsOfNamespaces(t *testing.T) {
 	}
 }
 
-// W3C demands that the names of its headers are read in any case, RFC 3339 allows more than Go reads.
+// W3C demands that the names of its headers are read in upper and lower case. RFC 3339 allows more
+// than Go reads.
 func TestWhatOtherLanguagesWrite(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// importing is an import under way, which tells how far it has come.
+// importing is an import under way. It tells how far the import has come.
 type importing struct {
 	*system
 	commands []client.Command
@@ -41,7 +41,8 @@ func (i *importing) note(p client.Progress) {
 	i.changed = make(chan struct{})
 }
 
-// reaches waits until so many commands are answered, for as long as it goes on.
+// reaches waits until that many commands are answered. It waits for as long as the import makes
+// progress.
 func (i *importing) reaches(answered int) {
 	i.Helper()
 	last, timeout := -1, time.After(patience)
@@ -74,7 +75,8 @@ func (i *importing) ends() {
 	require.NoError(i, i.err)
 }
 
-// finish waits for the end of the import and holds the namespace, in which nothing else must have happened, to the model.
+// finish waits for the end of the import and compares the namespace with the model. Nothing else
+// must have happened in the namespace.
 func (i *importing) finish() client.Summary {
 	i.Helper()
 	i.ends()
@@ -89,7 +91,7 @@ func (i *importing) finish() client.Summary {
 	return sum
 }
 
-// moments are when to strike: after so many answers, in order.
+// moments returns n moments at which to strike, as numbers of answers in rising order.
 func (i *importing) moments(n int, intn func(int) int) []int {
 	moments := make([]int, n)
 	for k := range moments {

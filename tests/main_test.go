@@ -1,6 +1,6 @@
-// Package tests drives the whole path from outside: worker processes on real servers, clients that
-// send commands to them, and checkers that compare what came out, in Postgres and in the event
-// stream, with what should have. What holds for every test is in check_test.go.
+// Package tests drives the whole path from outside. Worker processes run on real servers, and
+// clients send commands to them. Checkers compare the contents of Postgres and of the event stream
+// with what they should be. The checks that hold for every test are in check_test.go.
 package tests
 
 import (
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // most of the time a test waits for a server
+	if err := flag.Set("test.parallel", "4"); err != nil { // a test waits for a server most of the time
 		panic(err)
 	}
 	if raceDetector {
@@ -40,11 +40,11 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// scratch is a folder for what all tests of the binary share.
+// scratch is a folder for files that all tests of the binary share.
 var scratch string
 
-// programs builds worker and publisher as users get them, once, with the race detector where the
-// tests have it.
+// programs builds worker and publisher once, as users get them. It uses the race detector if the
+// tests do.
 var programs = sync.OnceValues(func() (dir string, err error) {
 	dir = filepath.Join(scratch, "bin")
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
@@ -58,7 +58,7 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 	return dir, nil
 })
 
-// program is the path of a built program.
+// program returns the path of a built program.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := programs()
@@ -68,8 +68,8 @@ func program(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// many is how many of something a test has that need not be so many to be a test. With the race
-// detector all takes several times as long.
+// many returns n, or a quarter of it with the race detector, which makes everything several times
+// as slow. It is for numbers that a test can do with less of.
 func many(n int) int {
 	if raceDetector {
 		return n / 4

@@ -17,14 +17,15 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// verdict is what a command is to come to.
+// verdict is the expected result of a command.
 type verdict struct {
 	Status   store.Status
 	Sequence int64
 	Code     string
 }
 
-// model is what a namespace is to be: aggregates in memory that get each command once, in the order of their commands.
+// model is the expected state of a namespace. It has aggregates in memory that get each command
+// once, in the order of their commands.
 type model struct {
 	partitions int
 	instances  map[store.Key]aggregate.Instance
@@ -37,7 +38,8 @@ func newModel(partitions int) *model {
 		verdicts: map[store.CommandKey]verdict{}}
 }
 
-// handle gives a command its verdict, the first again to one that it had before.
+// handle returns a command's verdict. A command that the model has had before gets its first
+// verdict again.
 func (m *model) handle(c client.Command) verdict {
 	key := store.Key{Type: c.Aggregate, ID: c.AggregateID}
 	name := store.CommandKey{Key: key, CommandID: c.ID}
@@ -67,7 +69,7 @@ func (m *model) handle(c client.Command) verdict {
 	return v
 }
 
-// claim keeps the names of counters unique, as the table counter_names does.
+// claim keeps the names of counters unique, like the table counter_names.
 func (m *model) claim(key store.Key, next aggregate.Instance) error {
 	root, is := next.Root().(aggregate.Root[counter.Counter])
 	if !is || root.State.Name == "" {
@@ -92,8 +94,8 @@ func (m *model) total(status store.Status) (n int) {
 	return n
 }
 
-// checkAgainst: the namespace is as the model says, receipt by receipt and aggregate by aggregate, apart from what clients
-// asked for on the side.
+// checkAgainst compares the namespace with the model, receipt by receipt and aggregate by
+// aggregate. It leaves out the requests that clients sent on the side.
 func (s *system) checkAgainst(m *model) {
 	s.Helper()
 	rows, err := s.pool.Query(s.Context(), `select aggregate_type, aggregate_id, command_id, status, sequence,
@@ -120,8 +122,9 @@ func (s *system) checkAgainst(m *model) {
 	s.check()
 }
 
-// workload is a sequence of commands for counters and declarations of which some are refused. The names of counters are
-// contended within a partition only: across partitions there is no order that could be foretold.
+// workload returns a sequence of commands for counters and declarations. Some of the commands are
+// refused. Counters contend for a name only within a partition, because the order of commands in
+// different partitions cannot be foretold.
 func (s *system) workload(r *rand.Rand, n, aggregates int) []client.Command {
 	commands := make([]client.Command, n)
 	for i := range commands {
@@ -140,7 +143,7 @@ func (s *system) workload(r *rand.Rand, n, aggregates int) []client.Command {
 	return commands
 }
 
-// yield is commands as an import takes them.
+// yield gives commands to an import in the form that it takes.
 func yield(commands []client.Command) iter.Seq2[client.Command, error] {
 	return func(yield func(client.Command, error) bool) {
 		for _, c := range commands {

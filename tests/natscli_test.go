@@ -35,7 +35,8 @@ func (n *natsCLI) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// says runs a command to its end and returns what it prints, on both outputs.
+// says runs a command to its end and returns its output, standard output and standard error
+// together.
 func (n *natsCLI) says(args ...string) string {
 	n.Helper()
 	ctx, cancel := context.WithTimeout(n.Context(), patience)
@@ -45,7 +46,8 @@ func (n *natsCLI) says(args ...string) string {
 	return string(out)
 }
 
-// sees returns the first message that a subscriber shows. Nobody says when it is there to hear one, so the cause is repeated.
+// sees returns the first message that a subscriber shows. Nothing tells when the subscriber is
+// ready to hear a message, so the cause is repeated.
 func (n *natsCLI) sees(subject string, cause func()) string {
 	n.Helper()
 	ctx, cancel := context.WithTimeout(n.Context(), patience)
@@ -66,7 +68,7 @@ func (n *natsCLI) sees(subject string, cause func()) string {
 	}
 }
 
-// A person with nothing but the stock command line of NATS can do everything.
+// A person who has only the stock command line of NATS can do everything.
 func TestTheStockCommandLineIsEnough(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// servers are servers of a test's own, to be broken.
+// servers are a test's own servers, which it may break.
 type servers struct {
 	*localnats.Server
 	postgres *localpg.Server
@@ -27,8 +27,8 @@ func ownServers(t *testing.T) (servers, *system) {
 	return servers{broker, postgres}, newSystemOn(t, broker, postgres.URL())
 }
 
-// Whatever happens to the servers in the middle of an import: nothing is lost, nothing comes twice,
-// the order stays.
+// The servers fail in the middle of an import in every way. Nothing is lost, nothing comes twice,
+// and the order stays.
 func TestServersFailInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for what, strike := range map[string]func(servers, *system) error{
@@ -59,8 +59,8 @@ func TestServersFailInTheMiddle(t *testing.T) {
 	}
 }
 
-// What was stored is handled though nobody sends it again, however often the way from the stream
-// breaks.
+// Stored commands are handled although nobody sends them again, however often the connection to the
+// stream breaks.
 func TestStoredCommandsOutliveBrokenConnections(t *testing.T) {
 	t.Parallel()
 	broker := localnats.ForTest(t)

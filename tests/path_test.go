@@ -10,7 +10,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// The whole path as a stock client of any language goes it.
+// The whole path, used like a stock client of any language uses it.
 func TestCommandsStatesAndHistories(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -38,13 +38,14 @@ func TestCommandsStatesAndHistories(t *testing.T) {
 		require.Equal(t, "sequence_mismatch", ask("5").Error.Code)
 		h := s.ask("history.counter.42", "", "Maestro-After", "2")
 		require.Equal(t, []string{"tag_added", "incremented"}, []string{h.Events[0].Type, h.Events[1].Type})
-		s.stop(w) // and once more from what is stored
+		s.stop(w) // and once more from the stored data
 		w = s.start()
 	}
 	s.check()
 }
 
-// A command takes effect once, whatever names it, whichever way it comes, before and after restarts.
+// A command takes effect once, whatever gives it its id, whichever way it comes, before and after
+// restarts.
 func TestACommandTakesEffectOnce(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -109,7 +110,7 @@ func TestExpectedSequencesAndDeadlines(t *testing.T) {
 	s.check()
 }
 
-// What a command says of its cause stays with its events, in the log and in the stream.
+// The cause that a command names stays with its events, in the log and in the stream.
 func TestCausesReachTheEvents(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds every wait of the tests: far more than anything takes on a busy machine, so that only what will never happen
-// fails.
+// patience bounds every wait of the tests. It is far longer than anything takes on a busy machine,
+// so a wait fails only if its event will never happen.
 const patience = 2 * time.Minute
 
 // process is a program that was started. What it writes is shown when the test fails.
@@ -31,7 +31,8 @@ type process struct {
 	waitErr error
 }
 
-// start starts a program with an environment of its own. It is killed when the test ends, if it is still there.
+// start starts a program with an environment of its own. A program that still runs when the test
+// ends is killed.
 func start(t *testing.T, name string, env, args []string, stdin io.Reader) *process {
 	t.Helper()
 	p := &process{t: t, name: name, done: make(chan struct{}), cmd: exec.Command(program(t, name), args...)}
@@ -64,14 +65,14 @@ func (p *process) signal(s os.Signal) {
 	require.NoError(p.t, p.cmd.Process.Signal(s))
 }
 
-// kill ends the process as a power failure would, and waits until it is gone.
+// kill ends the process like a power failure would, and waits until the process is gone.
 func (p *process) kill() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
 	p.status()
 }
 
-// status waits for the end of the process; -1 stands for the end by a signal.
+// status waits for the end of the process and returns its status. -1 means that a signal ended it.
 func (p *process) status() int {
 	p.t.Helper()
 	return p.statusWithin(patience)
@@ -91,14 +92,15 @@ func (p *process) statusWithin(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// finish waits for the end and returns the exit status and everything that was written.
+// finish waits for the end of the process and returns its exit status and all its output.
 func (p *process) finish() (status int, out string) {
 	p.t.Helper()
 	status = p.status()
 	return status, p.out.String()
 }
 
-// says waits until the process has written a text; false says that it ended without.
+// says waits until the process has written a text. It returns false if the process ended without
+// writing it.
 func (p *process) says(text string) bool {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -110,7 +112,7 @@ func (p *process) says(text string) bool {
 	return found
 }
 
-// output collects what a process writes and tells those who wait for a word.
+// output collects the output of a process and wakes those who wait for a text.
 type output struct {
 	mu      sync.Mutex
 	buffer  bytes.Buffer
@@ -144,7 +146,7 @@ func (o *output) String() string {
 	return o.buffer.String()
 }
 
-// await waits for a text; false says that the end came first.
+// await waits for a text. found is false if the output ended first.
 func (o *output) await(ctx context.Context, text string) (found bool, err error) {
 	for {
 		o.mu.Lock()

@@ -13,8 +13,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// Any commands, durable ones in batches and requests between them, come to what the model says, outcome by outcome and state by
-// state.
+// Any commands lead to the outcomes and states of the model. Durable commands come in batches, with
+// requests between them.
 func TestAnyCommandsAreAFold(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -45,8 +45,8 @@ func TestAnyCommandsAreAFold(t *testing.T) {
 	s.checkAgainst(m)
 }
 
-// commandOf draws commands for a few aggregates of a case's own. Some ids come twice. Counters contend for names within
-// their partition.
+// commandOf draws commands for a few aggregates of a case's own. Some ids come twice. Counters
+// contend for names within their partition.
 func commandOf(s *system, number int) *rapid.Generator[client.Command] {
 	return rapid.Custom(func(t *rapid.T) client.Command {
 		c := client.Command{
@@ -64,7 +64,7 @@ func commandOf(s *system, number int) *rapid.Generator[client.Command] {
 	})
 }
 
-// together stores the commands in order and holds the sums of their outcomes to the model.
+// together stores the commands in order and compares the sums of their outcomes with the model.
 func (s *system) together(t require.TestingT, m *model, commands []client.Command) {
 	want := map[string]int{}
 	for _, c := range commands {
@@ -82,7 +82,7 @@ func (s *system) together(t require.TestingT, m *model, commands []client.Comman
 		counts(sum.Commands, sum.Committed, sum.Rejected, sum.Duplicate, sum.Failed))
 }
 
-// alone sends one request and holds its outcome to the model.
+// alone sends one request and compares its outcome with the model.
 func (s *system) alone(t require.TestingT, m *model, c client.Command) {
 	known := len(m.verdicts)
 	want := m.handle(c)

@@ -28,7 +28,8 @@ func (s *system) message(subject, body string, headers []string) *nats.Msg {
 	return msg
 }
 
-// ask sends a request to a subject of the namespace, with headers given as name, value, name, value.
+// ask sends a request to a subject of the namespace. The headers are given as name, value, name,
+// value.
 func (s *system) ask(subject, body string, headers ...string) answer {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
@@ -38,7 +39,7 @@ func (s *system) ask(subject, body string, headers ...string) answer {
 	return s.read(msg)
 }
 
-// send stores a durable command and waits for its outcome in the inbox that it names.
+// send stores a durable command that names an inbox, and waits there for the outcome.
 func (s *system) send(subject, body string, headers ...string) answer {
 	s.Helper()
 	inbox, err := s.nats.SubscribeSync(s.nats.NewInbox())
@@ -50,7 +51,7 @@ func (s *system) send(subject, body string, headers ...string) answer {
 	return s.read(msg)
 }
 
-// store stores a durable command and returns what JetStream says.
+// store stores a durable command and returns JetStream's answer.
 func (s *system) store(subject, body string, headers ...string) *jetstream.PubAck {
 	s.Helper()
 	ack, err := s.js.PublishMsg(s.Context(), s.message("cmd."+subject, body, headers))
@@ -67,14 +68,15 @@ func (s *system) read(msg *nats.Msg) answer {
 	return a
 }
 
-// committed is an answer's sequence, which must be that of a committed command.
+// committed returns an answer's sequence, and fails unless the answer is that of a committed
+// command.
 func (s *system) committed(a answer) int64 {
 	s.Helper()
 	require.Equal(s, store.Committed, a.Status, a.body)
 	return a.Sequence
 }
 
-// refused holds an answer to a status, a code, and the status of the micro service error.
+// refused checks the status, the code, and the status of the micro service error of an answer.
 func (s *system) refused(a answer, status store.Status, code, number string) {
 	s.Helper()
 	require.Equal(s, status, a.Status, a.body)

@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/client"
 )
 
-// The number of partitions changes; everything else is as it was: states, outcomes, the order of each aggregate's events.
+// The number of partitions changes. Everything else stays: states, outcomes, and the order of each
+// aggregate's events.
 func TestTheNumberOfPartitionsChanges(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
@@ -39,7 +40,7 @@ func TestTheNumberOfPartitionsChanges(t *testing.T) {
 	}
 }
 
-// repartitions changes the number of partitions, with nothing in the way.
+// repartitions changes the number of partitions, without disturbance.
 func (s *system) repartitions(partitions int) {
 	s.Helper()
 	status, out := s.worker("repartition", "--partitions", strconv.Itoa(partitions))
@@ -48,7 +49,8 @@ func (s *system) repartitions(partitions int) {
 	s.partitions = partitions
 }
 
-// fresh gives commands other ids, and counters no names: their order across partitions could not be foretold.
+// fresh gives the commands other ids and replaces those that name counters, because the order of
+// names across partitions could not be foretold.
 func (s *system) fresh(commands []client.Command, round int) []client.Command {
 	for i := range commands {
 		commands[i].ID = fmt.Sprintf("%s-%d", commands[i].ID, round)
@@ -59,7 +61,8 @@ func (s *system) fresh(commands []client.Command, round int) []client.Command {
 	return commands
 }
 
-// Killed before the log has moved, nothing has happened. Killed after that, no worker starts until it is done.
+// If repartition is killed before the log has moved, nothing has happened. If it is killed after
+// that, no worker starts until repartition is done.
 func TestRepartitionIsKilled(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
@@ -106,7 +109,7 @@ func TestRepartitionIsKilled(t *testing.T) {
 	require.Equal(t, len(commands), s.importing(commands).finish().Duplicate)
 }
 
-// unfinished: the change to 16 partitions is half done, and everybody says so.
+// unfinished checks that the change to 16 partitions is half done, and that everybody says so.
 func (s *system) unfinished() {
 	s.Helper()
 	for _, args := range [][]string{{"--partitions", "16"}, {"republish", "--partitions", "16"}, {"repartition", "--partitions", "5"}} {
@@ -135,7 +138,8 @@ func TestRepartitionRefusesWhileCommandsWait(t *testing.T) {
 	s.check()
 }
 
-// A publisher that nobody has stopped waits until the command stream takes commands again. Its command is not lost.
+// A publisher that was not stopped waits until the command stream takes commands again. Its command
+// is not lost.
 func TestPublishersWaitForRepartition(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -169,7 +173,7 @@ func TestPublishersWaitForRepartition(t *testing.T) {
 	s.check()
 }
 
-// waits tells whether somebody waits for a transaction's locks.
+// waits tells whether a session waits for a transaction's locks.
 func (s *system) waits(behind pgx.Tx) bool {
 	return query[bool](s, "select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)))", behind.Conn().PgConn().PID())
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The event stream is made anew from the log, whatever is left of it and however often that is
-// interrupted.
+// The event stream is made anew from the log, whatever is left of the stream and however often the
+// work is interrupted.
 func TestTheEventStreamIsRebuilt(t *testing.T) {
 	t.Parallel()
 	s, r := newSystem(t), random(t)
@@ -52,7 +52,7 @@ func TestTheEventStreamIsRebuilt(t *testing.T) {
 	s.importing(commands).finish()
 }
 
-// stream is the event stream. A busy server may take longer to tell than one request waits.
+// stream returns the event stream. A busy server may take longer to answer than one request waits.
 func (s *system) stream() (stream jetstream.Stream) {
 	s.Helper()
 	s.until("the event stream", func() bool {
@@ -63,7 +63,7 @@ func (s *system) stream() (stream jetstream.Stream) {
 	return stream
 }
 
-// interruptedRepublish ends republish when it is under way, and returns its status.
+// interruptedRepublish interrupts republish while it works, and returns its status.
 func (s *system) interruptedRepublish(signal os.Signal) int {
 	s.Helper()
 	p := s.launch("republish")

@@ -22,8 +22,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// system is a namespace of its own on some servers, with the connections that a test looks at it
-// through.
+// system is a namespace of its own on some servers, with the connections by which a test looks at
+// it.
 type system struct {
 	*testing.T
 	ctx        context.Context //nolint:containedctx // the test's own, with an end
@@ -40,13 +40,14 @@ type system struct {
 
 var namespaces atomic.Int64
 
-// endurance bounds a whole test: what waits for an answer that never comes fails where it waits.
+// endurance bounds a whole test. A test that waits for an answer that never comes fails at the
+// place where it waits.
 const endurance = 5 * patience
 
-// Context ends with the test, or when it stands still.
+// Context ends with the test, or when the test stands still.
 func (s *system) Context() context.Context { return s.ctx }
 
-// resend is short, so that a test which loses answers need not wait for long.
+// resend is short, so that a test that loses answers need not wait for long.
 const resend = time.Second
 
 // newSystem returns an empty namespace on the servers that all tests share.
@@ -60,7 +61,7 @@ func newSystem(t *testing.T) *system {
 // newSystemOn returns an empty namespace on servers that the test may break.
 func newSystemOn(t *testing.T, broker broker, database string) *system {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context()) // one with a deadline would have JetStream wait for lost answers until then
+	ctx, cancel := context.WithCancel(t.Context()) // with a deadline, JetStream would wait for lost answers until then
 	standsStill := time.AfterFunc(endurance, cancel)
 	t.Cleanup(func() { standsStill.Stop(); cancel() })
 	s := &system{T: t, ctx: ctx, namespace: wire.Namespace(fmt.Sprintf("test_%d", namespaces.Add(1))), partitions: 8,
@@ -75,7 +76,7 @@ func newSystemOn(t *testing.T, broker broker, database string) *system {
 	return s
 }
 
-// env is what points a program to the servers.
+// env returns the environment that points a program to the servers.
 func (s *system) env() []string {
 	return []string{"NATS_URL=" + s.natsURL, "DATABASE_URL=" + s.database, "MAESTRO_NAMESPACE=" + string(s.namespace),
 		"MAESTRO_PARTITIONS=" + strconv.Itoa(s.partitions), "MAESTRO_HTTP="}
@@ -112,7 +113,7 @@ func (s *system) worker(args ...string) (status int, out string) {
 	return s.launch(args...).finish()
 }
 
-// until polls for what gives no signal. What is done may fail the test.
+// until polls a condition that gives no signal. done may fail the test.
 func (s *system) until(what string, done func() bool) {
 	s.Helper()
 	tick, late := time.NewTicker(10*time.Millisecond), time.After(patience)
@@ -126,10 +127,10 @@ func (s *system) until(what string, done func() bool) {
 	}
 }
 
-// table is a table's qualified name, and query asks for one value of the namespace.
+// table returns a table's qualified name. query reads one value of the namespace.
 func (s *system) table(name string) string { return string(s.namespace) + "." + name }
 
-// view is what readers see of a read model.
+// view returns the name under which readers see a read model.
 func (s *system) view(name string) string { return store.ReadSchema(string(s.namespace)) + "." + name }
 
 func query[T any](s *system, sql string, args ...any) (value T) {
@@ -152,7 +153,7 @@ func (s *system) settled() {
 	}
 }
 
-// lastCommand is the place in the stream of a partition's last command, 0 if there is none.
+// lastCommand returns the stream sequence of a partition's last command, 0 if there is none.
 func (s *system) lastCommand(partition int) (sequence uint64) {
 	s.Helper()
 	s.until("the last command of partition "+strconv.Itoa(partition), func() bool {

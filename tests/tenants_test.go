@@ -14,8 +14,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// Two namespaces share their servers with each other, and with tables and streams that are none of
-// theirs.
+// Two namespaces share servers with each other, and with tables and streams of others.
 func TestNamespacesShareServersWithOthers(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()
@@ -101,8 +100,8 @@ func TestWorkersStartAtOnce(t *testing.T) {
 	s.check()
 }
 
-// A password and a role that may not create schemas, once its schemas are there: all that a
-// database administrator may grant.
+// A password is enough, and a role that may not create schemas, once its schemas exist. Database
+// administrators may grant no more than that.
 func TestARoleWithASchemaOfItsOwnIsEnough(t *testing.T) {
 	t.Parallel()
 	broker, err := sharedBroker()

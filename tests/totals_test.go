@@ -28,8 +28,8 @@ func (s *system) publisher(stdin io.Reader, args ...string) *process {
 	return p
 }
 
-// imported is what an import said of itself. Again is how many commands it sent once more, because
-// an answer did not come from a busy system: each may have been answered as a duplicate.
+// imported is an import's own report. Again is how many commands the import sent once more because
+// a busy system did not answer. Each of these may have been answered as a duplicate.
 type imported struct {
 	client.Summary
 	again int
@@ -51,7 +51,7 @@ func (s *system) imports(lines []byte) (sum imported) {
 	return sum
 }
 
-// counts are what of a summary does not depend on time.
+// counts returns the part of a summary that does not depend on time.
 func counts(commands, committed, rejected, duplicate, failed int) client.Summary {
 	return client.Summary{Commands: commands, Committed: committed, Rejected: rejected, Duplicate: duplicate, Failed: failed}
 }
@@ -69,7 +69,8 @@ func (s *system) sameCounts(want client.Summary, got imported) {
 	require.Positive(s, got.Seconds)
 }
 
-// What the generator makes up ends as a fold in memory says, and does so once.
+// The generated commands end like a fold in memory says. Sending them a second time changes
+// nothing.
 func TestGeneratedDeclarationsEndAsTheyShould(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -97,8 +98,8 @@ func TestGeneratedDeclarationsEndAsTheyShould(t *testing.T) {
 	s.checkAgainst(m)
 }
 
-// The real log, two years of a university, ends as an independent model says. It is not part of the
-// project.
+// The real log of a university, two years long, ends as an independent model says. The log is not
+// part of the project.
 func TestTheRealLogEndsAsItShould(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(cmp.Or(os.Getenv("MAESTRO_SHARED"), "../../shared"), "data", "declarations.ndjson.gz")

@@ -13,7 +13,7 @@ import (
 	"github.com/maestro-es/maestro/aggregate"
 )
 
-// trouble is an aggregate whose commands do what a worker must survive.
+// trouble is an aggregate whose commands do things that a worker must survive.
 type trouble struct {
 	Sum  int    `json:"sum"`
 	Text string `json:"text,omitempty"`
@@ -24,7 +24,7 @@ type (
 	troubleEvents = []aggregate.Event[trouble]
 )
 
-// add is the command that has nothing wrong with it.
+// add is the command without anything wrong.
 type add struct {
 	N int `json:"n"`
 }
@@ -50,7 +50,7 @@ type noted struct {
 
 func (e noted) Evolve(t trouble) trouble { t.Text += e.Text; return t }
 
-// carry has its payload in the event as it came.
+// carry puts its payload into the event unchanged.
 type carry struct {
 	What json.RawMessage `json:"what"`
 }
@@ -63,7 +63,7 @@ type carried struct {
 
 func (e carried) Evolve(t trouble) trouble { return t }
 
-// grow leads to an event of so many bytes.
+// grow leads to an event of that many bytes.
 type grow struct {
 	Bytes int `json:"bytes"`
 }
@@ -85,7 +85,8 @@ func (fails) Decide(troubleRoot) (troubleEvents, error) {
 	return nil, errors.New("the disk of the tax office is full")
 }
 
-// forget returns an event without a name, empty one that is nil, explode one that cannot be replayed.
+// forget returns an event without a name. empty returns a nil event. explode returns an event that
+// cannot be replayed.
 type forget struct{}
 
 func (forget) Decide(troubleRoot) (troubleEvents, error) {

@@ -1,6 +1,6 @@
 // Command broker is a nats-server in a process of its own, for the tests that share one. It keeps
-// its streams in the folder that its argument names, prints its URL, and ends when its standard
-// input does.
+// its streams in the folder that its argument names, and prints its URL. It ends when its standard
+// input ends.
 package main
 
 import (

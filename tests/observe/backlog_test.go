@@ -13,7 +13,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// While Postgres takes no commit, the backlog is what was sent, wherever it waits: in the lane, at the feed, in the stream.
+// While Postgres takes no commit, the backlog is the number of commands sent, wherever they wait:
+// in the lane, at the feed, or in the stream.
 func TestBacklogIsWhatWaits(t *testing.T) {
 	t.Parallel()
 	const commands = 2500 // more than the server sends ahead
@@ -45,7 +46,7 @@ func TestBacklogIsWhatWaits(t *testing.T) {
 	eventually(backlog+"0\n", age+"0\n", all+"0\n")
 }
 
-// holdCommits keeps the commits of a partition waiting.
+// holdCommits makes the commits of a partition wait.
 func (s *system) holdCommits(partition int) (release func()) {
 	s.Helper()
 	conn, err := pgx.Connect(s.Context(), s.database)

@@ -1,5 +1,5 @@
-// Package observe looks at Maestro as an operator does: at the spans that its processes send, the
-// metrics that a worker serves, and the page that says what they mean.
+// Package observe looks at Maestro like an operator: at the spans that its processes send, the
+// metrics that a worker serves, and the page that explains them.
 package observe
 
 import (
@@ -41,7 +41,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// subscribe is a program downstream, in a process of its own: this binary with another environment.
+// subscribe is a downstream program in a process of its own. The process is this binary with
+// another environment.
 func subscribe(url string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -64,7 +65,7 @@ func subscribe(url string) error {
 
 var scratch string
 
-// programs builds worker and publisher as users get them, once.
+// programs builds worker and publisher once, as users get them.
 var programs = sync.OnceValues(func() (dir string, err error) {
 	dir = filepath.Join(scratch, "bin")
 	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/worker", "../../cmd/publisher")

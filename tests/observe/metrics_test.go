@@ -44,7 +44,7 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 	var got map[string]series
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		got = scrape(t, url)
-		assert.Contains(c, got, "maestro_handover_duration_seconds") // it is recorded a moment after the other is ready
+		assert.Contains(c, got, "maestro_handover_duration_seconds") // the handover is recorded a moment after the other worker is ready
 	}, patience, 50*time.Millisecond)
 	require.Equal(t, want, got)
 
@@ -80,7 +80,7 @@ func TestProfilesAreServedWhereTheyAreWanted(t *testing.T) {
 	}
 }
 
-// exercise has the worker do one of everything that is observed.
+// exercise makes the worker do each observed thing once.
 func (s *system) exercise() {
 	s.Helper()
 	s.publisher("send", "counter", "42", "increment", "--wait")

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The page lists every span of Maestro's with its kind, and every attribute of one, and no others.
+// The page lists every span of Maestro with its kind, and every attribute of these spans, and
+// nothing else.
 func TestSpansAreThoseOfThePage(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -32,7 +33,7 @@ func TestSpansAreThoseOfThePage(t *testing.T) {
 	for _, of := range s.spans {
 		all := of.attributes()
 		if all["db.system.name"] != "" || strings.HasSuffix(of.Name, ".nonsense") {
-			continue // pgx's, and one more of a kind
+			continue // pgx's span, or one more of a kind
 		}
 		spans[of.process+" "+of.Name] = kindOf(of)
 		for name := range all {
@@ -79,7 +80,7 @@ func spansOfThePage(t *testing.T) (spans map[string]string, attributes map[strin
 	return spans, attributes
 }
 
-// firstWord is what comes before the first dot of a name in quotes.
+// firstWord returns the part before the first dot of a name in quotes.
 func firstWord(cell string) string {
 	word, _, _ := strings.Cut(strings.TrimPrefix(cell, "`"), ".")
 	return word

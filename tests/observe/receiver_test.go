@@ -18,10 +18,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// patience bounds every wait: far more than anything takes.
+// patience bounds every wait. It is far longer than anything takes.
 const patience = time.Minute
 
-// receiver takes spans as a collector does, by OTLP over HTTP.
+// receiver takes spans like a collector, by OTLP over HTTP.
 type receiver struct {
 	*httptest.Server
 
@@ -68,7 +68,7 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 	r.arrived = make(chan struct{})
 }
 
-// env has a process send its spans here at once, under a name.
+// env returns the environment that makes a process send its spans here at once, under a name.
 func (r *receiver) env(process string) []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.URL, "OTEL_BSP_SCHEDULE_DELAY=20",
 		"OTEL_RESOURCE_ATTRIBUTES=service.instance.id=" + process}
@@ -105,7 +105,7 @@ func (r *receiver) all() string {
 	return all.String()
 }
 
-// below are the spans with a parent, in the order in which they began.
+// below returns the spans with a parent, in the order in which they began.
 func (r *receiver) below(parent []byte) []span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +119,7 @@ func (r *receiver) below(parent []byte) []span {
 	return found
 }
 
-// tree is a span and all below it, a line each: process, kind, name.
+// tree writes a span and all spans below it, one line each: process, kind, name.
 func (r *receiver) tree(root span, leaveOut func(span) bool) string {
 	var text strings.Builder
 	var write func(s span, depth int)
@@ -137,7 +137,7 @@ func (r *receiver) tree(root span, leaveOut func(span) bool) string {
 	return text.String()
 }
 
-// attributes are the attributes as text.
+// attributes returns the attributes as text.
 func (s span) attributes() map[string]string {
 	all := map[string]string{}
 	for _, a := range s.Attributes {

@@ -38,7 +38,7 @@ func newSystem(t *testing.T) *system {
 		env: []string{"NATS_URL=" + broker.URL(), "MAESTRO_PARTITIONS=4", "DATABASE_URL=" + database}}
 }
 
-// worker starts a worker under a name and waits until it is at work.
+// worker starts a worker under a name and waits until it is working.
 func (s *system) worker(name string, env ...string) *process {
 	s.Helper()
 	p := s.start(name, "worker", nil, append([]string{"MAESTRO_HTTP="}, env...)...)
@@ -63,7 +63,8 @@ func (s *system) subscriber() *process {
 	return p
 }
 
-// start starts a program, this binary without one, with its spans going to the receiver under a name.
+// start starts a program, or this binary if program is empty. The program's spans go to the
+// receiver under a name.
 func (s *system) start(name, program string, args []string, env ...string) *process {
 	s.Helper()
 	return s.startReading(nil, name, program, args, env...)
@@ -107,7 +108,7 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// says waits until the process has written a text, and returns what follows it on the line.
+// says waits until the process has written a text, and returns the rest of the line.
 func (p *process) says(text string) (rest string) {
 	p.Helper()
 	late := time.After(patience)
@@ -128,7 +129,7 @@ func (p *process) says(text string) (rest string) {
 	}
 }
 
-// output is what a process writes.
+// output is the output of a process.
 type output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

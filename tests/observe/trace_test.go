@@ -95,14 +95,15 @@ func checkAttributes(t *testing.T, s *system, send, process span) {
 	require.Contains(t, inserted["db.query.text"], "insert into")
 }
 
-// The worker that commits is killed before it can publish; the event that another publishes is in the command's trace.
+// The worker that commits is killed before it can publish. Another worker publishes the event, and
+// the event's span is in the command's trace.
 func TestTraceGoesOnInTheWorkerThatTakesOver(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	first := s.worker("first")
 	s.subscriber()
 	var config jetstream.StreamConfig
-	require.Eventually(t, func() bool { // the subscriber reads: nats-server does not like a consumer and an update at the same time
+	require.Eventually(t, func() bool { // wait until the subscriber reads, because nats-server handles a new consumer and an update at the same time badly
 		stream, err := s.js.Stream(t.Context(), "MAESTRO_EVENTS")
 		if err != nil {
 			return false
@@ -110,7 +111,7 @@ func TestTraceGoesOnInTheWorkerThatTakesOver(t *testing.T) {
 		config = stream.CachedInfo().Config
 		return stream.CachedInfo().State.Consumers > 0
 	}, 20*time.Second, time.Millisecond)
-	config.Subjects = []string{"maestro.fence.*"} // takes no events until a worker starts and mends it
+	config.Subjects = []string{"maestro.fence.*"} // the stream takes no events until a worker starts and repairs it
 	_, err := s.js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
 
@@ -132,7 +133,7 @@ func TestTraceGoesOnInTheWorkerThatTakesOver(t *testing.T) {
 	require.Empty(t, s.publisherFailures("second"))
 }
 
-// publisherFailures are the publications of a worker that failed.
+// publisherFailures returns the failed publications of a worker.
 func (s *system) publisherFailures(worker string) (failed []span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +145,8 @@ func (s *system) publisherFailures(worker string) (failed []span) {
 	return failed
 }
 
-// A trace that the sender does not record is recorded by nobody after it, and a batch is recorded when a command in it is.
+// A trace that the sender does not record is recorded by nobody after it. A batch is recorded if a
+// command in it is.
 func TestSamplingIsTheSendersDecision(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -161,7 +163,8 @@ func TestSamplingIsTheSendersDecision(t *testing.T) {
 	}
 }
 
-// named finds a span that went well by its process and name, or what comes before the subject in that.
+// named finds a span without an error, by its process and by its name or the part of the name
+// before the subject.
 func named(process, name string) func(span) bool {
 	return func(s span) bool {
 		return s.process == process && (s.Name == name || strings.HasPrefix(s.Name, name+" maestro.")) && s.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR
@@ -177,7 +180,7 @@ func linked(s span) (spans [][]byte) {
 
 func never(span) bool { return false }
 
-// ofTheConnection tells what happens only once on a connection.
+// ofTheConnection tells whether a span happens only once on a connection.
 func ofTheConnection(s span) bool {
 	_, prepares := s.attributes()["pgx.prepare_stmt.name"]
 	return s.Name == "connect" || prepares
