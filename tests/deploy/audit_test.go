@@ -24,8 +24,9 @@ type entry struct {
 	Body, Command   string
 }
 
-// exactlyOnce checks that the log holds one event for each command and no other, gapless, and that the event stream equals it.
-// All commands are to have their outcomes.
+// exactlyOnce checks that the log holds exactly one event for each command and no other event,
+// without gaps, and that the event stream equals the log. All commands must have their outcomes
+// already.
 func (c *cluster) exactlyOnce(commands []string) {
 	c.Helper()
 	log := c.log()
@@ -46,7 +47,7 @@ func (c *cluster) exactlyOnce(commands []string) {
 	same(c, log, stream, "the log, and the event stream")
 }
 
-// same compares two long lists, and shows the first difference alone.
+// same compares two long lists, and shows only the first difference.
 func same[T comparable](c *cluster, want, got []T, what string) {
 	c.Helper()
 	for i := range min(len(want), len(got)) {
@@ -74,7 +75,7 @@ func (c *cluster) log() []entry {
 	return log
 }
 
-// compact is JSON without the spaces that Postgres puts in.
+// compact returns JSON without the spaces that Postgres adds.
 func compact(c *cluster, body []byte) string {
 	c.Helper()
 	var b bytes.Buffer
@@ -82,7 +83,7 @@ func compact(c *cluster, body []byte) string {
 	return b.String()
 }
 
-// stream reads the event stream, which is to hold so many events, or will soon.
+// stream reads the event stream, which must hold that many events now or soon.
 func (c *cluster) stream(events int) (all []entry) {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.Context(), patience)

@@ -10,15 +10,17 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 )
 
-// autoscaler decides as KEDA and Kubernetes do of a ScaledObject: KEDA between none and one, and the HorizontalPodAutoscaler that it
-// makes between one and the most. It looks once for each period of the policy for scaling down; that is the clock here.
-// Sources: kedacore/keda, pkg/scaling/executor/scale_scaledobjects.go; kubernetes/kubernetes, pkg/controller/podautoscaler.
+// autoscaler decides like KEDA and Kubernetes about a ScaledObject. KEDA decides between none and
+// one worker. The HorizontalPodAutoscaler that KEDA makes decides between one and the most. The
+// autoscaler looks once in each period of the policy for scaling down; these looks are the clock
+// here. Sources: kedacore/keda, pkg/scaling/executor/scale_scaledobjects.go; kubernetes/kubernetes,
+// pkg/controller/podautoscaler.
 type autoscaler struct {
 	least, most int
 	target      float64 // the figure, for each worker
-	cooldown    int     // looks without anything to do, after which KEDA stops all workers
-	window      int     // looks of which the highest counts, before there are fewer
-	step        int     // most workers fewer at a time
+	cooldown    int     // number of looks without work after which KEDA stops all workers
+	window      int     // number of looks whose highest figure counts before workers are removed
+	step        int     // how many workers are removed at a time, at most
 
 	idle   int
 	wanted []int
@@ -38,10 +40,10 @@ func newAutoscaler(t *testing.T, o *scaledObject) *autoscaler {
 		step: int(policy.Value)}
 }
 
-// tolerance is what the HorizontalPodAutoscaler takes for equal.
+// tolerance is the difference that the HorizontalPodAutoscaler ignores.
 const tolerance = 0.1
 
-// look returns how many workers there are to be.
+// look returns the wanted number of workers.
 func (a *autoscaler) look(workers int, figure float64, active bool) int {
 	if a.idle++; active {
 		a.idle = 0
@@ -64,7 +66,7 @@ func (a *autoscaler) look(workers int, figure float64, active bool) int {
 	if wanted < workers {
 		return max(slices.Max(a.wanted[max(0, len(a.wanted)-a.window):]), workers-a.step)
 	}
-	return min(wanted, max(workers+4, 2*workers)) // Kubernetes' own policy for more
+	return min(wanted, max(workers+4, 2*workers)) // Kubernetes' own policy for scaling up
 }
 
 // A test of the test.

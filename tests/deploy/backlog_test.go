@@ -16,9 +16,10 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// figure is what KEDA computes of the ScaledObject in deploy/k8s/overlays/keda, in KEDA's way and with the libraries that it
-// uses: fetch each trigger's URL, find a number in the answer, put the numbers into the formula. Source: kedacore/keda,
-// pkg/scalers/metrics_api_scaler.go and pkg/scaling/modifiers/formula.go.
+// figure computes the figure of the ScaledObject in deploy/k8s/overlays/keda like KEDA, with the
+// libraries that KEDA uses. It fetches each trigger's URL, finds a number in the answer, and puts
+// the numbers into the formula. Source: kedacore/keda, pkg/scalers/metrics_api_scaler.go and
+// pkg/scaling/modifiers/formula.go.
 func figure(t *testing.T, scaled *scaledObject, s *server.Server) (value float64, active bool) {
 	t.Helper()
 	metrics := map[string]any{}
@@ -51,8 +52,8 @@ func figure(t *testing.T, scaled *scaledObject, s *server.Server) (value float64
 	return value, value > activation
 }
 
-// A namespace's life, from its first worker to a backlog that waits with no worker there: the figure says each time whether
-// there is something to do.
+// The test follows a namespace from its first worker to a backlog that waits without a worker. Each
+// time the figure says whether there is something to do.
 func TestTheScaledObjectSeesTheBacklog(t *testing.T) {
 	t.Parallel()
 	s := broker(t)
@@ -83,7 +84,7 @@ func TestTheScaledObjectSeesTheBacklog(t *testing.T) {
 	work(0)
 	sees(0, false)
 	send(1)
-	sees(2, true) // the very first command of the stream has no handled one before it
+	sees(2, true) // no handled command comes before the very first command of the stream
 	send(2)
 	sees(3, true)
 	work(1)

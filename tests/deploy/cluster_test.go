@@ -14,7 +14,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// cluster is what workers find in a cluster: a broker as deploy/nats/ configures it, and a database.
+// cluster is the surroundings of workers in a cluster: a broker configured like deploy/nats/, and a
+// database.
 type cluster struct {
 	*testing.T
 	broker   *server.Server
@@ -34,7 +35,7 @@ type replica struct {
 
 var consoleLine = regexp.MustCompile(`msg=console url=(\S+)`)
 
-// start starts a worker of a release, and does not wait until it is at work.
+// start starts a worker of a release. It does not wait until the worker is ready.
 func (c *cluster) start(release func() (dir string, err error)) *replica {
 	c.Helper()
 	dir, err := release()
@@ -45,7 +46,7 @@ func (c *cluster) start(release func() (dir string, err error)) *replica {
 	return &replica{process: p, url: consoleLine.FindStringSubmatch(p.out.String())[1]}
 }
 
-// ready waits until the worker says that it is at work, to whom Kubernetes asks.
+// ready waits until the worker says that it is ready, at the address that Kubernetes asks.
 func (r *replica) ready() {
 	r.t.Helper()
 	eventually(r.t, "ready", func() bool {
@@ -56,7 +57,7 @@ func (r *replica) ready() {
 
 var versionLabel = regexp.MustCompile(`(?m)^target_info\{[^}]*service_version="([^"]*)"`)
 
-// version is what the worker's metrics say of its build.
+// version returns the build's version according to the worker's metrics.
 func (r *replica) version() string {
 	r.t.Helper()
 	_, metrics := r.get("/metrics")

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stage finds the lines that begin a stage, user the one that says who runs the programs.
+// stage finds the lines that begin a stage. user finds the line that says who runs the programs.
 var (
 	stage = regexp.MustCompile(`(?m)^FROM (\S+)`)
 	user  = regexp.MustCompile(`(?m)^USER (\S+)$`)
@@ -32,7 +32,8 @@ func TestTheImageIsPinnedAndHasNoRoot(t *testing.T) {
 	require.Contains(t, dockerfile, "\nENV CGO_ENABLED=0\n")
 }
 
-// What git tracks must be in the image's sources, or the version there says that they were changed.
+// Every file that git tracks must be in the image's sources. Otherwise the version in the image
+// says that the sources were changed.
 func TestTheImageIsBuiltFromAllThatGitTracks(t *testing.T) {
 	t.Parallel()
 	if _, err := commit(); err != nil {

@@ -16,16 +16,16 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// A jail is what a container is to a program, made of the same parts of the kernel: a root file system with the program and
-// nothing else, read-only, and a user without rights. The test binary starts itself in new namespaces, changes the root, and
-// becomes the program.
+// A jail is to a program what a container is, and is made of the same parts of the kernel. It has a
+// read-only root file system with only the program, and a user without rights. The test binary
+// starts itself in new namespaces, changes the root, and becomes the program.
 const (
 	jailVariable = "MAESTRO_TEST_JAIL" // the folder that becomes the root
 	jailUser     = 65532
 )
 
-// jail prepares a program to run in a root file system that has nothing but the programs, and a writable folder where
-// writable names one.
+// jail prepares a program to run in a root file system that has only the programs. If writable
+// names a folder, that folder is there too, and can be written.
 func jail(t *testing.T, writable, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	needNamespaces(t)
@@ -40,7 +40,7 @@ func jail(t *testing.T, writable, name string, args ...string) *exec.Cmd {
 	cmd.Env = []string{jailVariable + "=" + root, "JAIL_WRITABLE=" + writable}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
-		cmd.Env = append(cmd.Env, "JAIL_USERNS=1") // what is root there is this user, who has no rights
+		cmd.Env = append(cmd.Env, "JAIL_USERNS=1") // root in the jail is this user, who has no rights
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
@@ -48,7 +48,8 @@ func jail(t *testing.T, writable, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// needNamespaces skips the test where the kernel lets this user make no namespaces, as in a container without privileges.
+// needNamespaces skips the test if the kernel does not let this user make namespaces, like in a
+// container without privileges.
 func needNamespaces(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -61,7 +62,7 @@ func needNamespaces(t *testing.T) {
 	}
 }
 
-// enterJail becomes the program of the command line.
+// enterJail turns this process into the program of the command line.
 func enterJail() {
 	err := becomeProgram(os.Getenv(jailVariable), os.Getenv("JAIL_WRITABLE"), os.Args[1:])
 	fmt.Fprintln(os.Stderr, "jail:", err)
@@ -87,7 +88,7 @@ func becomeProgram(root, writable string, args []string) error {
 	if err := errors.Join(os.Chdir(root), syscall.PivotRoot(".", "."), syscall.Unmount(".", syscall.MNT_DETACH), os.Chdir("/")); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}
-	if os.Getenv("JAIL_USERNS") == "" { // root outside: leave all groups and rights behind
+	if os.Getenv("JAIL_USERNS") == "" { // root outside: give up all groups and rights
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(jailUser), syscall.Setuid(jailUser)); err != nil {
 			return fmt.Errorf("become user %d: %w", jailUser, err)
 		}
@@ -101,7 +102,7 @@ func becomeProgram(root, writable string, args []string) error {
 	return syscall.Exec(args[0], args, environment)
 }
 
-// unprivileged checks, from outside, that the process is what it should be.
+// unprivileged checks from outside that the process has no rights.
 func unprivileged(t *testing.T, p *process) {
 	t.Helper()
 	proc := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
@@ -133,7 +134,7 @@ func TestTheProgramsRunInAnEmptyReadOnlyRoot(t *testing.T) {
 	require.Contains(t, out, "worker: --dev: ", "there is no place for its files")
 }
 
-// What the Deployment runs: a worker that writes to no disk. The commands come from a jail too.
+// The Deployment runs a worker that writes to no disk. The commands also come from a jail.
 func TestAWorkerNeedsNoDisk(t *testing.T) {
 	t.Parallel()
 	s := broker(t)

@@ -1,5 +1,6 @@
-// Package deploy tests what runs outside a laptop: the manifests of deploy/k8s/ as Kubernetes reads them, the programs as the
-// Dockerfile builds them, in a place as bare as a container, and the servers' demands: TLS, credentials, users with few rights.
+// Package deploy tests what runs outside a laptop: the manifests of deploy/k8s/ as Kubernetes reads
+// them, and the programs as the Dockerfile builds them, in a place as bare as a container. It also
+// tests the demands of servers: TLS, credentials, users with few rights.
 package deploy
 
 import (
@@ -19,7 +20,7 @@ const top = "../.."
 
 func TestMain(m *testing.M) {
 	if os.Getenv(jailVariable) != "" {
-		enterJail() // this process is one of jail_test.go's
+		enterJail() // in a process that jail_test.go has started
 	}
 	os.Exit(run(m))
 }
@@ -42,7 +43,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// scratch is a folder for what all tests of the binary share.
+// scratch is a folder for files that all tests of the binary share.
 var scratch string
 
 func read(t *testing.T, file string) string {
@@ -54,7 +55,8 @@ func read(t *testing.T, file string) string {
 
 var buildLine = regexp.MustCompile(`(?m)^RUN (go build .*)$`)
 
-// programs are both programs, built once with the very command of the Dockerfile; newer are the same with a version that is newer.
+// programs builds both programs once, with the exact command of the Dockerfile. newer builds the
+// same programs with a newer version.
 var (
 	programs = sync.OnceValues(func() (dir string, err error) { return builtAs("") })
 	newer    = sync.OnceValues(func() (dir string, err error) { return builtAs(newVersion) })
@@ -62,7 +64,7 @@ var (
 
 const newVersion = "v99.1.0"
 
-// builtAs builds the programs as the Dockerfile does when it is given a version.
+// builtAs builds the programs like the Dockerfile does if it is given a version.
 func builtAs(version string) (dir string, err error) {
 	dockerfile, err := os.ReadFile(filepath.Join(top, "Dockerfile"))
 	if err != nil {
@@ -86,7 +88,7 @@ func builtAs(version string) (dir string, err error) {
 	return dir, nil
 }
 
-// program is the path of a built program.
+// program returns the path of a built program.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := programs()
@@ -94,10 +96,10 @@ func program(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// gitTrust has git answer whoever owns the clone.
+// gitTrust makes git answer whoever owns the clone.
 var gitTrust = []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}
 
-// commit is the commit that is checked out. Sources that came without git have none.
+// commit returns the checked-out commit, or an error if the sources came without git.
 func commit() (string, error) {
 	cmd := exec.Command("git", "rev-parse", "HEAD")
 	cmd.Dir = top

@@ -27,10 +27,10 @@ import (
 
 const manifests = "deploy/k8s"
 
-// overlays are what people apply.
+// overlays are the folders that people apply.
 var overlays = []string{"base", "overlays/dev", "overlays/hpa", "overlays/keda"}
 
-// decode reads a manifest as Kubernetes does that refuses unknown and repeated fields.
+// decode reads a manifest like Kubernetes, and refuses unknown and repeated fields.
 func decode(t *testing.T, manifest []byte) runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -77,10 +77,10 @@ type scaledObject struct {
 	} `json:"spec"`
 }
 
-// DeepCopyObject is what Kubernetes wants of an object; nothing here copies one.
+// DeepCopyObject is required by Kubernetes; nothing here copies an object.
 func (s *scaledObject) DeepCopyObject() runtime.Object { return s }
 
-// Every file is read, also those that no overlay uses.
+// Every file is read, including those that no overlay uses.
 func TestEveryManifestIsWhatKubernetesKnows(t *testing.T) {
 	t.Parallel()
 	count := 0
@@ -105,7 +105,7 @@ func TestEveryManifestIsWhatKubernetesKnows(t *testing.T) {
 	require.Greater(t, count, 10)
 }
 
-// A test of the test: what Kubernetes does not know is not let through.
+// A test of the test: fields that Kubernetes does not know are refused.
 func TestAWrongManifestIsFound(t *testing.T) {
 	t.Parallel()
 	good := read(t, manifests+"/base/deployment.yaml")
@@ -119,7 +119,7 @@ func TestAWrongManifestIsFound(t *testing.T) {
 	}
 }
 
-// build is what `kubectl apply -k` would send.
+// build returns the objects that `kubectl apply -k` would send.
 func build(t *testing.T, overlay string) (objects []runtime.Object) {
 	t.Helper()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(top, manifests, overlay))

@@ -22,8 +22,8 @@ import (
 
 const ownModule = "examples/own"
 
-// own copies the module examples/own out of this repository, as a user would, with a path in place
-// of the release that is not published yet.
+// own copies the module examples/own out of this repository, like a user would. The copy has a path
+// in place of the release that is not published yet.
 func own(t *testing.T) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "own")
@@ -34,7 +34,7 @@ func own(t *testing.T) (dir string) {
 	return dir
 }
 
-// runIn runs a command in a folder and returns what it wrote.
+// runIn runs a command in a folder and returns its output.
 func runIn(t *testing.T, dir, command string, environment ...string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", command)
@@ -56,8 +56,8 @@ func ownWorker(t *testing.T, dir string) string {
 	return program
 }
 
-// A module of a user's own compiles without our internal packages, and its tests pass with the
-// servers that they start.
+// A user's own module compiles without our internal packages. Its tests pass with the servers that
+// they start.
 func TestAnOwnModuleIsTestedFromOutside(t *testing.T) {
 	t.Parallel()
 	dir := own(t)
@@ -66,7 +66,7 @@ func TestAnOwnModuleIsTestedFromOutside(t *testing.T) {
 		"github.com/maestro-es/maestro/internal")
 }
 
-// What the module's README shows is what a user gets.
+// A user gets what the module's README shows.
 func TestAnOwnWorkerOfAnAfternoon(t *testing.T) {
 	t.Parallel()
 	dir := own(t)
@@ -91,8 +91,8 @@ func TestAnOwnWorkerOfAnAfternoon(t *testing.T) {
 	worker.stop()
 }
 
-// With servers of the user's, the program has what every worker has: migrations, probes, metrics
-// and a clean end.
+// With the user's servers, the program has everything that a worker has: migrations, probes,
+// metrics and a clean end.
 func TestAnOwnWorkerHasEverythingOfAWorker(t *testing.T) {
 	t.Parallel()
 	program, broker := ownWorker(t, own(t)), localnats.ForTest(t)
@@ -119,7 +119,8 @@ func TestAnOwnWorkerHasEverythingOfAWorker(t *testing.T) {
 	worker.stop()
 }
 
-// The overlay renders on the base, whether it is read from Maestro's repository or from a copy.
+// The overlay renders on the base, whether the base is read from Maestro's repository or from a
+// copy.
 func TestAnOwnOverlayRenders(t *testing.T) {
 	t.Parallel()
 	const remote = "https://github.com/maestro-es/maestro//deploy/k8s/base?ref=v0.1.0"

@@ -19,8 +19,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// who may publish what: w stands for the worker, p for the publisher, s for the subscriber. Everything that is here for
-// one is refused to the others.
+// mayPublish says who may publish what: w stands for the worker, p for the publisher, s for the
+// subscriber. A subject that is listed for one user is refused to the others.
 var mayPublish = map[string]string{
 	"maestro.cmd.counter.1.increment":     "p",
 	"maestro.cmd.counter.1.2.increment":   "p", // wrong, and answered
@@ -88,7 +88,7 @@ var mayPublish = map[string]string{
 	"$JS.ACK.MAESTRO_EVENTS.x.1.1.1.1.1":                           "s",
 }
 
-// who may listen to what.
+// maySubscribe says who may listen to what.
 var maySubscribe = map[string]string{
 	"maestro.evt.*.counter.>":  "s",
 	"maestro.fence.*":          "",
@@ -128,7 +128,8 @@ func TestEachUserMayDoItsPartAndNothingElse(t *testing.T) {
 	}
 }
 
-// allowed tells whether the server has let the last thing pass. It complains before it answers a ping.
+// allowed tells whether the server accepted the last operation. The server complains before it
+// answers a ping.
 func allowed(t *testing.T, nc *nats.Conn, what, subject string) bool {
 	t.Helper()
 	require.NoError(t, nc.Flush())
@@ -152,7 +153,8 @@ func TestTheFileHasTheseUsersOnly(t *testing.T) {
 	require.Equal(t, []string{"publisher", "subscriber", "worker"}, names)
 }
 
-// The whole path with these users, on processes as people run them; nobody lacks a permission anywhere.
+// The whole path with these users, on processes as people run them. No user lacks a permission
+// anywhere.
 func TestTheWholePathWithLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	s := broker(t)
@@ -172,7 +174,8 @@ func TestTheWholePathWithLeastPrivilege(t *testing.T) {
 	check(`"value":3`, "get", "counter", "1")
 	check(`{"by":2}`, "history", "counter", "1")
 
-	// As in docs/operations.md, from a worker's pod: flags go before the worker's environment.
+	// Like in docs/operations.md, from a worker's pod: flags take precedence over the worker's
+	// environment.
 	status, out := publish(t, asWorker, "get", "counter", "1", "--nats-user=publisher", "--nats-password="+passwords["publisher"],
 		"--nats-inbox-prefix=_INBOX_publisher")
 	require.Equal(t, 0, status, out)
@@ -210,7 +213,7 @@ func subscribe(t *testing.T, n connect.NATS, count int) (events []string) {
 	return events
 }
 
-// trimmed waits until the workers have removed what is handled from the command stream.
+// trimmed waits until the workers have removed the handled commands from the command stream.
 func trimmed(t *testing.T, n connect.NATS) {
 	t.Helper()
 	js, err := jetstream.New(dial(t, n))
@@ -222,7 +225,8 @@ func trimmed(t *testing.T, n connect.NATS) {
 	})
 }
 
-// A worker may write what clients may not: it must not do so in their name. The subject of an answer is the client's choice.
+// A worker may write where clients may not. It must not write there in a client's name, although
+// the client chooses the subject of an answer.
 func TestNobodyWritesThroughAWorker(t *testing.T) {
 	t.Parallel()
 	s := broker(t)

@@ -55,8 +55,8 @@ func forEach(t *testing.T, check func(t *testing.T, objects []runtime.Object)) {
 	}
 }
 
-// What Kubernetes calls the restricted standard, and more: no token, no disk, pinned images,
-// bounded resources.
+// Pods meet the standard that Kubernetes calls restricted, and more: no token, no disk, pinned
+// images, bounded resources.
 func TestPodsHaveNoRights(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		all := pods(objects)
@@ -127,7 +127,7 @@ func TestWhatServesHasProbes(t *testing.T) {
 	})
 }
 
-// What a pod refers to must be there, under the name that kustomize made of it.
+// Everything that a pod refers to must be there, under the name that kustomize gave it.
 func TestNothingIsMissing(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		there := map[string]map[string]string{}
@@ -205,8 +205,8 @@ func TestTheGracePeriodIsLongerThanADrain(t *testing.T) {
 	})
 }
 
-// worstDrain is how long the last worker may take to publish what is left of all partitions, of the
-// default number.
+// worstDrain returns how long the last worker may take to publish the rest of all partitions, at
+// their default number.
 func worstDrain(t *testing.T) time.Duration {
 	t.Helper()
 	moves := constantOf(t, "internal/ownership/steward.go", "maxMoves")
@@ -221,7 +221,7 @@ func constantOf(t *testing.T, file, name string) int64 {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, filepath.Join(top, file), nil, 0)
 	require.NoError(t, err)
-	// What else the file refers to does not matter, and is not looked for.
+	// Other things that the file refers to do not matter, and are not looked for.
 	config := types.Config{Importer: durations{importer.ForCompiler(set, "source", nil)}, Error: func(error) {}}
 	found, _ := config.Check(parsed.Name.Name, set, []*ast.File{parsed}, nil)
 	value, is := found.Scope().Lookup(name).(*types.Const)
@@ -231,7 +231,7 @@ func constantOf(t *testing.T, file, name string) int64 {
 	return number
 }
 
-// durations imports package time alone.
+// durations imports only package time.
 type durations struct{ types.Importer }
 
 func (d durations) Import(path string) (*types.Package, error) {
@@ -241,7 +241,7 @@ func (d durations) Import(path string) (*types.Package, error) {
 	return d.Importer.Import(path)
 }
 
-// Each pod is in a network policy that says what comes in and what goes out.
+// Each pod is in a network policy that says what may come in and go out.
 func TestEveryPodHasANetworkPolicy(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		for name, pod := range pods(objects) {
@@ -270,8 +270,8 @@ func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
 	return selector.Matches(labels.Set(of))
 }
 
-// The overlay for trials stands alone: everything that its pods talk to is in it, under the names
-// they use.
+// The overlay for trials stands alone. It contains everything that its pods talk to, under the
+// names they use.
 func TestTheTrialNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 	objects := build(t, "overlays/dev")
@@ -307,8 +307,8 @@ func TestTheTrialNeedsNothingElse(t *testing.T) {
 	}
 }
 
-// An outage makes all workers unready. Their metrics and console are to be found all the same, and
-// nodes can be drained.
+// An outage makes all workers unready. Their metrics and console must still be reachable, and nodes
+// can still be drained.
 func TestWorkersThatAreNotReadyAreReachableAndCanBeEvicted(t *testing.T) {
 	forEach(t, func(t *testing.T, objects []runtime.Object) {
 		for _, s := range find[*corev1.Service](objects) {

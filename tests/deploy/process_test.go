@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds every wait: far more than anything takes, so that only what will never happen fails.
+// patience bounds every wait. It is far longer than anything takes, so a wait fails only if its
+// event will never happen.
 const patience = 90 * time.Second
 
-// eventually waits until something is the case.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -40,7 +41,8 @@ type process struct {
 	out  output
 }
 
-// start starts a program with an environment of its own. It is killed when the test ends, if it is still there.
+// start starts a program with an environment of its own. A program that still runs when the test
+// ends is killed.
 func start(t *testing.T, cmd *exec.Cmd, environment ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, done: make(chan struct{}), out: output{changed: make(chan struct{})}}
@@ -48,7 +50,7 @@ func start(t *testing.T, cmd *exec.Cmd, environment ...string) *process {
 	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	require.NoError(t, cmd.Start())
 	go func() {
-		_ = cmd.Wait() // its status is in the process's state
+		_ = cmd.Wait() // the status is in the process's state
 		close(p.done)
 	}()
 	t.Cleanup(func() {
@@ -69,7 +71,7 @@ func startWorker(t *testing.T, environment ...string) *process {
 	return p
 }
 
-// publish runs publisher with arguments and returns its exit status and what it wrote.
+// publish runs publisher with arguments and returns its exit status and its output.
 func publish(t *testing.T, environment []string, args ...string) (status int, out string) {
 	t.Helper()
 	return start(t, exec.Command(program(t, "publisher"), args...), environment...).finish()
@@ -110,7 +112,7 @@ func (p *process) finish() (status int, out string) {
 	return p.cmd.ProcessState.ExitCode(), p.out.String()
 }
 
-// stop ends the process as Kubernetes does.
+// stop ends the process like Kubernetes does.
 func (p *process) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -118,7 +120,7 @@ func (p *process) stop() {
 	require.Equal(p.t, 0, status, out)
 }
 
-// output collects what a process writes and tells those who wait.
+// output collects the output of a process and wakes those who wait for it.
 type output struct {
 	mu      sync.Mutex
 	buffer  bytes.Buffer

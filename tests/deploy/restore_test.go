@@ -17,8 +17,8 @@ var tools = map[string]*regexp.Regexp{
 	"restore": regexp.MustCompile(`(?m)^ +(pg_restore .*)$`),
 }
 
-// The database comes back as it was at the time of its backup, and everything else follows it, when a person does what
-// docs/operations.md says.
+// The database is restored to the time of its backup. Everything else follows it when a person does
+// what docs/operations.md says.
 func TestABackupIsRestored(t *testing.T) {
 	t.Parallel()
 	c, dir := newCluster(t), t.TempDir()
@@ -49,7 +49,8 @@ func TestABackupIsRestored(t *testing.T) {
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "100 events are in the stream")
 	c.start(programs).ready()
-	// Of what came after the backup, the command stream has the last command alone, and that is handled again.
+	// The command stream has only the last of the commands that came after the backup. That command
+	// is handled again.
 	again := sendAndWait(dial(t, identity(c.broker, "publisher")))
 	for _, n := range []int{before - 1, before + after - 1} {
 		outcome, err := again(t.Context(), strconv.Itoa(n), load.sent[n])

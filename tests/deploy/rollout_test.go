@@ -11,8 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// A rolling update as the Deployment asks for it: one new worker more, and when it is ready, one old worker less. Commands and
-// requests go on all the time, and none fails.
+// A rolling update like the Deployment asks for: one new worker is added, and when it is ready, one
+// old worker is removed. Commands and requests go on all the time, and none fails.
 func TestARollingUpdateFailsNobody(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -45,7 +45,8 @@ func (c *cluster) deploy() (workers []*replica) {
 	return workers
 }
 
-// rollOut puts new workers in the place of old ones. Meanwhile is called whenever there is one more than usual.
+// rollOut replaces old workers by new ones. It calls meanwhile whenever there is one worker more
+// than usual.
 func (c *cluster) rollOut(workers []*replica, meanwhile func()) {
 	c.Helper()
 	for i := range workers {
@@ -97,7 +98,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// p99 is of the calls that began in a time.
+// p99 returns the 99th percentile of the calls that began in the given time.
 func (f *traffic) p99(durable bool, in [2]time.Time) (p99 time.Duration, n int) {
 	f.Helper()
 	var took []time.Duration

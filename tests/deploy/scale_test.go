@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A backlog that waits while there is no worker wakes one, which wakes others; they go again while less comes, and all when nothing
-// does; and the next command wakes one again. Nothing decides but the figure that the ScaledObject reads.
+// A backlog that waits without a worker wakes one worker, and this leads to more workers. Workers
+// are removed when fewer commands come, and all of them when none come. The next command wakes one
+// worker again. Only the figure that the ScaledObject reads decides.
 func TestTheWorkersFollowTheBacklog(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -29,7 +30,7 @@ func TestTheWorkersFollowTheBacklog(t *testing.T) {
 		{int(3.6 * scaler.target), 4}, // more than three can have
 		{20, 1},                       // little, but always something
 		{0, 0},                        // nothing
-		{2, 1},                        // the last handled command, which stays, and another
+		{2, 1},                        // the last handled command, which stays, and one more
 	} {
 		ends := time.After(2 * patience)
 		for len(workers) != phase.workers {
@@ -55,7 +56,7 @@ func TestTheWorkersFollowTheBacklog(t *testing.T) {
 	c.exactlyOnce(load.sent)
 }
 
-// scale starts workers, or ends the last ones, until there are so many.
+// scale starts workers, or ends the last ones, until the wanted number runs.
 func (c *cluster) scale(workers []*replica, to int) []*replica {
 	c.Helper()
 	from := len(workers)
@@ -87,7 +88,7 @@ func (c *cluster) load() *load {
 	return &load{cluster: c, js: js}
 }
 
-// fill sends commands until the command stream has so many.
+// fill sends commands until the command stream has that many.
 func (l *load) fill(commands int) {
 	l.Helper()
 	stream, err := l.js.Stream(l.Context(), "MAESTRO_COMMANDS")
@@ -95,7 +96,7 @@ func (l *load) fill(commands int) {
 	l.send(commands - int(stream.CachedInfo().State.Msgs))
 }
 
-// send sends so many commands.
+// send sends that many commands.
 func (l *load) send(commands int) {
 	l.Helper()
 	const counters = 500

@@ -10,8 +10,8 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// Both programs on servers that refuse whoever comes without TLS: NATS, which wants a certificate and a password too, and
-// Postgres, whose certificate must be good.
+// Both programs run on servers that refuse clients without TLS. NATS also wants a certificate and a
+// password. Postgres's certificate must be good.
 func TestTheWholePathByTLS(t *testing.T) {
 	t.Parallel()
 	files, err := localca.Write(t.TempDir())

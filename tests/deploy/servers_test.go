@@ -11,10 +11,12 @@ import (
 	"github.com/maestro-es/maestro/internal/connect"
 )
 
-// passwords are those of the users in deploy/nats/permissions.conf, which takes them from the environment.
+// passwords are those of the users in deploy/nats/permissions.conf. That file takes them from the
+// environment.
 var passwords = map[string]string{"worker": "w-secret", "publisher": "p-secret", "subscriber": "s-secret"}
 
-// broker runs a nats-server with the configuration of deploy/nats/, on free ports and in a folder of the test's.
+// broker runs a nats-server with the configuration of deploy/nats/, on free ports and in a folder
+// of the test.
 func broker(t *testing.T, changes ...func(*server.Options)) *server.Server {
 	t.Helper()
 	options, err := server.ProcessConfigFile(filepath.Join(top, "deploy/nats/nats.conf"))
@@ -35,12 +37,12 @@ func broker(t *testing.T, changes ...func(*server.Options)) *server.Server {
 	return s
 }
 
-// identity is what a user of deploy/nats/permissions.conf gives as flags.
+// identity returns the flags of a user of deploy/nats/permissions.conf.
 func identity(s *server.Server, user string) connect.NATS {
 	return connect.NATS{URL: "nats://" + s.Addr().String(), User: user, Password: passwords[user], InboxPrefix: "_INBOX_" + user}
 }
 
-// environment is the same for a process.
+// environment returns the same flags as environment variables for a process.
 func environment(n connect.NATS) (variables []string) {
 	for name, value := range map[string]string{"URL": n.URL, "USER": n.User, "PASSWORD": n.Password, "INBOX_PREFIX": n.InboxPrefix,
 		"CREDS": n.Creds, "CA": n.CA, "CERT": n.Cert, "KEY": n.Key, "CONTEXT": n.Context} {

@@ -15,15 +15,17 @@ import (
 )
 
 const (
-	// clients are half of them for requests, half for durable commands. Each has counters of its own, for all partitions.
+	// clients is the number of clients. Half of them send requests, half durable commands. Each has
+	// its own counters, in all partitions.
 	clients        = 8
 	countersOfEach = 16
-	// pace is a client's pause between two commands, which leaves the machine to others.
+	// pace is a client's pause between two commands. It leaves processor time to the other
+	// processes.
 	pace = 10 * time.Millisecond
 )
 
-// traffic is what clients do while something happens to the workers: each sends a command, waits for its outcome, and sends the
-// next, until one fails.
+// traffic is the work of clients while something happens to the workers. Each client sends a
+// command, waits for its outcome, and sends the next, until one fails.
 type traffic struct {
 	*cluster
 	cancel context.CancelFunc
@@ -32,12 +34,12 @@ type traffic struct {
 	calls  []call
 }
 
-// call is a command and what came of it.
+// call is a command and its result.
 type call struct {
 	client      int
 	durable     bool
 	counter, id string
-	sequence    int64 // that the counter is to have after it
+	sequence    int64 // that the counter must have after the command
 	began       time.Time
 	took        time.Duration
 	outcome     store.Outcome
@@ -63,7 +65,7 @@ func (c *cluster) traffic() *traffic {
 	return f
 }
 
-// run sends one command after the other. What has begun when ctx ends is waited for.
+// run sends one command after the other. When ctx ends, it waits for the command that has begun.
 func (f *traffic) run(ctx context.Context, number int, durable bool, send sender) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -88,7 +90,7 @@ func (f *traffic) run(ctx context.Context, number int, durable bool, send sender
 	}
 }
 
-// request has a command handled as any NATS client does it: asked once, with no help of a library.
+// request sends a command like any NATS client: once, without the help of a library.
 func request(nc *nats.Conn) sender {
 	return func(ctx context.Context, counter, id string) (o store.Outcome, err error) {
 		answer, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: "maestro.do.counter." + counter + ".increment",
@@ -112,7 +114,8 @@ func sendAndWait(nc *nats.Conn) sender {
 	}
 }
 
-// problem says why a call has failed. A durable command may be sent again, and then is a duplicate; a request is sent once.
+// problem says why a call has failed. A durable command may be sent again, and is a duplicate then.
+// A request is sent once.
 func (c call) problem() string {
 	switch {
 	case c.err != nil:
@@ -123,7 +126,8 @@ func (c call) problem() string {
 	return ""
 }
 
-// more waits until every client has had so many more outcomes. It fails as soon as one has.
+// more waits until every client has had that many more outcomes. It fails as soon as a client has
+// failed.
 func (f *traffic) more(outcomes int) {
 	f.Helper()
 	begin := len(f.sofar())
@@ -140,10 +144,10 @@ func (f *traffic) more(outcomes int) {
 func (f *traffic) sofar() []call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.calls // nothing that is there changes
+	return f.calls // the existing calls do not change
 }
 
-// check fails where a call has.
+// check fails the test if a call has failed.
 func (f *traffic) check() {
 	f.Helper()
 	for _, c := range f.sofar() {
@@ -153,7 +157,7 @@ func (f *traffic) check() {
 	}
 }
 
-// end waits for what has begun, and returns all commands: each has its outcome.
+// end waits for the commands that have begun, and returns all commands. Each has its outcome.
 func (f *traffic) end() (commands []string) {
 	f.Helper()
 	f.cancel()

@@ -1,5 +1,5 @@
-// Package docs holds the pages for people to the truth: the README's programs are compiled and run, its commands say what
-// it shows, and what the pages name exists.
+// Package docs checks that the pages for people are true. The README's programs are compiled and
+// run, its commands print what it shows, and the names in the pages exist.
 package docs
 
 import (
@@ -14,7 +14,7 @@ import (
 
 const top = "../.."
 
-// pages are the files that people read.
+// pages returns the files that people read.
 func pages(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(top, "docs", "*.md"))
@@ -35,7 +35,7 @@ func read(t *testing.T, file string) string {
 
 var fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
-// blocks are the README's blocks of code in a language.
+// blocks returns the README's code blocks in a language.
 func blocks(t *testing.T, language string) []string {
 	t.Helper()
 	found := blocksOf(t, filepath.Join(top, "README.md"), language)
@@ -43,7 +43,7 @@ func blocks(t *testing.T, language string) []string {
 	return found
 }
 
-// blocksOf are a page's blocks of code in a language.
+// blocksOf returns a page's code blocks in a language.
 func blocksOf(t *testing.T, page, language string) (found []string) {
 	t.Helper()
 	for _, match := range fenced.FindAllStringSubmatch(read(t, page), -1) {
@@ -63,8 +63,8 @@ var (
 	function   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
 )
 
-// A page names files, targets of make and tests in backquotes. A name with a slash at its end, or with the ending of a
-// source file, is that of a file or folder.
+// A page names files, targets of make and tests in backquotes. A name that ends with a slash or
+// like a source file is the name of a folder or file.
 func TestWhatThePagesNameExists(t *testing.T) {
 	t.Parallel()
 	targets, tests, ofGuides := map[string]bool{}, map[string]bool{}, guidesNames(t)
@@ -113,7 +113,8 @@ func isFile(name string) bool {
 	return strings.HasSuffix(name, "/")
 }
 
-// otherTool begins a line of a block that runs a program of others, which has flags of its own.
+// otherTool matches the start of a line that runs a program of others. Such a program has flags of
+// its own.
 var otherTool = regexp.MustCompile(`(?m)^(?:\$ )?(?:docker|go|kubectl|nats) .*$`)
 
 var flagName = regexp.MustCompile(`--[a-z]+(?:-[a-z]+)*`)

@@ -31,11 +31,11 @@ func TestTheReadmeLeadsToEveryGuide(t *testing.T) {
 	}
 }
 
-// nameOfBlock stands in the comment that is a block's first line.
+// nameOfBlock matches the file's name in the comment on a block's first line.
 var nameOfBlock = regexp.MustCompile(`^(?://|#) ([\w./-]+)\n`)
 
-// guidesFiles are the blocks of all guides that begin with the name of a file, by that name. Every
-// block of Go is one.
+// guidesFiles returns the blocks of all guides that begin with the name of a file, by that name.
+// Every block of Go must begin so.
 func guidesFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -59,7 +59,8 @@ func guidesFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// guidesNames are the names of the guides' files and of their folders, which end with a slash.
+// guidesNames returns the names of the guides' files and folders. The folders' names end with a
+// slash.
 func guidesNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -74,8 +75,8 @@ func guidesNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// The guides' files are one module, which passes its tests. Its worker answers as the guides show,
-// and its tables take their SQL.
+// The guides' files form one module, which passes its tests. Its worker answers like the guides
+// show, and its tables take the guides' SQL.
 func TestTheGuidesModule(t *testing.T) {
 	t.Parallel()
 	dir := module(t, "example.com/library", guidesFiles(t))
@@ -108,8 +109,8 @@ func TestTheGuidesModule(t *testing.T) {
 	}
 }
 
-// The overlays render on the base. The base of this repository stands in for that of the release,
-// which is read from the network.
+// The overlays render on the base. This repository's base replaces the base of the release, which
+// is read from the network.
 func TestTheGuidesOverlaysRender(t *testing.T) {
 	t.Parallel()
 	const remote = "https://github.com/maestro-es/maestro//deploy/k8s/base?ref=v0.1.0"
@@ -133,7 +134,7 @@ func TestTheGuidesOverlaysRender(t *testing.T) {
 	}
 }
 
-// The guide's Dockerfile is that of examples/own, which tests/deploy builds from.
+// The guide's Dockerfile is the Dockerfile of examples/own, which tests/deploy builds from.
 func TestTheGuidesImageIsThatOfTheExample(t *testing.T) {
 	t.Parallel()
 	_, example, _ := strings.Cut(read(t, filepath.Join(top, "examples", "own", "Dockerfile")), "\n")

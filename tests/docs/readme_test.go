@@ -24,7 +24,7 @@ import (
 	"github.com/maestro-es/maestro/internal/localpg"
 )
 
-// patience bounds every wait: far more than anything takes.
+// patience bounds every wait. It is far longer than anything takes.
 const patience = time.Minute
 
 // build compiles a program and returns its path.
@@ -40,8 +40,8 @@ func build(t *testing.T, what string) string {
 	return program
 }
 
-// start starts a program and ends it, which must be in order, when the test ends. What it writes is
-// there to be read.
+// start starts a program, and ends it when the test ends. The program must end in order. Its output
+// can be read.
 func start(t *testing.T, program string, env []string, args ...string) (stderr io.Reader) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -57,8 +57,8 @@ func start(t *testing.T, program string, env []string, args ...string) (stderr i
 	return stderr
 }
 
-// The README's module is formatted, compiles, passes its test, and is a worker with all that a
-// worker has.
+// The README's module is formatted, compiles, and passes its test. It is a worker with everything
+// that a worker has.
 func TestTheReadmesWorker(t *testing.T) {
 	t.Parallel()
 	dir := readmesModule(t)
@@ -86,7 +86,7 @@ func TestTheReadmesWorker(t *testing.T) {
 	}
 }
 
-// What a user writes beside the aggregate fits on a page.
+// The code that a user writes besides the aggregate fits on a page.
 func TestTheReadmesWorkerIsShort(t *testing.T) {
 	t.Parallel()
 	lines := 0
@@ -102,7 +102,7 @@ func TestTheReadmesWorkerIsShort(t *testing.T) {
 
 var fileOf = regexp.MustCompile(`^// (\w+\.go)\n`)
 
-// readmesFiles are the blocks of the README that begin with the name of a file.
+// readmesFiles returns the blocks of the README that begin with the name of a file.
 func readmesFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -118,14 +118,14 @@ func readmesFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// readmesModule is the module that the README makes.
+// readmesModule makes the module of the README.
 func readmesModule(t *testing.T) (dir string) {
 	t.Helper()
 	return module(t, "example.com/counters", readmesFiles(t))
 }
 
-// module makes a module of files by their names. In place of `go mod tidy`, which asks the network,
-// stand the requirements of examples/own, which has the same imports.
+// module makes a module of files by their names. `go mod tidy` would ask the network. Instead the
+// module has the requirements of examples/own, which has the same imports.
 func module(t *testing.T, path string, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -152,7 +152,7 @@ func runIn(t *testing.T, dir, command string) {
 	require.NoError(t, err, "%s\n%s", command, out)
 }
 
-// request asks until a worker is there to answer.
+// request asks until a worker answers.
 func request(t *testing.T, nc *nats.Conn, subject, body string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -166,7 +166,7 @@ func request(t *testing.T, nc *nats.Conn, subject, body string) string {
 	}
 }
 
-// The library's lines are those of an example that is run.
+// The README's lines on the library are those of an example that is run.
 func TestTheReadmesLibraryIsAnExample(t *testing.T) {
 	t.Parallel()
 	example := strings.ReplaceAll(read(t, filepath.Join(top, "repository", "example_test.go")), "\n\t", "\n")
@@ -174,8 +174,8 @@ func TestTheReadmesLibraryIsAnExample(t *testing.T) {
 	require.Contains(t, example, all[len(all)-1])
 }
 
-// A session is a list of commands with what they show; each runs in the top folder, one after the
-// other.
+// A session is a list of commands with their output. The commands run in the top folder, one after
+// the other.
 func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 	t.Parallel()
 	ready := regexp.MustCompile(`msg=ready nats=(\S+)`)
@@ -208,18 +208,18 @@ func TestTheReadmesCommandsSayWhatItShows(t *testing.T) {
 	}
 }
 
-// steps are the commands of a session, each with what it shows.
+// steps returns the commands of a session, each with its output.
 func steps(session string) []string { return strings.Split("\n"+session, "\n$ ")[1:] }
 
-// atNATS lets the command line of NATS be found, and find the server.
+// atNATS returns an environment in which the command line of NATS is found, and finds the server.
 func atNATS(url, tool string) (env []string) {
 	return []string{"NATS_URL=" + url, "PATH=" + filepath.Dir(tool) + string(filepath.ListSeparator) + os.Getenv("PATH")}
 }
 
 var durable = regexp.MustCompile(`(?:pub maestro\.cmd\.| send )counter[. ](\w+)`)
 
-// awaitEvent waits until a counter has an event: what is sent next comes after the durable command
-// that led to it.
+// awaitEvent waits until a counter has an event. The next command then comes after the durable
+// command that led to the event.
 func awaitEvent(t *testing.T, nc *nats.Conn, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -233,12 +233,12 @@ func run(t *testing.T, command string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command("bash", "-c", command)
 	cmd.Dir, cmd.Env = top, append(os.Environ(), env...)
-	out, _ := cmd.CombinedOutput() // a refused command may end with a status of its own
+	out, _ := cmd.CombinedOutput() // a refused command may end with another status
 	return string(out)
 }
 
-// requireShown looks for a line in what a command said. JSON is compared as such, without what
-// differs in each run.
+// requireShown looks for a line in a command's output. JSON is compared as JSON, without the parts
+// that differ in each run.
 func requireShown(t *testing.T, command, line, out string) {
 	t.Helper()
 	want, isJSON := stable(line)
@@ -255,7 +255,7 @@ func requireShown(t *testing.T, command, line, out string) {
 	require.Contains(t, found, want, "%s said\n%s", command, out)
 }
 
-// made are the ids and times that a run makes up.
+// made matches the ids and times that a run makes up.
 var made = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}"|"\d{4}-\d\d-\d\dT[^"]+"`)
 
 func stable(line string) (object map[string]any, ok bool) {

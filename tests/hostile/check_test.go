@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// event is a place in the log with what stands there.
+// event is a place in the log with its content.
 type event struct {
 	Partition int
 	Position  int64
 	ID        string
 }
 
-// check holds the namespace to the guarantees that can be seen from outside.
+// check compares the namespace with the guarantees that can be seen from outside.
 func (s *system) check() {
 	s.Helper()
 	log := s.log()
@@ -68,7 +68,7 @@ func (s *system) checkCounts() {
 		full join `+s.table("ledger_counts")+` c using (id) where e.events is distinct from c.events`), "the good read model differs from the log")
 }
 
-// checkStream: the event stream is the log, in its order.
+// checkStream: the event stream equals the log, in the same order.
 func (s *system) checkStream(log []event) {
 	s.Helper()
 	stream, err := s.js.Stream(s.Context(), s.namespace.EventStream())

@@ -36,7 +36,7 @@ func emits(e aggregate.Event[Ledger]) func(Misbehave, root) (events, error) {
 	return func(Misbehave, root) (events, error) { return events{e}, nil }
 }
 
-// evolves is the habit of an event that changes the state in a way of its own.
+// evolves is the habit of an event that changes the state in its own way.
 func evolves(how string) func(Misbehave, root) (events, error) { return emits(Wild{Habit: how}) }
 
 // unprintable is an error that cannot say what it is.
@@ -115,8 +115,8 @@ var Deciding = []CommandHabit{
 	}},
 }
 
-// Wild is an event that evolves in a way of its own and is stored as Encode has it, where it is not
-// nil.
+// Wild is an event that evolves in its own way. If Encode is not nil, the event is stored like
+// Encode says.
 type Wild struct {
 	Habit  string
 	Encode func() ([]byte, error)

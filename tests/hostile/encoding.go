@@ -20,7 +20,7 @@ func (l Ledger) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(l))
 }
 
-// MarshalJSON is what is stored.
+// MarshalJSON returns what is stored.
 func (e Wild) MarshalJSON() ([]byte, error) {
 	if e.Encode != nil {
 		return e.Encode()
@@ -31,7 +31,7 @@ func (e Wild) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads any JSON, and takes the habit from an object that has one.
 func (e *Wild) UnmarshalJSON(body []byte) error {
 	var stored struct{ Habit string }
-	_ = json.Unmarshal(body, &stored) // what is no object has no habit
+	_ = json.Unmarshal(body, &stored) // anything but an object has no habit
 	if stored.Habit == "unreadable" {
 		return errors.New("an event that cannot be read")
 	}
@@ -44,10 +44,10 @@ func stores(body string) func(Misbehave, root) (events, error) {
 	return emits(Wild{Encode: func() ([]byte, error) { return []byte(body), nil }})
 }
 
-// text is the habit of an event with a text.
+// text is the habit of an event with the text t.
 func text(t string) func(Misbehave, root) (events, error) { return emits(Added{Text: t}) }
 
-// many is the habit of so many events at once.
+// many is the habit of n events at once.
 func many(n int) func(Misbehave, root) (events, error) {
 	return func(Misbehave, root) (events, error) {
 		all := make(events, n)
@@ -58,7 +58,7 @@ func many(n int) func(Misbehave, root) (events, error) {
 	}
 }
 
-// Encoding are the habits of what is stored.
+// Encoding are the habits concerning stored data.
 var Encoding = []CommandHabit{
 	{Habit{"an event that cannot be written", "failed invalid_event"}, emits(Wild{Encode: func() ([]byte, error) {
 		return nil, errors.New("a channel")

@@ -26,13 +26,13 @@ var endureFlag = flag.Duration("endure", 5*time.Second, "how long TestNoHabitSto
 
 const (
 	endureClients = 8
-	// endureMemory is more than the cache, its reserve and what is under way may take.
+	// endureMemory is more memory than the cache, its reserve and the work under way may take.
 	endureMemory = 512 << 20
 	endureCache  = 32 << 20
 )
 
-// Everything that users do, all at once and at random, into one namespace of 16 partitions: good
-// commands beside it are all committed, every partition goes on, and memory stays bounded.
+// All habits at once and at random, in one namespace of 16 partitions. The good commands beside
+// them are all committed, every partition goes on, and memory stays bounded.
 func TestNoHabitStopsAPartition(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, func(c *maestro.Config) { c.Partitions, c.CacheBytes = 16, endureCache })
@@ -56,7 +56,7 @@ func TestNoHabitStopsAPartition(t *testing.T) {
 	s.check()
 }
 
-// misbehave sends one bad command after the other, each to a partition at random, and wants an
+// misbehave sends one bad command after the other, each to a random partition, and expects an
 // answer to each.
 func (s *system) misbehave(ctx context.Context, n int, asked *atomic.Int64) {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
@@ -79,7 +79,7 @@ func (s *system) misbehave(ctx context.Context, n int, asked *atomic.Int64) {
 	}
 }
 
-// garble publishes what is hardly a command, without waiting for an answer.
+// garble publishes messages that are hardly commands, without waiting for an answer.
 func (s *system) garble(random *rand.Rand, id string) {
 	messages := []*nats.Msg{
 		{Data: []byte(`{"text":`)}, {Data: []byte("\xff\xfe")}, {Data: []byte(strings.Repeat("[", 50_000))}, {Data: []byte("null")},
@@ -101,7 +101,7 @@ func (s *system) garble(random *rand.Rand, id string) {
 	_ = s.nats.PublishMsg(m)
 }
 
-// watchMemory looks at the heap until ctx ends, and tells the most that it found.
+// watchMemory looks at the heap until ctx ends. The returned function tells the highest size found.
 func (s *system) watchMemory(ctx context.Context) func() uint64 {
 	var most atomic.Uint64
 	ended := make(chan struct{})

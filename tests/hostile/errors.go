@@ -16,7 +16,7 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// returns is the habit of an error of Go.
+// returns is the habit of returning a Go error.
 func returns(err error) func(context.Context, pgx.Tx, string) error {
 	return func(context.Context, pgx.Tx, string) error { return err }
 }
@@ -34,7 +34,8 @@ func argument(sql string, value any) func(context.Context, pgx.Tx, string) error
 	}
 }
 
-// panicky is an argument that panics when it is encoded, leaving one that ends the goroutine.
+// panicky is an argument that panics when it is encoded. leaving is an argument that ends the
+// goroutine.
 type (
 	panicky struct{}
 	leaving struct{}
@@ -48,7 +49,7 @@ func (leaving) Value() (driver.Value, error) {
 	return "", nil
 }
 
-// Failing are the habits of failing, of being slow, and of being in others' way.
+// Failing are the habits of failing, of being slow, and of blocking others.
 var Failing = []ModelHabit{
 	{Habit{"an error", refused}, returns(errors.New("no"))},
 	{Habit{"a rejection", "rejected not_so"}, returns(aggregate.Reject("not_so", "no"))},

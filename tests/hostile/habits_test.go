@@ -33,8 +33,8 @@ func TestQueuedSQLThatMisbehaves(t *testing.T) {
 	hold(t, hostile.QueueTrials())
 }
 
-// hold tries one habit after the other in a namespace, and goes on in a new one where a habit has
-// hurt it.
+// hold tries one habit after the other in a namespace. If a habit has damaged the namespace, it
+// goes on in a new one.
 func hold(t *testing.T, trials []hostile.Trial) {
 	s := newSystem(t)
 	for _, one := range trials {
@@ -45,8 +45,8 @@ func hold(t *testing.T, trials []hostile.Trial) {
 	s.check()
 }
 
-// hold holds one habit to the guarantees. Its command comes as a request and as a durable command,
-// while good commands come beside it.
+// hold checks the guarantees with one habit. The habit's command comes as a request and as a
+// durable command, while good commands come beside it.
 func (s *system) hold(h hostile.Trial) {
 	s.Helper()
 	for way, send := range map[string]send{"request": s.Request, "durable": s.SendAndWait} {
@@ -66,8 +66,8 @@ func (s *system) hold(h hostile.Trial) {
 	s.unchanged()
 }
 
-// beside sends good commands to the same ledger and to others of its partition, and returns what
-// waits until all are committed.
+// beside sends good commands to the same ledger and to others of its partition. The returned
+// function waits until all of them are committed.
 func (s *system) beside(id string) (wait func()) {
 	var sent sync.WaitGroup
 	for _, id := range []string{id, id, s.inPartition(1, "beside"), s.inPartition(1, "another")} {
@@ -76,8 +76,8 @@ func (s *system) beside(id string) (wait func()) {
 	return sent.Wait
 }
 
-// read reads a ledger's state, now and as it was. Where there is no state to be had, an error says
-// so.
+// read reads a ledger's present state and its earlier states. If there is no state, it expects an
+// error that says so.
 func (s *system) read(id string) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
@@ -88,7 +88,7 @@ func (s *system) read(id string) {
 	}
 }
 
-// wanted holds an outcome to what the table says.
+// wanted compares an outcome with the table's.
 func (s *system) wanted(h hostile.Habit, o store.Outcome) {
 	s.Helper()
 	got := string(o.Status)
@@ -103,8 +103,8 @@ func (s *system) wanted(h hostile.Habit, o store.Outcome) {
 	require.Fail(s, "another outcome", "got %s, want %s: %v", got, h.Want, o.Error)
 }
 
-// leftNothing: a command that took no effect has no events and one receipt, and one that did has
-// those that its outcome tells of.
+// leftNothing: a command without effect has no events and one receipt. A command with an effect has
+// the events that its outcome names.
 func (s *system) leftNothing(o, before store.Outcome) {
 	s.Helper()
 	events := query[int](s, `select count(*)::int from `+s.table("log")+` where aggregate_id = $1 and metadata->>'command_id' = $2`, o.ID, o.CommandID)
@@ -128,7 +128,7 @@ func (s *system) goOn() {
 	sent.Wait()
 }
 
-// unchanged: whichever connection a commit gets, its session looks as a fresh one does.
+// unchanged: whichever connection a commit gets, its session looks like a fresh one.
 func (s *system) unchanged() {
 	s.Helper()
 	var sent sync.WaitGroup

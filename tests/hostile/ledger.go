@@ -12,7 +12,7 @@ import (
 type Ledger struct {
 	Events int               `json:"events"`
 	Notes  map[string]string `json:"notes,omitempty"`
-	// writes is what its JSON and its snapshots do that is wrong.
+	// writes names the mistake in the state's JSON and its snapshots.
 	writes string
 }
 
@@ -21,11 +21,11 @@ type (
 	events = []aggregate.Event[Ledger]
 )
 
-// Habit is what user code does, and what must come of the command that makes it do so.
+// Habit is what user code does wrong, and the required outcome of the command that makes it do so.
 type Habit struct {
 	Name string
-	// Want is the outcome: "committed", or a status and a code such as "failed panic". Where
-	// several are right, " or " stands between them.
+	// Want is the outcome: "committed", or a status and a code such as "failed panic". If several
+	// outcomes are right, " or " stands between them.
 	Want string
 }
 
@@ -37,7 +37,7 @@ var Definition = aggregate.Define("ledger", aggregate.SnapshotEvery[Ledger](2),
 	aggregate.Emits[TemptedInHand]("tempted_in_hand"), aggregate.Emits[TemptedBatch]("tempted_batch"),
 	aggregate.Emits[TemptedQueue]("tempted_queue"))
 
-// Add is the command that has nothing wrong with it.
+// Add is the command without anything wrong.
 type Add struct {
 	Text string `json:"text,omitempty"`
 }
@@ -45,12 +45,12 @@ type Add struct {
 // Decide adds one event.
 func (c Add) Decide(root) (events, error) { return events{Added(c)}, nil }
 
-// Added is the event that has nothing wrong with it.
+// Added is the event without anything wrong.
 type Added struct {
 	Text string `json:"text,omitempty"`
 }
 
-// Evolve counts, and has the state be written as it should be.
+// Evolve counts, and makes the state's JSON correct again.
 func (e Added) Evolve(l Ledger) Ledger {
 	l.Events++
 	l.writes = ""
@@ -60,7 +60,7 @@ func (e Added) Evolve(l Ledger) Ledger {
 // Misbehave has a habit of the tables [Deciding] or [Encoding].
 type Misbehave struct {
 	Habit string `json:"habit"`
-	// What is carried into an event by some habits, as it came.
+	// What is data that some habits put into an event unchanged.
 	What json.RawMessage `json:"what,omitempty"`
 }
 
@@ -77,11 +77,11 @@ func (c Misbehave) Decide(r root) (events, error) {
 // Tempt leads to an event that makes a read model do what a habit says.
 type Tempt struct {
 	Habit string `json:"habit"`
-	// Form is that of the read model: "hand", "batch" or "queue".
+	// Form is the form of the read model: "hand", "batch" or "queue".
 	Form string `json:"form"`
 }
 
-// Decide adds the event that the form of read model takes.
+// Decide adds the event for the form of the read model.
 func (c Tempt) Decide(root) (events, error) {
 	switch c.Form {
 	case "hand":
@@ -94,12 +94,11 @@ func (c Tempt) Decide(root) (events, error) {
 }
 
 type (
-	// TemptedInHand is what a read model misbehaves for that has the transaction in hand, event by
-	// event.
+	// TemptedInHand makes a read model misbehave that has the transaction in hand, event by event.
 	TemptedInHand struct{ Habit string }
-	// TemptedBatch is the same for one that takes all events of a commit.
+	// TemptedBatch makes a read model misbehave that takes all events of a commit.
 	TemptedBatch struct{ Habit string }
-	// TemptedQueue is the same for one that queues its SQL.
+	// TemptedQueue makes a read model misbehave that queues its SQL.
 	TemptedQueue struct{ Habit string }
 )
 
@@ -112,7 +111,7 @@ func (e TemptedBatch) Evolve(l Ledger) Ledger { l.Events++; return l }
 // Evolve counts.
 func (e TemptedQueue) Evolve(l Ledger) Ledger { l.Events++; return l }
 
-// Observe has a read model write down what its session looks like.
+// Observe makes a read model write down what its session looks like.
 type Observe struct{}
 
 // Decide adds one event.

@@ -10,8 +10,8 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// ModelHabit is a habit of a read model that has the transaction in hand. It is told which
-// aggregate it is about.
+// ModelHabit is a habit of a read model that has the transaction in hand. The habit gets the id of
+// the aggregate.
 type ModelHabit struct {
 	Habit
 	Project func(ctx context.Context, tx pgx.Tx, id string) error
@@ -42,7 +42,7 @@ func Projections() []*projections.Projection {
 	}
 }
 
-// tables are what the hostile read models write: things, with one row that is there already, and a
+// tables are the tables of the hostile read models: things, which has one row from the start, and a
 // table that they drop.
 func tables(things, form string) string {
 	return `create table if not exists ` + things + ` (id text primary key, n bigint not null default 0 check (n < 1000),
@@ -56,7 +56,7 @@ func countEvent(into *pgx.Batch, e projections.Event[aggregate.Event[Ledger]]) e
 	return nil
 }
 
-// Looks is the SQL that says what a session looks like: settings and what else outlives a
+// Looks is the SQL that describes a session: settings, and everything else that outlives a
 // transaction.
 const Looks = `select concat_ws(' ', current_setting('synchronous_commit'), current_setting('lock_timeout'),
 	current_setting('statement_timeout'), current_setting('TimeZone'), current_setting('DateStyle'),

@@ -40,11 +40,11 @@ func run(m *testing.M) int {
 
 var scratch string
 
-// patience bounds what must come to pass.
+// patience bounds the time of anything that must happen.
 const patience = 30 * time.Second
 
-// database is a Postgres for all tests that keeps its settings as a server in production has them,
-// apart from fsync, and allows what users may do.
+// database is a Postgres for all tests. It has the settings of a server in production, apart from
+// fsync, and allows everything that user code may do.
 var database = sync.OnceValues(func() (*localpg.Server, error) {
 	ctx := context.Background()
 	s, err := localpg.Start(ctx, localpg.Options{Settings: []string{"fsync=off", "full_page_writes=off", "max_prepared_transactions=20"}})
@@ -102,7 +102,7 @@ func newSystem(t *testing.T, change ...func(*maestro.Config)) *system {
 	return s
 }
 
-// with is the system in a part of the test.
+// with returns the system for a part of the test.
 func (s *system) with(t *testing.T) *system {
 	part := *s
 	part.T = t
@@ -144,7 +144,7 @@ func query[T any](s *system, sql string, args ...any) (value T) {
 	return value
 }
 
-// inPartition is the id of a ledger in a partition.
+// inPartition returns the id of a ledger in a partition.
 func (s *system) inPartition(p int, name string) string {
 	for n := 0; ; n++ {
 		if id := fmt.Sprintf("%s-%d", name, n); wire.Partition(hostile.Definition.Name(), id, s.partitions) == p {
@@ -153,7 +153,7 @@ func (s *system) inPartition(p int, name string) string {
 	}
 }
 
-// command is one for a ledger.
+// command returns a command for a ledger.
 func command(id, name string, data any) client.Command {
 	return client.Command{Aggregate: hostile.Definition.Name(), AggregateID: id, Name: name, Data: data}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// says is the habit of SQL, one statement after the other, until one fails.
+// says is the habit of running SQL, one statement after the other, until one fails.
 func says(statements ...string) func(context.Context, pgx.Tx, string) error {
 	return func(ctx context.Context, tx pgx.Tx, _ string) error {
 		for _, sql := range statements {
@@ -18,7 +18,7 @@ func says(statements ...string) func(context.Context, pgx.Tx, string) error {
 	}
 }
 
-// says1 is the habit of SQL with the aggregate's id as its argument.
+// says1 is the habit of running SQL with the aggregate's id as its argument.
 func says1(sql string) func(context.Context, pgx.Tx, string) error {
 	return func(ctx context.Context, tx pgx.Tx, id string) error {
 		_, err := tx.Exec(ctx, sql, id)
@@ -26,7 +26,7 @@ func says1(sql string) func(context.Context, pgx.Tx, string) error {
 	}
 }
 
-// ignores is a habit whose error nobody looks at.
+// ignores is a habit whose error is ignored.
 func ignores(habit func(context.Context, pgx.Tx, string) error) func(context.Context, pgx.Tx, string) error {
 	return func(ctx context.Context, tx pgx.Tx, id string) error {
 		_ = habit(ctx, tx, id)
@@ -34,7 +34,7 @@ func ignores(habit func(context.Context, pgx.Tx, string) error) func(context.Con
 	}
 }
 
-// then is one habit after the other.
+// then runs one habit after the other.
 func then(habits ...func(context.Context, pgx.Tx, string) error) func(context.Context, pgx.Tx, string) error {
 	return func(ctx context.Context, tx pgx.Tx, id string) error {
 		for _, habit := range habits {
@@ -46,7 +46,7 @@ func then(habits ...func(context.Context, pgx.Tx, string) error) func(context.Co
 	}
 }
 
-// prepareTransaction names the prepared transaction, which takes no argument.
+// prepareTransaction writes the name into the SQL, because the statement takes no argument.
 func prepareTransaction(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := tx.Exec(ctx, `prepare transaction 'hostile-`+id+`'`)
 	return err

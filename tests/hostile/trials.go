@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Trial is a habit and the command that has it.
+// Trial is a habit and the command that shows it.
 type Trial struct {
 	Habit
 	Command string
 	Data    any
 }
 
-// TakesTime tells whether the habit holds up its own partition for seconds: it is slow, or the lane
-// tries it several times before it gives the command up.
+// TakesTime tells whether the habit blocks its own partition for seconds, because it is slow or
+// because the lane tries it several times before it gives the command up.
 func (t Trial) TakesTime() bool {
 	return strings.Contains(t.Name, "slow") || strings.Contains(t.Name, "locks") || strings.Contains(t.Want, gaveUp)
 }

@@ -1,4 +1,5 @@
-// Package house tests the repository itself: who imports whom, and what every folder and page must have.
+// Package house tests the repository itself: which package imports which, and what every folder and
+// page must have.
 package house
 
 import (
@@ -19,7 +20,8 @@ const (
 	top    = "../.."
 )
 
-// files lists the repository's files relative to the top folder, with slashes, without what is hidden, built or scratch.
+// files lists the repository's files relative to the top folder, with slashes. It leaves out hidden
+// files, built files and scratch files.
 func files(t *testing.T) []string {
 	t.Helper()
 	var found []string

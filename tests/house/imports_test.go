@@ -97,7 +97,7 @@ var rooms = map[string]string{
 
 const anything = "anything"
 
-// outside says what in other modules' paths a package keeps away from.
+// outside says which paths of other modules a package must not import.
 var outside = map[string][]string{
 	"protocol":      {"."}, // the standard library has no dot in its paths
 	"aggregate":     {"."},
@@ -153,7 +153,7 @@ func checkImport(t *testing.T, file, room, may, imported string) {
 	}
 }
 
-// roomOf names a folder as the tables do.
+// roomOf returns a folder's name as the tables write it.
 func roomOf(folder string) string {
 	if folder == "." || folder == "" {
 		return "maestro"

@@ -36,8 +36,8 @@ func main() {
 }
 `
 
-// linked are the modules that a program links which only sends commands: nats.go, the API of
-// OpenTelemetry, and what they need.
+// linked are the modules that a program links if it only sends commands: nats.go, the API of
+// OpenTelemetry, and the modules that these need.
 var linked = strings.Fields(`
 	github.com/cenkalti/backoff/v4
 	github.com/cespare/xxhash/v2
