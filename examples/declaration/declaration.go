@@ -1,4 +1,5 @@
-// Package declaration is a real process: the travel expense declarations of a university, from the first draft to the payment.
+// Package declaration is a real process: the travel expense declarations of a university, from the
+// first draft to the payment.
 //
 //	save             keeps a draft
 //	submit           hands it in, or hands it in again after a rejection
@@ -8,7 +9,8 @@
 //	request_payment  somebody is asked to pay
 //	handle_payment   it is paid
 //
-// The process is that of the Domestic Declarations of the BPI Challenge 2020 (B. van Dongen, 4TU.ResearchData, CC BY 4.0).
+// The process is that of the Domestic Declarations of the BPI Challenge 2020 (B. van Dongen,
+// 4TU.ResearchData, CC BY 4.0).
 package declaration
 
 import (

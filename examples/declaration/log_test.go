@@ -58,7 +58,8 @@ func TestTheRealLogEndsAsItShould(t *testing.T) {
 	require.EqualValues(t, 89_423_542, paidCents)
 }
 
-// realLog yields the steps of the log. The directory above data/declarations.ndjson.gz is given by MAESTRO_SHARED.
+// realLog yields the steps of the log. The directory above data/declarations.ndjson.gz is given by
+// MAESTRO_SHARED.
 func realLog(t *testing.T) func(yield func(step) bool) {
 	t.Helper()
 	path := filepath.Join(cmp.Or(os.Getenv("MAESTRO_SHARED"), "../../../shared"), "data", "declarations.ndjson.gz")

@@ -1,5 +1,6 @@
-// Command bench measures Maestro: a suite of experiments, each with servers of its own, beside the floor where that is to be
-// had: the same data path written by hand. The ratios are what counts; the figures depend on the machine.
+// Command bench measures Maestro by a suite of experiments. Each experiment has its own servers. If
+// the floor program is given, the suite also measures the floor: the same data path written by
+// hand. The ratios count; the figures depend on the machine.
 //
 //	go run ./internal/bench -floor <folder of the floor program> -write docs/performance.md
 //	go run ./internal/bench -only replay,tracing -scale 0.1
@@ -11,7 +12,7 @@
 // worker.go, work.go   as the worker that is measured,
 // byhand.go            as the same path written by hand
 // tally.go             the aggregate and its read models
-// drain.go, sweep.go   the commonest experiment: so many commands wait, how fast do they go through
+// drain.go, sweep.go   the commonest experiment: how fast a number of waiting commands is handled
 // result.go, document.go, draw.go   tables and plots, to the terminal and into the page
 // proctime.go          processor time of processes
 //

@@ -23,7 +23,8 @@ type natsServer struct {
 // to answer evenly.
 var natsEnvironment = []string{"GOGC=800", "GOMEMLIMIT=2GiB"}
 
-// startNATS starts a server that keeps its streams in a folder, and returns when it takes connections.
+// startNATS starts a server that keeps its streams in a folder, and returns when it takes
+// connections.
 func startNATS(ctx context.Context, dir string) (*natsServer, error) {
 	p, url, err := startSelf(ctx, serveRole, dir, natsEnvironment)
 	if err != nil {

@@ -13,7 +13,8 @@ type variant struct {
 	drain
 }
 
-// compare drains each variant in turn, round after round, and returns the median of each, in commands per second.
+// compare drains each variant in turn, round after round, and returns the median of each, in
+// commands per second.
 func (l *lab) compare(ctx context.Context, variants []variant) (rates []float64, err error) {
 	rounds := make([][]float64, len(variants))
 	for round := range l.rounds {

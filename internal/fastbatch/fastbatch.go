@@ -26,7 +26,8 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// The reply subject of each message is <inbox>.<batch>.<messages between two notes on the flow>.fail.<number>.<operation>.$FI.
+// The reply subject of each message is
+// <inbox>.<batch>.<messages between two notes on the flow>.fail.<number>.<operation>.$FI.
 const (
 	prefix = ".65535.fail."
 	suffix = ".$FI"

@@ -68,7 +68,8 @@ func (s *Server) URL() string {
 	return "nats://" + net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.Port))
 }
 
-// Stop shuts the server down and returns when its port is free and its files are written. Stopping twice is fine.
+// Stop shuts the server down and returns when its port is free and its files are written. Stopping
+// twice is fine.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,8 @@ type Report struct {
 	Unsent     int `json:"unsent"`
 	// Held is how many of the sent commands had to wait because too many were in flight.
 	Held int `json:"held"`
-	// Resent is how often a command was sent again, because a worker asked for it or no answer came.
+	// Resent is how often a command was sent again, because a worker asked for it or no answer
+	// came.
 	Resent int `json:"resent"`
 	// Reasons count the codes of the commands that were not committed.
 	Reasons map[string]int `json:"reasons,omitempty"`

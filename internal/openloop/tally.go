@@ -9,7 +9,8 @@ import (
 	"github.com/maestro-es/maestro/store"
 )
 
-// tally counts the answers and keeps their latencies, in microseconds. It is safe for concurrent use.
+// tally counts the answers and keeps their latencies, in microseconds. It is safe for concurrent
+// use.
 type tally struct {
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram // from due to answered

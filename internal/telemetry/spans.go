@@ -83,7 +83,8 @@ func End(span trace.Span, err error) {
 	span.End()
 }
 
-// Attributes of Maestro's own. Numbers and names that stand for themselves in the conventions are not repeated here.
+// Attributes of Maestro's own. Numbers and names that stand for themselves in the conventions are
+// not repeated here.
 const (
 	NamespaceKey   = attribute.Key("maestro.namespace")
 	AggregateKey   = attribute.Key("maestro.aggregate")

@@ -10,7 +10,8 @@ import (
 	"github.com/maestro-es/maestro/internal/wire"
 )
 
-// The subjects and streams are a contract with clients of every language: a change here breaks them.
+// The subjects and streams are a contract with clients of every language: a change here breaks
+// them.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	ns := wire.Namespace(wire.DefaultNamespace)

@@ -45,7 +45,8 @@ func decode(t *testing.T, manifest []byte) runtime.Object {
 	return object
 }
 
-// scaledObject has the fields of KEDA's ScaledObject that are used here. Source: kedacore/keda, apis/keda/v1alpha1.
+// scaledObject has the fields of KEDA's ScaledObject that are used here. Source: kedacore/keda,
+// apis/keda/v1alpha1.
 type scaledObject struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta `json:"metadata"`

@@ -65,7 +65,8 @@ func TestTheProtocolNamesEveryColumn(t *testing.T) {
 	}
 }
 
-// A command's subject has three parts after "cmd". With fewer or more the stream does not take it, and the worker says so.
+// A command's subject has three parts after "cmd". With fewer or more the stream does not take it,
+// and the worker says so.
 func TestMisaddressedCommandsAreAnswered(t *testing.T) {
 	t.Parallel()
 	nc := localnats.ForTest(t).Connect(t)

@@ -1,16 +1,16 @@
 // Package faults breaks a running system on purpose and checks that no guarantee of
-// docs/guarantees.md gives way.
+// docs/guarantees.md is broken.
 //
-// Worker processes share the partitions of a namespace on a nats-server process (or three) and a
-// Postgres of their own, which they reach through proxies. A schedule made from a seed kills,
-// freezes, cuts off and restarts what there is, while clients send commands and write down every
-// call. Then all is healed, and a checker compares what the clients were told with the log, the
-// receipts, the event stream and the read models. Replay a failure with
+// Worker processes share the partitions of a namespace. They use one nats-server process or three,
+// and a Postgres of their own, and reach these servers through proxies. A schedule made from a seed
+// kills, freezes, cuts off and restarts every part. Meanwhile clients send commands and write down
+// every call. Then everything is healed. A checker compares the answers that the clients got with
+// the log, the receipts, the event stream and the read models. Replay a failure with
 //
 //	go test ./tests/faults -run TestFaults -seed 7 -duration 60s
 //
-// The schedule is the same again; what the machine makes of it may differ a little. Even seeds run
-// on three nats-servers that replicate the streams, odd ones on one.
+// The schedule is the same again, but its effects on the machine may differ a little. Even seeds
+// run on three nats-servers that replicate the streams. Odd seeds run on one.
 package faults
 
 import (

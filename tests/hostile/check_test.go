@@ -52,7 +52,8 @@ func (s *system) checkGapless(log []event) {
 		having max(sequence) <> count(*) or min(sequence) <> 1) gaps`), "aggregates with gaps")
 }
 
-// checkReceipts: every event belongs to the receipt of its command, and every receipt accounts for its events.
+// checkReceipts: every event belongs to the receipt of its command, and every receipt accounts for
+// its events.
 func (s *system) checkReceipts() {
 	s.Helper()
 	require.Zero(s, query[int](s, `select count(*)::int from (select aggregate_type, aggregate_id, metadata->>'command_id' command_id, count(*) events

@@ -76,7 +76,7 @@ func (s *system) beside(id string) (wait func()) {
 	return sent.Wait
 }
 
-// read reads a ledger's present state and its earlier states. If there is no state, it expects an
+// read reads a ledger's present state and an earlier one. If there is no state, the answer is an
 // error that says so.
 func (s *system) read(id string) {
 	s.Helper()

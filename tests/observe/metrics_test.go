@@ -136,7 +136,8 @@ func scrape(t *testing.T, url string) map[string]series {
 	return found
 }
 
-// documented are the metrics of the page: | `name` | `Prometheus's name` | kind | unit | `attribute`, ... | meaning |
+// documented returns the metrics of the page. A row of the page is
+// | `name` | `Prometheus's name` | kind | unit | `attribute`, ... | meaning |
 func documented(t *testing.T) map[string]series {
 	t.Helper()
 	text, err := os.ReadFile(page)

@@ -54,7 +54,8 @@ var placeholders = strings.NewReplacer("<type>", "counter", "<command>", "increm
 
 var spanName = regexp.MustCompile("^`([a-z].*)`$")
 
-// spansOfThePage are | `span` | process | kind | meaning | and | `attribute`, ... | unit | meaning |.
+// spansOfThePage returns the spans and attributes of the page. Their rows are
+// | `span` | process | kind | meaning | and | `attribute`, ... | unit | meaning |.
 func spansOfThePage(t *testing.T) (spans map[string]string, attributes map[string]bool) {
 	t.Helper()
 	text, err := os.ReadFile(page)
