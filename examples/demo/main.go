@@ -1,5 +1,6 @@
-// Command demo shows the main job from end to end, with real servers that it starts and removes itself: travel expense
-// declarations come in as commands on NATS, are decided, committed to Postgres and published, while a read model follows.
+// Command demo shows the main job from end to end, with real servers that it starts and removes
+// itself. Travel expense declarations come in as commands on NATS. They are decided, committed to
+// Postgres and published, while a read model follows.
 //
 //	make demo
 package main

@@ -46,7 +46,7 @@ type options struct {
 }
 
 func main() {
-	timerslack.Raise(time.Millisecond) // as the worker does, and docs/operations.md asks for the servers: all that is started from here has it
+	timerslack.Raise(time.Millisecond) // like the worker, and as docs/operations.md asks for the servers; every process that is started from here inherits it
 	log.SetFlags(0)
 	if len(os.Args) == 3 {
 		if role, ok := roles[os.Args[1]]; ok {

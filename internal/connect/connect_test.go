@@ -218,7 +218,8 @@ func TestAPasswordIsShownNowhere(t *testing.T) {
 	require.NotContains(t, err.Error(), "cr/")
 }
 
-// While a password is rotated, server and program disagree for a while; credentials are a file that somebody replaces.
+// While a password is rotated, server and program disagree for a while. Credentials are a file that
+// somebody replaces.
 func TestRotatedCredentialsWork(t *testing.T) {
 	t.Parallel()
 	password := func(text string) *server.Options {

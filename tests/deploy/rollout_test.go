@@ -65,7 +65,8 @@ func firstField(s string) string { return strings.Fields(s)[0] }
 
 var figures = flag.Bool("figures", false, "measure how long commands wait during a rolling update")
 
-// TestFigures measures by how much commands wait longer during a rolling update than at other times:
+// TestFigures measures by how much longer commands wait during a rolling update than at other
+// times:
 //
 //	go test ./tests/deploy -run TestFigures -figures -v
 func TestFigures(t *testing.T) {

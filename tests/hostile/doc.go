@@ -1,5 +1,5 @@
 // Package hostile is user code with every bad habit that a worker must survive. It has an aggregate
-// and read models that panic, block, lie, write where they must not, and end transactions that are
+// and read models that panic, block, lie, write what they must not, and end transactions that are
 // not theirs.
 //
 // The tables are a living list. Each entry has a name, the code, and the outcome that its command

@@ -8,11 +8,11 @@ import (
 	"github.com/maestro-es/maestro/projections"
 )
 
-// Mood is what the read model does with an event besides its work.
+// Mood says what the read model does with an event besides its work.
 type Mood string
 
-// The moods. With one that [Mood.Refuses] the command must be refused as "projection_failed",
-// alone.
+// The moods. If [Mood.Refuses] is true for a mood, the command must be refused as
+// "projection_failed", and no other command with it.
 const (
 	Fine    Mood = ""
 	Slow    Mood = "slow"
@@ -23,11 +23,11 @@ const (
 	Weakens Mood = "weakens" // the session's commits
 )
 
-// Refuses tells whether a command of that mood must be refused.
+// Refuses tells whether a command with that mood must be refused.
 func (m Mood) Refuses() bool { return m == Panics || m == Ignores || m == Ends }
 
-// Projections are the read models: the digest of each parcel, and how many events all partitions
-// have counted in one row.
+// Projections returns one projection with two tables. One has a row for each parcel. The other has
+// one row in which all partitions count events.
 func Projections() []*projections.Projection {
 	return []*projections.Projection{projections.Define("parcels", projections.Each(Definition, project), projections.Setup(`
 		create table if not exists parcels (id text primary key, bytes bigint not null);

@@ -1,9 +1,9 @@
-// Package parcel is an aggregate whose events have bodies of any size and shape, and a read model
-// with moods, for workers that faults strike.
+// Package parcel is an aggregate for workers that faults strike. Its events have bodies of any size
+// and shape, and its read model has moods.
 //
-// The state has a digest of all bodies, byte by byte: a body that does not come back as it was
-// written makes another state. The read model is sometimes slow, ignores an error, panics, ends its
-// transaction, weakens its session, or writes a row that all partitions share.
+// The state has a digest of every byte of all bodies. A body that does not come back as it was
+// written therefore leads to another state. The read model is sometimes slow, ignores an error,
+// panics, ends its transaction, weakens its session, or writes a row that all partitions share.
 package parcel
 
 import (
@@ -24,7 +24,8 @@ type Parcel struct {
 var Definition = aggregate.Define("parcel",
 	aggregate.Handles[Pack]("pack"), aggregate.Emits[Packed]("packed"), aggregate.SnapshotEvery[Parcel](10))
 
-// Pack adds a body of a shape and about a size, for a read model in a mood.
+// Pack adds a body of the given shape and of about the given size, for a read model in the given
+// mood.
 type Pack struct {
 	Shape Shape `json:"shape"`
 	Size  int   `json:"size"`

@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// Shape is what a body looks like.
+// Shape says what a body looks like.
 type Shape string
 
-// Shapes are all of them.
+// Shapes are all shapes.
 var Shapes = []Shape{"odd", "numbers", "deep", "text", "nul", "nothing"}
 
-// MaxSize is nearly what NATS takes, with room for the rest of the event.
+// MaxSize is nearly the largest message of NATS. It leaves room for the rest of the event.
 const MaxSize = 1_000_000
 
-// maxDepth is less than what encoding/json reads.
+// maxDepth is less than the depth that encoding/json can read.
 const maxDepth = 5000
 
-// body is compact JSON of about so many bytes, the same each time.
+// body returns compact JSON of about that many bytes, the same each time.
 func (s Shape) body(size int) json.RawMessage {
 	switch s {
-	case "odd": // keys twice, numbers as nobody would write them
+	case "odd": // repeated keys, and numbers as nobody would write them
 		return list(size, `{"a":1e2,"b":-0.0,"a":1.50,"\u0062":1E+0400}`)
 	case "numbers":
 		return list(size, "7")

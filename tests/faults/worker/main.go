@@ -1,4 +1,5 @@
-// Command worker is the worker that faults strike: the project's own, with one aggregate more.
+// Command worker is the worker that faults strike. It is the project's own worker with one more
+// aggregate.
 package main
 
 import (
