@@ -46,7 +46,7 @@ type options struct {
 }
 
 func main() {
-	timerslack.Raise(time.Millisecond) // like the worker, and as docs/operations.md asks for the servers; every process that is started from here inherits it
+	timerslack.Raise(time.Millisecond) // like the worker; docs/operations.md asks it of the servers, which inherit it here
 	log.SetFlags(0)
 	if len(os.Args) == 3 {
 		if role, ok := roles[os.Args[1]]; ok {

@@ -49,7 +49,7 @@ func (r *Recording) Stop(ctx context.Context) error {
 // OTEL_METRICS_EXPORTER. For traces, OTEL_EXPORTER_OTLP_ENDPOINT alone is enough.
 func Setup(ctx context.Context, p Program) (*Recording, error) {
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName(p.Name), semconv.ServiceVersion(p.Version)),
-		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv()) // the environment comes last, because whoever runs the program has the last word
+		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv()) // last, so that the environment wins
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("describe the process to OpenTelemetry: %w", err)
 	}

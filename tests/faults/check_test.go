@@ -90,7 +90,7 @@ func (c *checker) checkGapless() {
 			sequences[e.key()] = e.Sequence
 		}
 		if e.RecordedAt.Before(times[e.Partition]) {
-			if falls[e.Partition]++; falls[e.Partition] > c.setBack { // times go back once for each time that the clock was set back, for a later owner
+			if falls[e.Partition]++; falls[e.Partition] > c.setBack { // a later owner sees each set-back once
 				c.violatedf(inOrder, "partition %d: the time falls at position %d", e.Partition, e.Position)
 			}
 		}

@@ -103,7 +103,7 @@ func TestTraceGoesOnInTheWorkerThatTakesOver(t *testing.T) {
 	first := s.worker("first")
 	s.subscriber()
 	var config jetstream.StreamConfig
-	require.Eventually(t, func() bool { // wait until the subscriber reads, because nats-server handles a new consumer and an update at the same time badly
+	require.Eventually(t, func() bool { // nats-server does not like an update while the subscriber makes its consumer
 		stream, err := s.js.Stream(t.Context(), "MAESTRO_EVENTS")
 		if err != nil {
 			return false
