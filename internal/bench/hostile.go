@@ -22,10 +22,11 @@ const (
 
 // besideHostile is the experiment hostile.
 func besideHostile(ctx context.Context, l *lab) (r result, err error) {
-	r.notef("%d requests a second to good aggregates, while %d commands a second have a quick bad habit of the list in `tests/hostile/`, taken at "+
-		"random, in the same 16 partitions, or %d a second any habit of the list; and beside a harmless load that takes the same processor time of all processes. The sides take "+
-		"turns, %d times, 5 s each time; latencies are those of the good commands, in milliseconds. *Quick habits* leaves out those that are "+
-		"slow on purpose, or that the lane tries several times: a command waits for the one before it in its partition, whatever that does.",
+	r.notef("%d requests a second to good aggregates, while %d commands a second have a quick bad habit of the list in `tests/hostile/`, "+
+		"taken at random, in the same 16 partitions, or %d a second any habit of the list; and beside a harmless load that takes the same "+
+		"processor time of all processes. The sides take turns, %d times, 5 s each time; latencies are those of the good commands, in "+
+		"milliseconds. *Quick habits* leaves out those that are slow on purpose, or that the lane tries several times: a command waits "+
+		"for the one before it in its partition, whatever that does.",
 		goodRate, hostileRate, everyRate, halfRounds*l.rounds)
 	t := table{head: []string{"good commands beside", "p50, median", "p99, median", "p99, lowest", "p99, highest",
 		"p99, of the harmless", "goal"}}
@@ -68,31 +69,54 @@ func (l *lab) measureHostile(ctx context.Context, t *table, quick bool) error {
 	return nil
 }
 
-// alternate makes the loads take turns. The harmless load is adapted until it takes as much
-// processor time as the hostile one.
+// alternate makes the loads take turns. Turns before them adapt the harmless load, and do not count.
 func (h *half) alternate(ctx context.Context, trials []hostile.Trial, perSecond int) (bad, good rounds, err error) {
-	alone, err := h.turn(ctx, &rounds{}, func(context.Context) error { return nil })
+	rate, err := h.adapt(ctx, trials, perSecond)
+	for round := 0; round < halfRounds*h.lab.rounds && err == nil; round++ {
+		var hostile, harmless time.Duration
+		hostile, harmless, err = h.both(ctx, &bad, &good, trials, perSecond, rate)
+		if err == nil {
+			h.lab.progressf("round %d: %s and %s of processor time; p99 %s and %s ms", round+1, hostile.Round(time.Millisecond),
+				harmless.Round(time.Millisecond), millis(bad.p99[round]), millis(good.p99[round]))
+		}
+	}
+	return bad, good, err
+}
+
+// adaptations is how often the harmless load is adapted.
+const adaptations = 4
+
+// adapt finds the rate at which the harmless load takes as much processor time as the hostile load.
+func (h *half) adapt(ctx context.Context, trials []hostile.Trial, perSecond int) (rate float64, err error) {
+	rate = float64(perSecond)
+	var alone time.Duration
+	for range 2 { // the first turn of a worker costs more
+		if alone, err = h.turn(ctx, &rounds{}, func(context.Context) error { return nil }); err != nil {
+			return rate, err
+		}
+	}
+	for range adaptations {
+		hostile, harmless, err := h.both(ctx, &rounds{}, &rounds{}, trials, perSecond, rate)
+		if err != nil {
+			return rate, err
+		}
+		wanted, took := max(hostile-alone, time.Millisecond), max(harmless-alone, time.Millisecond)
+		rate = min(max(rate*min(float64(wanted)/float64(took), 8), 1), 10_000)
+		h.lab.progressf("hostile %s, harmless %s, alone %s: the harmless load is %.0f commands/s", hostile.Round(time.Millisecond),
+			harmless.Round(time.Millisecond), alone.Round(time.Millisecond), rate)
+	}
+	return rate, nil
+}
+
+// both takes a turn with each load.
+func (h *half) both(ctx context.Context, bad, good *rounds, trials []hostile.Trial, perSecond int, rate float64,
+) (hostile, harmless time.Duration, err error) {
+	hostile, err = h.turn(ctx, bad, func(ctx context.Context) error { return h.misbehave(ctx, trials, perSecond) })
 	if err != nil {
-		return bad, good, err
+		return hostile, harmless, err
 	}
-	rate := float64(perSecond)
-	for round := range halfRounds * h.lab.rounds {
-		hostile, err := h.turn(ctx, &bad, func(ctx context.Context) error { return h.misbehave(ctx, trials, perSecond) })
-		if err != nil {
-			return bad, good, err
-		}
-		harmless, err := h.turn(ctx, &good, func(ctx context.Context) error { return h.behave(ctx, rate) })
-		if err != nil {
-			return bad, good, err
-		}
-		h.lab.progressf("round %d: %s and %s of processor time beside %s alone; p99 %s and %s ms", round+1, hostile.Round(time.Millisecond),
-			harmless.Round(time.Millisecond), alone.Round(time.Millisecond), millis(bad.p99[round]), millis(good.p99[round]))
-		if harmless > alone && hostile > alone {
-			rate *= float64(hostile-alone) / float64(harmless-alone)
-		}
-		rate = min(max(rate, 1), 10_000)
-	}
-	return bad, good, nil
+	harmless, err = h.turn(ctx, good, func(ctx context.Context) error { return h.behave(ctx, rate) })
+	return hostile, harmless, err
 }
 
 // turn offers the good load with another load beside it, and returns the processor time of all
