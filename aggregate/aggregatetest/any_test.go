@@ -69,17 +69,19 @@ var library = aggregate.Define("library",
 	aggregate.Handles[lend]("lend"),
 	aggregate.Emits[lent]("lent"))
 
-// breakLibrary runs [aggregatetest.Any] on an aggregate with a mistake, which fails the test.
+// breakLibrary runs [aggregatetest.Any] on an aggregate with a mistake, which fails the test. Where
+// there is no other mistake, a rule does not hold.
 func breakLibrary(t *testing.T, what string) {
 	t.Helper()
-	aggregatetest.Any(t, library, rapid.Custom(func(t *rapid.T) aggregate.Command[books] {
-		return lend{What: rapid.SampledFrom([]string{"", what}).Draw(t, "what")}
-	}), func(r aggregate.Root[books]) error {
-		if r.State.Titles["a"] > 2 {
+	holds := func(r aggregate.Root[books]) error {
+		if what == "nothing" && r.State.Titles["a"] > 2 {
 			return errors.New("there are two copies")
 		}
 		return nil
-	})
+	}
+	aggregatetest.Any(t, library, rapid.Custom(func(t *rapid.T) aggregate.Command[books] {
+		return lend{What: rapid.SampledFrom([]string{"", what}).Draw(t, "what")}
+	}), holds)
 }
 
 // The test runs itself once more for each mistake, because Any ends the test that it fails.

@@ -62,7 +62,7 @@ func (a *API) handleHistory(address string, r micro.Request) {
 	})
 }
 
-// page cuts the events that were read down to a page of at most most bytes, but at least one event.
+// page cuts the events that were read down to a page of so many bytes, and of at least one event.
 // A read ends at store.PageBytes, which is larger than a page.
 func page(key store.Key, events []store.Event, most int) history {
 	h := history{Aggregate: key.Type, ID: key.ID, Events: []store.OutcomeEvent{}}
