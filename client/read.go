@@ -52,18 +52,19 @@ func (c *Client) Get(ctx context.Context, typ, id string, o GetOptions) (state S
 // [Client.Get].
 func (c *Client) History(ctx context.Context, typ, id string, after int64) iter.Seq2[protocol.OutcomeEvent, error] {
 	return func(yield func(protocol.OutcomeEvent, error) bool) {
+		sequence := after
 		for more := true; more; {
 			var page struct {
 				Events []protocol.OutcomeEvent
 				More   bool
 			}
-			header := nats.Header{wire.HeaderAfter: {strconv.FormatInt(after, 10)}}
+			header := nats.Header{wire.HeaderAfter: {strconv.FormatInt(sequence, 10)}}
 			if err := c.read(ctx, c.namespace.History, typ, id, header, &page); err != nil {
 				yield(protocol.OutcomeEvent{}, err)
 				return
 			}
 			for _, event := range page.Events {
-				after = event.Sequence
+				sequence = event.Sequence
 				if !yield(event, nil) {
 					return
 				}

@@ -77,13 +77,16 @@ func TestHistoryReadsPageAfterPage(t *testing.T) {
 	t.Parallel()
 	w, c := newWorker(t, localnats.ForTest(t), client.Options{})
 	asked := serveHistory(t, w, 8)
-	var sequences []int64
-	for event, err := range c.History(t.Context(), "counter", "42", 1) {
-		require.NoError(t, err)
-		sequences = append(sequences, event.Sequence)
+	history := c.History(t.Context(), "counter", "42", 1)
+	for range 2 { // it begins anew each time
+		var sequences []int64
+		for event, err := range history {
+			require.NoError(t, err)
+			sequences = append(sequences, event.Sequence)
+		}
+		require.Equal(t, []int64{2, 3, 4, 5, 6, 7, 8}, sequences)
+		require.Equal(t, []string{"1", "4", "7"}, []string{<-asked, <-asked, <-asked})
 	}
-	require.Equal(t, []int64{2, 3, 4, 5, 6, 7, 8}, sequences)
-	require.Equal(t, []string{"1", "4", "7"}, []string{<-asked, <-asked, <-asked})
 
 	for range c.History(t.Context(), "counter", "42", 0) {
 		break

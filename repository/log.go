@@ -23,7 +23,7 @@ type Event[S any] struct {
 	Position  int64
 	// Metadata describes the command that caused the event.
 	Metadata store.Metadata
-	// RecordedAt is when the event was decided, in UTC. It rises with Sequence.
+	// RecordedAt is when the event was decided, in UTC. Events of one command have the same time.
 	RecordedAt time.Time
 }
 
@@ -39,11 +39,11 @@ func (r *Repository[S]) History(ctx context.Context, id string, above int64) ite
 			yield(Event[S]{}, err)
 			return
 		}
-		partition := r.partition(id)
+		partition, sequence := r.partition(id), above
 		r.pages(yield, func() ([]store.Event, error) {
-			events, err := r.store.Events(ctx, partition, r.key(id), above, page)
+			events, err := r.store.Events(ctx, partition, r.key(id), sequence, page)
 			if len(events) > 0 {
-				above = events[len(events)-1].Sequence
+				sequence = events[len(events)-1].Sequence
 			}
 			return events, err
 		})
